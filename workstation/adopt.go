@@ -12,13 +12,14 @@ import (
 )
 
 // Adopt returns the Spec of a VM as it is: its guest, its settings, and its
-// disks in their slots. A plan for this Spec is empty. Change a value in the
-// Spec and plan again, or plan later to see what other people changed. The Spec
-// can be stored as JSON, without passwords and without the key of a Mac.
+// disks in their slots. A plan for this Spec is empty. To change the VM, change
+// a value in the Spec and plan again. To see what other people changed, plan
+// the same Spec later. The Spec can be stored as JSON, without passwords and
+// without the key of a Mac.
 //
 // Adopt leaves out the keys that belong to PVE (lock, meta, vmgenid, unusedN)
 // and a lease in the description. It also leaves out a value that this package
-// cannot read; plans do not change such a value. If the VM does not exist, the
+// cannot read. Plans do not change such a value. If the VM does not exist, the
 // error matches [ErrNotFound].
 func Adopt(facts Facts, vmid int) (Spec, error) {
 	have, exists := facts.VMs[vmid]
@@ -48,8 +49,8 @@ func Adopt(facts Facts, vmid int) (Spec, error) {
 	return Spec{VMs: []VM{vm}}, nil
 }
 
-// adoptedDisk returns the Disk for a drive. ok is false if the value cannot be
-// read.
+// adoptedDisk returns the Disk that describes a drive. ok is false if the
+// drive's value cannot be read.
 func adoptedDisk(config map[string]string, slot string) (disk Disk, ok bool) {
 	drive, err := storage.ParseDrive(config[slot])
 	if err != nil {
@@ -81,8 +82,8 @@ var (
 	macWords     = regexp.MustCompile(`(?i)opencore|clover|mac-?os|hackintosh`)
 )
 
-// guestOf guesses the system in a VM. An emulated Apple SMC or a boot loader
-// for macOS counts more than the ostype, and a name counts less.
+// guestOf guesses the system in a VM. It relies first on an emulated Apple SMC
+// or a boot loader for macOS, then on the ostype, and last on names.
 func guestOf(v VMFacts) gpu.Guest {
 	var volumes []string
 	for _, slot := range qmconf.Slots(v.Config) {
@@ -101,5 +102,5 @@ func guestOf(v VMFacts) gpu.Guest {
 		}
 		return gpu.MacOSSequoia
 	}
-	return guest // AnyGuest if no profile fits
+	return guest // guest is AnyGuest if no profile fits
 }

@@ -98,8 +98,8 @@ func profiles() map[string]workstation.VM {
 	}
 }
 
-// An adopted VM gives an empty plan, whatever its configuration. A profile with
-// nothing but an ID and a name changes nothing of such a VM.
+// Whatever configuration a VM has, the plan for its adopted Spec is empty. A
+// profile with nothing but an ID and a name changes nothing of such a VM.
 func TestAdoptLeavesGeneratedVMsAsTheyAre(t *testing.T) {
 	t.Parallel()
 	base, fit := observe(t, pvetest.New(pvetest.Reference(), nil)), 0
@@ -131,8 +131,8 @@ func TestAdoptLeavesGeneratedVMsAsTheyAre(t *testing.T) {
 	}
 }
 
-// A profile that sets everything is planned over an existing VM. The VM still
-// starts from its old device, or the plan is blocked.
+// The test plans a profile that sets everything over an existing VM. Afterwards
+// the VM must still start from its old device, or the plan must be blocked.
 func TestWhatBootsKeepsBooting(t *testing.T) {
 	t.Parallel()
 	base := observe(t, pvetest.New(pvetest.Reference(), nil))

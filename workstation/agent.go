@@ -17,8 +17,8 @@ import (
 // The limits of the data that PVE passes to a guest agent (qemu-server
 // PVE/API2/Qemu/Agent.pm).
 const (
-	// maxWrite is the largest file that is written, in bytes: PVE takes 60 KiB
-	// of base64.
+	// maxWrite is the largest file that can be written, in bytes. PVE accepts
+	// 60 KiB of base64.
 	maxWrite = 45 << 10
 	// maxInput is the largest input of a command, in bytes.
 	maxInput = 64 << 10
@@ -61,17 +61,17 @@ func (a Agent) Wait(ctx context.Context, atMost time.Duration) error {
 }
 
 // Run runs a command in the guest and waits until the command has ended. An
-// exit code other than 0, or a signal, is not an error; the returned output
-// holds it. The agent keeps the first 16 MiB of what the command prints. The
+// exit code other than 0, or a signal, is not an error: it is in the returned
+// output. The agent keeps the first 16 MiB that the command prints. The
 // command's input is at most 64 KiB. A command that takes longer than its
 // timeout goes on in the guest, because the agent cannot end it.
 //
-// If the answer to the start is lost, the error matches [ErrNoAnswer]: the
-// command may be running, and it is not started again. If the answer that says
-// how the command ended is lost, the error also matches [ErrNoAnswer], because
-// the agent gives that answer only once. Without a program the error matches
-// [ErrInvalid], with too much input [ErrTooLarge], and after the timeout
-// [ErrTimeout].
+// If the answer to the start is lost, the error matches [ErrNoAnswer]. The
+// command may then be running, and Run does not start it again. The error also
+// matches [ErrNoAnswer] if the answer that says how the command ended is lost,
+// because the agent gives that answer only once. Without a program the error
+// matches [ErrInvalid], with too much input [ErrTooLarge], and after the
+// timeout [ErrTimeout].
 func (a Agent) Run(ctx context.Context, c proxstation.GuestCommand) (proxstation.GuestOutput, error) {
 	if len(c.Argv) == 0 {
 		return proxstation.GuestOutput{}, &InvalidError{VMID: a.vmid, Field: "command", Why: "it names no program"}
@@ -96,7 +96,7 @@ func (a Agent) Run(ctx context.Context, c proxstation.GuestCommand) (proxstation
 	return proxstation.GuestOutput{Code: s.Code, Signal: s.Signal, Stdout: s.Stdout, Stderr: s.Stderr, Truncated: s.Truncated}, err
 }
 
-// maxLost is the number of polls in a row that may stay without an answer.
+// maxLost is the number of polls in a row that may get no answer.
 const maxLost = 20
 
 // ended waits until a command has ended.
@@ -121,10 +121,10 @@ func (a Agent) ended(ctx context.Context, pid int) (pve.ExecStatus, error) {
 	}
 }
 
-// WriteFile writes a file in the guest and replaces an existing file. If data
-// is larger than 45 KiB, the most that PVE passes on, the error matches
-// [ErrTooLarge] and nothing is written. If the path cannot be written, the
-// error is a [RequestError] with the agent's words.
+// WriteFile writes a file in the guest and replaces an existing file. PVE
+// passes on at most 45 KiB. If data is larger, the error matches [ErrTooLarge]
+// and nothing is written. If the path cannot be written, the error is a
+// [RequestError] with the agent's words.
 func (a Agent) WriteFile(ctx context.Context, path string, data []byte) error {
 	if len(data) > maxWrite {
 		return fmt.Errorf("workstation: VM %d: %s: %d bytes: %w", a.vmid, path, len(data), ErrTooLarge)
@@ -132,14 +132,14 @@ func (a Agent) WriteFile(ctx context.Context, path string, data []byte) error {
 	return a.node.pve.AgentFileWrite(ctx, a.vmid, path, data)
 }
 
-// ReadFile reads a file in the guest. If the file is larger than 16 MiB, the
-// most that PVE passes on, the error matches [ErrTooLarge], and no part of the
-// file is returned.
+// ReadFile reads a file in the guest. PVE passes on at most 16 MiB. If the file
+// is larger, the error matches [ErrTooLarge], and no part of the file is
+// returned.
 //
 // If the file does not exist, the error is a [RequestError] with the agent's
 // words. It matches [fs.ErrNotExist] if those words are English, as on Linux
-// and macOS. Windows answers in the guest's language (qga/commands-win32.c), so
-// there a missing file looks like any other failure.
+// and macOS. Windows answers in the guest's language (qga/commands-win32.c). A
+// missing file there cannot be distinguished from another failure.
 func (a Agent) ReadFile(ctx context.Context, path string) ([]byte, error) {
 	content, truncated, err := a.node.pve.AgentFileRead(ctx, a.vmid, path)
 	if err == nil && truncated {

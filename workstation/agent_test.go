@@ -20,7 +20,7 @@ import (
 )
 
 // guests runs a scenario with VM 140, whose guest behaves as the argument guest
-// says.
+// describes.
 func guests(t *testing.T, guest pvetest.Guest, play func(t *testing.T, sim *pvetest.Node, agent workstation.Agent)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -108,8 +108,8 @@ func TestAgentRunsAndMovesFiles(t *testing.T) {
 	})
 }
 
-// scripted returns a guest that accepts a set-up script and then does what the
-// function run does.
+// scripted returns a guest that accepts a set-up script and then calls the
+// function run.
 func scripted(run func(argv []string, input []byte, body string) pvetest.Result) pvetest.Guest {
 	body := ""
 	return pvetest.Guest{Exec: func(argv []string, input []byte) pvetest.Result {
@@ -212,8 +212,9 @@ func TestScriptsAreRootsAlone(t *testing.T) {
 	}
 }
 
-// A poll whose answer is lost is repeated. The agent gives the answer that says
-// how a command ended only once.
+// If the answer to a poll is lost, the poll is repeated. If the lost answer
+// said how the command ended, Run returns an error, because the agent gives
+// that answer only once.
 func TestAgentRunOfALostPoll(t *testing.T) {
 	t.Parallel()
 	const path = "/nodes/pve/qemu/140/agent/exec-status"

@@ -15,9 +15,9 @@ import (
 
 // ApplyOptions control [Node.Apply]. A nil pointer means the defaults.
 type ApplyOptions struct {
-	// Progress is called with every sign of progress.
+	// Progress is called with every event.
 	Progress func(Event)
-	// AllowDestroy lets a plan with [DestroyVM] steps begin.
+	// AllowDestroy allows plans with [DestroyVM] steps.
 	AllowDestroy bool
 	// Settle is the longest time that Apply waits for somebody else's task or
 	// lock on a VM. 0 means two minutes.
@@ -25,13 +25,13 @@ type ApplyOptions struct {
 }
 
 // Apply makes the changes of the plan's steps, in order, and reads each result
-// back. It can be repeated: a step that is done already is skipped, so after a
+// back. It can be repeated: a step that is done already is skipped. So after a
 // failure the same plan goes on where it stopped.
 //
 // It returns a [BlockedError] and does nothing if the plan has a blocker. It
 // returns [ErrDestructive] if the plan destroys data without AllowDestroy, and
-// a [StaleError] if a VM changed after the plan was made. An error names the
-// step; the steps before it are done.
+// a [StaleError] if a VM changed after the plan was made. Any other error names
+// the step that failed. The steps before it are done.
 func (n *Node) Apply(ctx context.Context, plan Plan, opts *ApplyOptions) error {
 	if opts == nil {
 		opts = &ApplyOptions{}
@@ -108,7 +108,8 @@ func (a *applier) current(ctx context.Context, vmid int) (pve.WholeConfig, error
 	}
 }
 
-// look returns the configuration, and somebody else's task or lock on the VM.
+// look returns the configuration, and a task or lock of somebody else on the
+// VM.
 func (a *applier) look(ctx context.Context, vmid int) (config pve.WholeConfig, busy string, err error) {
 	tasks, err := a.pve.RunningTasks(ctx, vmid)
 	if err != nil {
@@ -144,7 +145,7 @@ func (a *applier) refused(ctx context.Context, vmid int, digest string, err erro
 	if !errors.Is(err, ErrStale) {
 		return err
 	}
-	now, _ := a.pve.Config(ctx, vmid) // without it the digest stays unknown
+	now, _ := a.pve.Config(ctx, vmid) // without an answer, the digest stays unknown
 	return &StaleError{VMID: vmid, Want: digest, Have: now.Digest, Cause: err}
 }
 

@@ -34,7 +34,7 @@ func TestApplyReadsNothingTwice(t *testing.T) {
 				if err := node.Apply(t.Context(), plan, &workstation.ApplyOptions{Progress: progress}); err != nil {
 					t.Fatal(err)
 				}
-				reads, logs := map[string]int{}, 0 // counted since the last write
+				reads, logs := map[string]int{}, 0 // the numbers of reads since the last write
 				for _, r := range sim.Trace()[before:] {
 					switch {
 					case r.Method != "GET":

@@ -71,7 +71,7 @@ func TestStaleInTheLastMoment(t *testing.T) {
 	}
 }
 
-// All mappings of a cluster have one digest. A mapping step with an old digest
+// All mappings of a cluster share one digest. A mapping step with an old digest
 // is stale.
 func TestAStaleMapping(t *testing.T) {
 	t.Parallel()

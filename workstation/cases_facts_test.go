@@ -11,7 +11,7 @@ import (
 	"github.com/proxstation/proxstation/workstation"
 )
 
-// tiers returns the storages with their tiers, "?" for an unknown tier.
+// tiers returns the storages with their tiers, and "?" for an unknown tier.
 func tiers(facts workstation.Facts) string {
 	var words []string
 	for _, p := range facts.Pools {
@@ -20,8 +20,8 @@ func tiers(facts workstation.Facts) string {
 	return strings.Join(words, " ")
 }
 
-// placed returns the storage that each request of a case gets, "none" for a
-// request without a place.
+// placed returns the storage that each request of a case gets. It returns
+// "none" if there is no place for a request.
 func (c vmCase) placed(t *testing.T, facts workstation.Facts) string {
 	t.Helper()
 	var words []string

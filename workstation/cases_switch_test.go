@@ -25,7 +25,7 @@ type rightSwitch struct {
 
 var rightSwitches = map[string]rightSwitch{
 	"14-smart-hang-596":                   {"", "", "", []int{141}},
-	"17-privileges-on-two-vms-only":       {"", "switch.no-storage", "", []int{141}}, // about a storage that the login may not see
+	"17-privileges-on-two-vms-only":       {"", "switch.no-storage", "", []int{141}}, // the finding is about a storage that the login may not see
 	"19-vfio-in-args":                     {"switch.outsider", "", "is blocked", []int{130}},
 	"20-mapping-without-group":            {"gpu.mapping-group gpu.mapping-subsystem", "", "missing expected property 'iommugroup'", nil},
 	"23-start-got-timeout-lock":           {"", "", "got timeout; VM 140 runs again", []int{140}},
@@ -43,8 +43,8 @@ var rightSwitches = map[string]rightSwitch{
 	"43-pending-agent-and-hotplug-memory": {"", "", "", []int{141}},
 }
 
-// TestCaseSwitches judges and performs the switch of each folder that has a
-// switch.
+// TestCaseSwitches goes through the folders that have a switch. It judges the
+// switch and then performs it.
 func TestCaseSwitches(t *testing.T) {
 	t.Parallel()
 	for _, dir := range caseDirs(t) {

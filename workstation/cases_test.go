@@ -52,8 +52,8 @@ type vmCase struct {
 	host pvetest.Host
 }
 
-// A caseVM is a VM of the Spec: the profile, the profile's fields, and the
-// changes to the VM that the profile makes.
+// A caseVM is a VM of the Spec: the name of a profile, the fields of the
+// profile, and changes to the VM that the profile makes.
 type caseVM struct {
 	Profile, Card, OSK string
 	Args               struct {

@@ -16,10 +16,10 @@ func (n *Node) SendKey(ctx context.Context, vmid int, key string) error {
 	return n.pve.SendKey(ctx, vmid, key)
 }
 
-// RemoveCD takes the image out of a VM's CD drive at once, and then removes the
-// drive. If QEMU cannot remove the drive of a running VM, the drive is removed
-// at the VM's next start. A drive that is gone already, or holds another
-// volume, is left alone. RemoveCD needs VM.Config.CDROM on the VM.
+// RemoveCD takes the image out of a VM's CD drive immediately, and then removes
+// the drive. If QEMU cannot remove the drive of a running VM, the drive is
+// removed at the VM's next start. If the drive is gone already, or holds
+// another volume, RemoveCD does nothing. It needs VM.Config.CDROM on the VM.
 func (n *Node) RemoveCD(ctx context.Context, vmid int, slot, volume string) error {
 	config, err := n.pve.WholeConfig(ctx, vmid)
 	if errors.Is(err, ErrNotFound) {
@@ -50,9 +50,9 @@ func (n *Node) setDrive(ctx context.Context, vmid int, change pve.Change) error 
 }
 
 // DeleteImage deletes a volume of the kind that [Node.Upload] makes, and no
-// other volume. PVE does not check whether a VM still has the volume. If the
-// volume is gone already, that is not an error. DeleteImage needs
-// Datastore.Allocate and Datastore.Audit on the storage.
+// other volume. PVE does not check whether a VM still uses the volume. If the
+// volume is gone already, DeleteImage returns nil. It needs Datastore.Allocate
+// and Datastore.Audit on the storage.
 func (n *Node) DeleteImage(ctx context.Context, volume string) error {
 	match := imageVolume.FindStringSubmatch(volume)
 	if match == nil {
@@ -77,8 +77,8 @@ func (n *Node) DeleteImage(ctx context.Context, volume string) error {
 	return nil
 }
 
-// Lacks returns the given privileges that the login does not have. It returns
-// nil if the login's privileges are not known.
+// Lacks returns those of the given privileges that the login does not have. It
+// returns nil if the login's privileges are not known.
 func (f Facts) Lacks(privileges ...Privilege) []Privilege {
 	var lacks []Privilege
 	for _, p := range privileges {

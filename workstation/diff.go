@@ -62,7 +62,7 @@ type differ struct {
 	// after holds the mappings after the plan.
 	after  []gpu.Mapping
 	chosen map[string]storage.DiskChoice // the storages chosen for disks, by VM and slot
-	split  map[string]bool               // by VM and hostpci key: whether other keys hold functions of the same card
+	split  map[string]bool               // by VM and hostpci key: other keys hold functions of the same card
 }
 
 // named reports VMIDs and mappings that the Spec names twice with different
@@ -124,7 +124,7 @@ func (d *differ) create(vm VM) {
 	d.growImported(vm, VMFacts{})
 }
 
-// change plans the differences of a VM that exists.
+// change plans the changes of a VM that exists.
 func (d *differ) change(vm VM, have VMFacts) {
 	want, notes := d.wanted(vm, have.Config)
 	want, osk := d.checkOSK(vm, want, have.Config["args"])

@@ -10,10 +10,10 @@ import (
 	"github.com/proxstation/proxstation/storage"
 )
 
-// PVE changes the boot order by itself: a new CD drive is added at its end, and
-// a deleted drive is removed. If the same request also sets the order, chance
-// decides which comes first (qemu-server PVE/API2/Qemu.pm goes through the keys
-// of a Perl hash). So the plan sets a wanted order in a separate step.
+// PVE changes the boot order by itself: it adds a new CD drive at the end, and
+// removes a deleted drive. If the same request also sets the order, chance
+// decides which change comes first (qemu-server PVE/API2/Qemu.pm goes through
+// the keys of a Perl hash). So the plan sets a wanted order in a separate step.
 
 // bootAfter returns the boot order that PVE leaves after the step's drives.
 // certain is false if several CD drives are added, because their order is
@@ -36,7 +36,7 @@ func (s ChangeVM) bootAfter(boot string) (after string, certain bool) {
 }
 
 // withBoot returns the steps that make the change s and leave the wanted boot
-// order: one step where PVE allows it, otherwise two.
+// order. It is one step where PVE allows that, otherwise two.
 func (s ChangeVM) withBoot(want, have string) []ChangeVM {
 	delete(s.Set, "boot")
 	delete(s.Have, "boot")
@@ -62,8 +62,8 @@ func (s ChangeVM) unlessEmpty() []ChangeVM {
 	return []ChangeVM{s}
 }
 
-// noteLater notes at each key that a running VM uses the new value only after
-// its next start.
+// noteLater adds a note to each key whose new value a running VM uses only
+// after its next start.
 func (s ChangeVM) noteLater(v VMFacts) {
 	for _, key := range slices.Concat(slices.Sorted(maps.Keys(s.Set)), s.Delete) {
 		if v.Running && !qmconf.HotPlugs(key, v.now(), s.Set[key]) {

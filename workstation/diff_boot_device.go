@@ -18,8 +18,8 @@ type startup struct {
 	*differ
 	vm           VM
 	have         VMFacts
-	now, will    map[string]string // the configurations
-	order, after []string          // the devices in the boot order that are not empty
+	now, will    map[string]string // the configurations now and after the plan
+	order, after []string          // the devices in the boot orders now and after, without empty devices
 }
 
 // checkBoot refuses a plan after which a VM would no longer start from its
@@ -74,9 +74,9 @@ func (s startup) emptyFirst() {
 	}
 }
 
-// lost refuses a boot order without the device from which the VM starts today,
-// or without its boot loader's device. It accepts the order if the Spec names
-// another device that is not empty.
+// lost refuses a boot order that lacks the device from which the VM starts
+// today, or the device of its boot loader. It accepts the order if the Spec
+// names another device that is not empty.
 func (s startup) lost() {
 	full := slices.ContainsFunc(s.after, func(device string) bool { return !s.empty(device) })
 	if first := s.order[0]; !slices.Contains(s.after, first) && !full {
@@ -118,7 +118,7 @@ func (s startup) another() {
 	}
 }
 
-// firmware refuses to change the firmware under an installed system.
+// firmware refuses to change the firmware of a VM with an installed system.
 func (s startup) firmware() {
 	kind := func(config map[string]string) string {
 		if config["bios"] == "ovmf" {

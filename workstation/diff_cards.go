@@ -75,7 +75,7 @@ func (d *differ) checkCards(vm VM, have map[string]string) {
 		}
 		h, err := gpu.ParseHostPCI(vm.Config[key])
 		if err != nil {
-			continue // checkForm reports it
+			continue // checkForm reports this value
 		}
 		_, same := qmconf.Merge(key, have[key], vm.Config[key])
 		same = same && have[key] != ""

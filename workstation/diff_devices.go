@@ -11,7 +11,7 @@ import (
 
 // checkDevices judges the devices of the host that a VM will have, named by a
 // key or by args. When the VM starts, the host loses the whole IOMMU group of
-// each device. If the VM already has a device today, checkDevices only warns.
+// each device. If the VM has a device already, checkDevices only warns.
 func (d *differ) checkDevices(vm VM, have, will map[string]string) {
 	facts := d.facts
 	facts.Mappings = d.after

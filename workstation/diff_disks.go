@@ -48,12 +48,12 @@ func (d *differ) placeDisks() {
 
 func diskName(vmid int, slot string) string { return fmt.Sprintf("VM %d %s", vmid, slot) }
 
-// growth returns the request for the space that a growing disk needs in
-// addition.
+// growth returns the request for the additional space that a growing disk
+// needs.
 func growth(vm VM, disk Disk, value string) (r storage.DiskRequest, grows bool) {
 	size, err := volumeSize(value)
 	if err != nil || size >= disk.Size || disk.Purpose == storage.Firmware || qmconf.IsCD(value) {
-		return r, false // grow reports the error
+		return r, false // grow reports this error
 	}
 	pool, _, _ := qmconf.CutVolume(value)
 	return storage.DiskRequest{Name: diskName(vm.ID, disk.Slot) + " growing", Purpose: disk.Purpose, Size: disk.Size - size, Storage: pool}, true

@@ -9,7 +9,8 @@ import (
 	"github.com/proxstation/proxstation/internal/qmconf"
 )
 
-// checkHost reports resources of which this host does not have enough.
+// checkHost reports resources that a VM needs and of which this host does not
+// have enough.
 func (d *differ) checkHost(vm VM, config map[string]string) problems {
 	var problems problems
 	known, count := d.facts.Cores > 0, virtualCPUs(config)

@@ -14,9 +14,10 @@ import (
 )
 
 // onItsCard moves the Spec's passed-through devices to the hostpci keys in
-// which an existing VM already has them. A card may replace another card in its
-// key. All other devices keep their keys, such as a disk controller that the VM
-// may start from, and the card gets a free key.
+// which an existing VM already has them. A new card may replace a graphics card
+// in its key. It does not replace another device, such as a disk controller
+// that the VM may start from: such a device keeps its key, and the card gets a
+// free key.
 func (d *differ) onItsCard(vm VM, have VMFacts) VM {
 	for _, key := range slices.Sorted(maps.Keys(vm.Config)) {
 		if qmconf.Family(key) != "hostpci" {
@@ -52,8 +53,8 @@ func (d *differ) onItsCard(vm VM, have VMFacts) VM {
 	return vm
 }
 
-// namesHostPCI reports whether the Spec says anything about the VM's
-// passed-through devices.
+// namesHostPCI reports whether the Spec mentions passed-through devices of the
+// VM.
 func (vm VM) namesHostPCI() bool {
 	hostpci := func(key string) bool { return qmconf.Family(key) == "hostpci" }
 	return slices.ContainsFunc(vm.Absent, hostpci) || slices.ContainsFunc(slices.Collect(maps.Keys(vm.Config)), hostpci)
@@ -109,8 +110,8 @@ func (d *differ) holdsCard(value string) bool {
 	})
 }
 
-// moveHostPCI returns the VM with a value moved to another key, and with the
-// arguments that name the key changed too.
+// moveHostPCI returns the VM with a hostpci value moved to another key. It also
+// changes the arguments that name the old key.
 func (vm VM) moveHostPCI(from, to string) VM {
 	vm.Config[to] = vm.Config[from]
 	delete(vm.Config, from)

@@ -12,8 +12,8 @@ import (
 )
 
 // checkImages refuses volumes that are not on the node, because the step that
-// needs them would fail half-way. It also reports a new VM that has nothing to
-// start from.
+// needs such a volume would fail half-way. It also reports a new VM that has
+// nothing to start from.
 func (d *differ) checkImages(vm VM, have VMFacts) {
 	startable := false
 	for _, disk := range vm.Disks {

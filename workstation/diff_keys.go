@@ -24,7 +24,7 @@ func (d *differ) inItsKeys(vm VM, have map[string]string, family string, names .
 		return slices.DeleteFunc(slices.Sorted(maps.Keys(config)), func(key string) bool { return qmconf.Family(key) != family })
 	}
 	wanted := keysOf(vm.Config)
-	holder := map[string]string{} // maps a key of the VM to the key of the Spec
+	holder := map[string]string{} // by key of the VM: the key in the Spec
 	for _, key := range wanted {
 		if device(have, key) == device(vm.Config, key) {
 			holder[key] = key

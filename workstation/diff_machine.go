@@ -13,7 +13,7 @@ import (
 	"github.com/proxstation/proxstation/internal/qmconf"
 )
 
-// isQ35 reports whether a configuration has the machine type q35; PVE's default
+// isQ35 reports whether a configuration has the machine type q35. PVE's default
 // is i440fx.
 func isQ35(config map[string]string) bool { return strings.Contains(config["machine"], "q35") }
 
@@ -30,7 +30,7 @@ func (d *differ) checkMachine(vm VM, have VMFacts, will map[string]string) {
 		return
 	}
 	seen := fmt.Sprintf("machine: %s becomes %s", orDefault(have.Config["machine"]), orDefault(will["machine"]))
-	if !vm.Guest.IsMacOS() { // the function macOS reports more about it
+	if !vm.Guest.IsMacOS() { // for macOS, the function macOS reports more
 		why := "every device of the guest gets another PCI address: network interfaces get other names, and an address that was set for an old name is lost"
 		if vm.Guest.IsWindows() {
 			why = "every device of the guest gets another PCI address: Windows may have to be activated again, and sees a new network adapter, without the address that was set"
@@ -76,7 +76,7 @@ func (d *differ) checkIDE(vm VM, have VMFacts, will map[string]string) {
 	}
 }
 
-// An argProblem is an argument of QEMU's that does not fit a configuration.
+// An argProblem is an argument for QEMU that does not fit a configuration.
 type argProblem struct{ arg, why string }
 
 var (
@@ -203,7 +203,8 @@ func hasEHCI(config map[string]string) bool {
 // beforeXHCI matches machine versions before 7.1.
 var beforeXHCI = regexp.MustCompile(`^pc-(q35|i440fx)-([0-6]\.|7\.0)`)
 
-// checkTemplate notes that a change of a template affects only later clones.
+// checkTemplate adds a finding that a change of a template affects only later
+// clones.
 func (d *differ) checkTemplate(have VMFacts) {
 	if have.Config["template"] == "1" {
 		d.find(proxstation.Finding{ID: "workstation.template", Severity: proxstation.Warning, Subject: have.String(), Seen: "template: 1",

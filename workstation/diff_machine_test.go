@@ -28,10 +28,10 @@ func startsAlone(t *testing.T, config map[string]string) (ok bool) {
 	return ok
 }
 
-// A change of the machine type or of a device is refused for exactly those args
-// with which QEMU starts before the change but not after it. The embedded node
-// stands in for QEMU; TestQEMUSaysTheSameOfArgs of pvetest compares it with
-// QEMU.
+// A change of the machine type or of a device is refused exactly if QEMU starts
+// with the VM's args before the change, but not after it. The embedded node
+// stands in for QEMU. TestQEMUSaysTheSameOfArgs of pvetest compares the
+// embedded node with QEMU.
 func TestArgsAgainstTheMachineThatWillBe(t *testing.T) {
 	t.Parallel()
 	var cases []map[string]string // configurations of existing VMs; a key that begins with > is a wanted value

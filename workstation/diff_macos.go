@@ -111,8 +111,8 @@ func (d *differ) macOSImages(vm VM, tell teller) {
 	}
 }
 
-// macOSCard reports what the host loses when the guest gets its iGPU, and the
-// firmware settings that macOS needs and no API shows.
+// macOSCard reports what the host loses when the guest gets its iGPU. It also
+// reports the firmware settings that macOS needs, because no API shows them.
 func (d *differ) macOSCard(config map[string]string, tell teller) {
 	tell("macos.console", proxstation.Warning, "the guest gets the host's integrated graphics",
 		"the host's console goes dark when the VM starts, and stays dark when it stops: PVE does not give the card back to its driver",

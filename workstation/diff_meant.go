@@ -109,8 +109,9 @@ func (vm VM) whole() map[string]string {
 	return config
 }
 
-// judge reports settings with which a VM could not exist after the plan. Faults
-// that an existing VM already has do not block the plan: they are warnings.
+// judge reports settings with which the VM could not exist after the plan. A
+// fault that an existing VM already has does not block the plan, but becomes a
+// warning.
 func (d *differ) judge(vm VM, will VMFacts) {
 	d.adviseHost(vm, will.Config)
 	have, exists := d.facts.VMs[vm.ID]
@@ -151,7 +152,8 @@ func (d *differ) judge(vm VM, will VMFacts) {
 // quotedHostPCI matches the value that an error of package gpu names.
 var quotedHostPCI = regexp.MustCompile(`hostpci "[^"]*"`)
 
-// rule returns the text that two problems with the same rule share.
+// rule returns a text that is the same for two problems that break the same
+// rule.
 func rule(problem error) string {
 	invalid, ok := errors.AsType[*InvalidError](problem)
 	if !ok {

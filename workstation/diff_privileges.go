@@ -8,8 +8,8 @@ import (
 )
 
 // checkSeen refuses to make a VM that the login could not see. PVE lists only
-// the VMs that a login may audit. So the VM may already exist, and a new VM
-// could not be read back.
+// the VMs that a login may audit. So a VM with this ID may already exist, and a
+// new VM could not be read back.
 func (d *differ) checkSeen(vm VM) {
 	audit := Privilege{vmPath(vm.ID), "VM.Audit"}
 	if d.facts.permissions != nil && d.facts.RootTicket != proxstation.Yes && !d.facts.allows(audit) {

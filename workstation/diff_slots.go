@@ -11,8 +11,8 @@ import (
 	"github.com/proxstation/proxstation/storage"
 )
 
-// The person who made a VM chose its disks' slots. If a Spec says "the system
-// disk, 256 GiB", it means the disk from which that VM starts today, in any
+// The disks of an existing VM may be in any slots. If a Spec says "the system
+// disk, 256 GiB", it means the disk from which the VM starts today, in any
 // slot. It never asks for a second disk.
 
 // inItsSlots returns the VM with its disks in the slots where an existing VM
@@ -81,8 +81,8 @@ func (vm VM) inItsOrder(have VMFacts) VM {
 	return vm
 }
 
-// tellSlot adds a finding that says which drive of an existing VM stands for a
-// disk of the Spec.
+// tellSlot adds a finding that names the drive of an existing VM that is meant
+// by a disk of the Spec.
 func (d *differ) tellSlot(have VMFacts, disk Disk, slot string) {
 	if _, there := have.Config[slot]; !there && qmconf.Family(disk.Slot) == "scsi" && qmconf.Family(slot) != "scsi" {
 		d.find(proxstation.Finding{ID: "workstation.slot", Severity: proxstation.Info, Subject: have.String(), Seen: "scsihw: " + cmp.Or(have.Config["scsihw"], "lsi, PVE's default"),
@@ -124,8 +124,8 @@ func (m matching) taken(slot string) bool {
 	return slices.Contains(slices.Collect(maps.Values(m.slots)), slot)
 }
 
-// byVolume finds a volume that the VM already has, so that it is not attached
-// twice.
+// byVolume finds the slot of a volume that the VM already has, so that the
+// volume is not attached twice.
 func (m matching) byVolume(disk Disk) string {
 	for _, slot := range qmconf.Slots(m.have) {
 		drive, err := storage.ParseDrive(m.have[slot])
@@ -140,7 +140,7 @@ func (m matching) byVolume(disk Disk) string {
 	return ""
 }
 
-// byPurpose finds the system disk and the boot loader's disk.
+// byPurpose finds the slot of the system disk or of the boot loader's disk.
 func (m matching) byPurpose(disk Disk) string {
 	switch {
 	case disk.Volume != "" || qmconf.IsFirmware(disk.Slot):
@@ -160,9 +160,9 @@ func (m matching) named(slot string) bool {
 	return slices.ContainsFunc(m.vm.Disks, func(disk Disk) bool { return disk.Slot == slot && disk.Purpose == storage.Boot })
 }
 
-// bySlot keeps the slot that the Spec names, unless the VM's drive there cannot
-// be this disk: it is a disk and the Spec wants a CD, or it is the system disk
-// and the Spec wants another disk.
+// bySlot keeps the slot that the Spec names, unless the VM's drive in that slot
+// cannot be this disk. It cannot be this disk if it is a disk and the Spec
+// wants a CD, or if it is the system disk and the Spec wants another disk.
 func (m matching) bySlot(disk Disk) string {
 	value := m.have[disk.Slot]
 	switch {
@@ -176,9 +176,9 @@ func (m matching) bySlot(disk Disk) string {
 	return disk.Slot
 }
 
-// byDriver finds a slot on the system disk's bus for a new disk that Windows
-// would not see in the slot of the Spec: PVE gives a VM without scsihw an LSI
-// controller, for which Windows has no driver.
+// byDriver finds a slot on the system disk's bus if Windows would not see a new
+// disk in the slot of the Spec. PVE gives a VM without scsihw an LSI
+// controller, and Windows has no driver for this controller.
 func (m matching) byDriver(disk Disk) string {
 	hardware := cmp.Or(m.vm.Config["scsihw"], m.have["scsihw"], "lsi")
 	if !m.vm.Guest.IsWindows() || !strings.HasPrefix(hardware, "lsi") || !disk.allocates() || disk.isDefault() ||
@@ -203,7 +203,8 @@ func (m matching) another(disk Disk, purpose storage.Purpose) bool {
 }
 
 // byRoom finds a free slot. If an earlier plan already made this disk, byRoom
-// finds its slot: a disk on that bus that stands for no other disk of the Spec.
+// finds the slot of that disk: a disk on the same bus that stands for no other
+// disk of the Spec.
 func (m matching) byRoom(disk Disk) string {
 	for _, slot := range qmconf.Disks(m.have) {
 		named := slices.ContainsFunc(m.vm.Disks, func(other Disk) bool { return other.Slot == slot })
@@ -226,9 +227,9 @@ func (m matching) byRoom(disk Disk) string {
 	return qmconf.FreeSlot(disk.Slot, others, m.have, used)
 }
 
-// withLoaderFirst puts the drive of a boot loader that the Spec asks for first
-// in the boot order, if the VM does not start from that drive. OVMF never tries
-// a drive that is not in the order.
+// withLoaderFirst handles a boot loader that the Spec asks for. If the VM does
+// not start from the boot loader's drive, it puts this drive first in the boot
+// order. OVMF never tries a drive that is not in the order.
 func (d *differ) withLoaderFirst(vm VM, have VMFacts) VM {
 	order := qmconf.BootOrder(have.Config)
 	if boot := vm.Config["boot"]; boot != "" && boot != "order="+strings.Join(order, ";") {

@@ -14,8 +14,8 @@ import (
 )
 
 // wanted returns the configuration that a VM should have. Every new drive gets
-// a new value. For each value that was chosen rather than asked for, wanted
-// also returns the reason.
+// a new value. For each value that wanted chose because the Spec did not ask
+// for one, it also returns the reason.
 func (d *differ) wanted(vm VM, have map[string]string) (config, notes map[string]string) {
 	config, notes = maps.Clone(vm.Config), map[string]string{}
 	if config == nil {
@@ -90,8 +90,8 @@ func existing(disk Disk) string {
 	return drive.String()
 }
 
-// changeable returns a disk without the options that an existing volume can no
-// longer get, and reports the options that the volume lacks.
+// changeable returns a disk without the options that only a new volume can get.
+// It reports those options that the existing volume lacks.
 func (d *differ) changeable(vm VM, disk Disk, value string) Disk {
 	if !qmconf.IsFirmware(disk.Slot) {
 		return disk
@@ -156,7 +156,7 @@ func optionText(disk Disk) string {
 func (d *differ) newDisk(vm VM, disk Disk) (value, note string) {
 	choice, ok := d.chosen[diskName(vm.ID, disk.Slot)]
 	if !ok {
-		return "", "" // no place: Diff returns the error
+		return "", "" // the disk has no place: Diff returns the error
 	}
 	size := disk.Size
 	if disk.Purpose == storage.Firmware {

@@ -62,8 +62,8 @@ func (d Disk) isCD() bool {
 	return d.Volume == "none" || d.Volume == "cdrom" || strings.Contains(d.Volume, ":iso/")
 }
 
-// smallest is smaller than every disk of a VM. A size below it most likely
-// lacks its unit.
+// smallest is smaller than every disk of a VM. A size below smallest most
+// likely lacks its unit.
 const smallest = 64 * storage.KiB
 
 // check reports fields of the disk that contradict each other.

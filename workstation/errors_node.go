@@ -23,7 +23,8 @@ var (
 	ErrLogin = errors.New("not logged in")
 	// ErrNotPVE reports an endpoint that is not the API of a PVE node.
 	ErrNotPVE = errors.New("the endpoint is not a Proxmox VE API")
-	// ErrLocked reports a VM whose configuration a task or a backup holds.
+	// ErrLocked reports a VM whose configuration is locked by a task or a
+	// backup.
 	ErrLocked = errors.New("locked")
 	// ErrInUse reports a PCI device that another VM has.
 	ErrInUse = errors.New("PCI device in use")
@@ -76,7 +77,7 @@ func (e *RequestError) Error() string { return e.plain().Error() }
 
 // Is makes the error match the sentinels.
 func (e *RequestError) Is(target error) bool {
-	return means(e.plain(), target) || means(e.cause, target) // the cause holds go-proxmox's error, the same for 401 and 403
+	return means(e.plain(), target) || means(e.cause, target) // the cause holds go-proxmox's error, which is the same for 401 and 403
 }
 
 // Unwrap returns the cause: a [CertificateError], or an error of the HTTP
@@ -140,7 +141,8 @@ func (e *CertificateError) Error() string {
 // Unwrap returns the verifier's error.
 func (e *CertificateError) Unwrap() error { return e.cause }
 
-// A nodeError makes any other error of internal/pve match our sentinels.
+// A nodeError wraps any other error of internal/pve, so that it matches our
+// sentinels.
 type nodeError struct{ error }
 
 func (e nodeError) Is(target error) bool { return means(e.error, target) }

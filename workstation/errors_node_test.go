@@ -94,7 +94,8 @@ func TestACertificateIsNamedByEveryRequest(t *testing.T) {
 	}
 }
 
-// Errors that users construct in their own tests behave like errors of a node.
+// An error value that a user of the package makes for a test behaves like the
+// same error of a node.
 func TestErrorsCanBeMade(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ err, is error }{

@@ -7,7 +7,7 @@ type Phase string
 
 // The phases of an upload, an apply and a switch, in the order they come.
 const (
-	PhaseUpload   Phase = "upload"   // an image on its way to the node
+	PhaseUpload   Phase = "upload"   // an image is being sent to the node
 	PhaseApply    Phase = "apply"    // a step of a plan
 	PhaseLease    Phase = "lease"    // waiting for another controller
 	PhaseCheck    Phase = "check"    // checking everything that could fail later
@@ -20,19 +20,20 @@ const (
 )
 
 // An Event reports progress of long work. A function that takes a func(Event)
-// calls it from one goroutine at a time and waits for it, so it should return
-// soon.
+// calls this func from one goroutine at a time and waits until it returns, so
+// it should return soon.
 type Event struct {
 	// Phase is the stage the work is in.
 	Phase Phase
-	// Step and Of count the steps of a plan from 1; both are 0 in a switch.
+	// Step is the number of the current step of a plan, from 1. Of is the
+	// number of steps. Both are 0 in a switch.
 	Step, Of int
 	// VMID is the VM that the event is about, or 0 if it is about no VM.
 	VMID int
 	// Message says what is happening, for people.
 	Message string
-	// Warnings holds the warnings in the log of a task that went on: a card
-	// that could not be reset, for example.
+	// Warnings holds the warnings in the log of a task that did not fail: that
+	// a card could not be reset, for example.
 	Warnings []string
 	// Elapsed is the time since the phase began.
 	Elapsed time.Duration

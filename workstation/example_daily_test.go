@@ -12,7 +12,7 @@ import (
 	"github.com/proxstation/proxstation/workstation/rustdesk"
 )
 
-// Status says which VM has the card and which VM could have it.
+// Status returns which VM has the card, and which VM could get it.
 func ExampleNode_Status() {
 	node, closeNode := embeddedNode(pair())
 	defer closeNode()
@@ -35,7 +35,7 @@ func ExampleNode_Watch() {
 	defer closeNode()
 	for status, err := range node.Watch(context.Background(), both, 10*time.Second) {
 		if err != nil {
-			fmt.Println(err) // the next status may be answered
+			fmt.Println(err) // the next request may be answered
 			continue
 		}
 		fmt.Println(status.Running, "has the card")
@@ -94,7 +94,7 @@ func ExamplePlan() {
 	// false
 }
 
-// Only a separate plan removes a VM. That plan names the VM's disks.
+// A VM is removed only by a separate plan, which names the VM's disks.
 func ExampleDestroyPlan() {
 	node, closeNode := embeddedNode(pair())
 	defer closeNode()

@@ -19,7 +19,7 @@ import (
 type Facts struct {
 	// Node is the node's name.
 	Node string
-	// CPU is the processor's model name, and Cores the number of logical CPUs.
+	// CPU is the processor's model name. Cores is the number of logical CPUs.
 	CPU   string
 	Cores int
 	// Kernel is the release of the running kernel. Version is the version of
@@ -62,23 +62,23 @@ type Facts struct {
 	// reason.
 	Unknown []proxstation.Finding
 
-	quorate     proxstation.Answer // of the node's part of the cluster, Unknown if nobody asked
-	away        map[string]string  // nodes of the cluster that are away, each with the evidence
+	quorate     proxstation.Answer // whether the node's part of the cluster has quorum; Unknown if nobody asked
+	away        map[string]string  // the nodes of the cluster that are away, each with the evidence
 	permissions pve.Permissions
-	ports       []string // ports of the host's bridges, and cards with an address
+	ports       []string // the ports of the host's bridges, and network cards with an address
 }
 
 // VMFacts holds the observed state of one VM.
 type VMFacts struct {
 	ID   int
 	Name string
-	// Node is the node on which the VM is. The facts that a switch reads contain
-	// the members of its set on other nodes too.
+	// Node is the node that has the VM. The facts for a switch also contain the
+	// members of the set on other nodes.
 	Node    string
 	Running bool
 	// Paused says that the VM has a QEMU process, which holds its devices,
-	// although the guest does not run: the VM is paused or asleep, or it is off
-	// and being backed up.
+	// although the guest does not run. The VM is paused or asleep, or it is off
+	// and a backup of it is running.
 	Paused bool
 	// Asleep says that the guest of a Paused VM sleeps (S3). PVE does not ask a
 	// sleeping guest to shut down, but can wake it.
@@ -86,7 +86,7 @@ type VMFacts struct {
 	// Lock is PVE's reason to refuse changes: "backup", "migrate". It is empty
 	// if the VM is not locked.
 	Lock string
-	// HAState is the state in which the HA manager has a VM of a set:
+	// HAState is the HA manager's state of a VM that belongs to a set:
 	// "started", "stopped", "error". It is empty for other VMs.
 	HAState string
 	// Uptime is how long the VM has been running, in whole seconds.
@@ -94,9 +94,9 @@ type VMFacts struct {
 	// PID is the ID of the VM's QEMU process, or 0 if the VM is off. A new PID
 	// means that the VM was started again.
 	PID int
-	// Config is the configuration, including changes that wait for the next
-	// start. The key of a Mac, which args can hold, is not printed with the VM,
-	// but it is in JSON.
+	// Config is the configuration of the next start. It includes changes that
+	// wait for that start. The key of a Mac, which args can hold, is not
+	// printed with the VM, but it is in JSON.
 	Config map[string]string
 	// InForce is the configuration with which a running VM was started and
 	// which holds until its next start. It is nil if the VM is off.
@@ -109,7 +109,7 @@ type VMFacts struct {
 // isOn reports whether the VM is on a node.
 func (v VMFacts) isOn(node string) bool { return v.Node == node || v.Node == "" }
 
-// String returns the VM's ID and name, and nothing of its configuration.
+// String returns the VM's ID and name, without its configuration.
 func (v VMFacts) String() string {
 	return strings.TrimSpace(printable.Sprintf("VM %d %s", v.ID, v.Name))
 }
@@ -126,7 +126,7 @@ func (v VMFacts) now() map[string]string {
 	return v.Config
 }
 
-// settle adds the facts for which several answers are needed.
+// settle adds the facts that depend on several answers.
 func (f *Facts) settle(node string, guests []pve.Guest) {
 	maps.Copy(f.Others, others(node, guests))
 	f.fillPools(guests)
@@ -148,7 +148,7 @@ func others(node string, guests []pve.Guest) map[int]string {
 }
 
 // doubtCommitted makes the committed sizes of storages unknown if the login
-// does not see every disk: PVE leaves out the disks of VMs whose disks the
+// does not see every disk. PVE leaves out the disks of VMs whose disks the
 // login may not change (pve-storage PVE/API2/Storage/Content.pm).
 func (f *Facts) doubtCommitted() {
 	for i, pool := range f.Pools {

@@ -16,10 +16,11 @@ type BackupJob struct {
 	// Mode is "snapshot", "suspend" or "stop".
 	Mode    string
 	Enabled bool
-	// Pool is the resource pool that the job is for, or empty.
+	// Pool is the resource pool whose VMs are backed up. It is empty if the job
+	// is not for a pool.
 	Pool string
-	// VMs holds the VMs that the job names. For a job of a pool it holds the
-	// pool's VMs that the login may see.
+	// VMs holds the VMs that the job names. If the job is for a pool, VMs holds
+	// the pool's VMs that the login may see.
 	VMs []int
 	// All says that the job is for all VMs except those in Exclude.
 	All     bool

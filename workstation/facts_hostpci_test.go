@@ -9,7 +9,7 @@ import (
 )
 
 // A newer PVE may add a property to hostpci that we do not know. A running VM
-// with such a property must still count as a user of its card.
+// with such a property must still be reported as a user of its card.
 func TestAValueThatIsNotUnderstoodStillClaims(t *testing.T) {
 	t.Parallel()
 	for value, want := range map[string][]string{

@@ -27,15 +27,15 @@ const (
 // A handover lists the functions that a VM takes from the host when it starts.
 type handover struct {
 	facts Facts
-	taken []iommu.Function // with their whole groups, without functions of running VMs
+	taken []iommu.Function // the functions that the VM takes, with their whole groups, without functions of running VMs
 	left  []iommu.Function // the functions that the host keeps
 }
 
-// handover returns the functions that the host loses to a value of a VM, and
-// the functions that the host keeps despite all values. IOMMU groups are
-// included: PVE takes all functions of a group except bridges (qemu-server
-// PVE/QemuServer/PCI.pm). The host has lost the functions of running VMs
-// already.
+// handover returns two lists: the functions that the host loses to one value of
+// a VM, and the functions that the host keeps although the VM takes all its
+// values. IOMMU groups are included, because PVE takes all functions of a group
+// except bridges (qemu-server PVE/QemuServer/PCI.pm). Functions of running VMs
+// are in neither list, because the host has lost them already.
 func (f Facts) handover(h gpu.HostPCI, all []gpu.HostPCI, starts int) handover {
 	gone := map[iommu.Address]bool{}
 	for _, claim := range f.claimsNow(starts) {
@@ -97,8 +97,9 @@ func isNetwork(c iommu.Class) bool { return c.Base() == classNetwork }
 func isUSB(c iommu.Class) bool     { return c.Sub() == subUSB }
 
 // checkHandover judges whether the host depends on the functions that a VM
-// would take. It can judge only by the classes, disks and bridges that the API
-// shows. slot is the key of the value, or "args".
+// would take. It relies on the classes, disks and bridges that the API shows,
+// because the API shows nothing else about this. slot is the key of the value,
+// or "args".
 func (f Facts) checkHandover(v VMFacts, slot string, h gpu.HostPCI) []proxstation.Finding {
 	o := f.handover(h, append(v.devices(), h), v.ID)
 	subject := fmt.Sprintf("%s %s", v, slot)
@@ -139,17 +140,18 @@ func (f Facts) functionsOf(h gpu.HostPCI) []iommu.Function {
 	return slices.DeleteFunc(slices.Clone(f.IOMMU.Functions), func(fn iommu.Function) bool { return !slices.Contains(set, fn.Address) })
 }
 
-// partOfCard reports whether a function belongs to a graphics card. Some cards
-// have a USB-C port, for example.
+// partOfCard reports whether a function belongs to a graphics card. The
+// controller of a card's USB-C port is such a function.
 func (f Facts) partOfCard(fn iommu.Function) bool {
 	card, is := gpu.CardAt(f.IOMMU.Functions, fn.Address)
 	return is && !card.Integrated()
 }
 
 // storage judges a storage controller. The API lists the disks of the host, but
-// not the controller of each disk. If no disk of the kind is idle, the host
-// surely uses a disk on the only controller of a kind. It also does so on each
-// NVMe controller if there are as many NVMe disks as NVMe controllers.
+// not the controller of each disk. If no disk of a kind is idle, and the host
+// has only one controller of that kind, the host surely uses a disk on this
+// controller. The same holds for each NVMe controller if there are as many NVMe
+// disks as NVMe controllers.
 func (o handover) storage(fn iommu.Function) (severity proxstation.Severity, why string) {
 	if len(of(isStorage, o.left)) == 0 {
 		return proxstation.Blocker, "it is the last storage controller of the host, which loses its root disk when the VM starts"

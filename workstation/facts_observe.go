@@ -58,7 +58,7 @@ func (o *observation) tolerate(what, privilege string, err error) error {
 	return nil
 }
 
-// odd reports a value that contradicts PVE's API description.
+// odd adds a finding about a value that contradicts PVE's API description.
 func (o *observation) odd(v pve.Odd) {
 	path, _, _ := strings.Cut(v.Path, "?")
 	o.note(proxstation.Finding{ID: "workstation.odd-value", Severity: proxstation.Warning, Subject: v.Method + " " + path, Seen: v.Value,
@@ -67,7 +67,7 @@ func (o *observation) odd(v pve.Odd) {
 }
 
 // needs turns an error into a finding if the login may not read the part, or if
-// this version of PVE does not have it.
+// this version of PVE does not have the part.
 func (o *observation) needs(what, privilege string, err error) error {
 	var refused *RequestError
 	if errors.As(err, &refused) && refused.Status == http.StatusNotImplemented {
@@ -124,10 +124,10 @@ func (n *Node) observeVM(ctx context.Context, status pve.VMStatus) (VMFacts, err
 	return v, err
 }
 
-// Observe reads the facts of the node, with independent requests at the same
-// time. Facts.Unknown names the parts that the login may not read. A missing
-// answer is an error. To see everything, the login needs Sys.Audit,
-// Datastore.Audit, VM.Audit and Mapping.Audit on /. It also needs
+// Observe reads the facts of the node. It sends requests that do not depend on
+// each other at the same time. Facts.Unknown names the parts that the login may
+// not read. A missing answer is an error. To see everything, the login needs
+// Sys.Audit, Datastore.Audit, VM.Audit and Mapping.Audit on /. It also needs
 // VM.Config.Disk on /vms. Without this privilege, PVE does not say how much
 // space thin storages have promised to other people's disks.
 func (n *Node) Observe(ctx context.Context) (Facts, error) {

@@ -21,8 +21,8 @@ func (o *observation) guests(ctx context.Context, n *Node) ([]pve.Guest, error) 
 	return guests, err
 }
 
-// containers reads which running containers use a graphics card of the host.
-// Containers that could not be read are noted.
+// containers reads which running containers use a graphics card of the host. A
+// container that could not be read becomes a finding.
 func (o *observation) containers(ctx context.Context, n *Node, guests []pve.Guest) {
 	var group errgroup.Group
 	group.SetLimit(8)
@@ -43,7 +43,7 @@ func (o *observation) containers(ctx context.Context, n *Node, guests []pve.Gues
 			return nil
 		})
 	}
-	_ = group.Wait() // every error is in the findings already
+	_ = group.Wait() // the findings already report every error
 	slices.SortFunc(o.facts.CardUsers, func(a, b CardUser) int { return a.VMID - b.VMID })
 }
 
@@ -94,7 +94,7 @@ func (u CardUser) uses(card gpu.Card, cards []gpu.Card) (device string, uses boo
 	return "", false
 }
 
-// comesBack says how the host gets a card back.
+// comesBack returns a text about how the host gets a card back.
 func comesBack(card gpu.Card) string {
 	return fmt.Sprintf("; after the VM the card stays with vfio-pci, and comes back to the host with: for f in /sys/bus/pci/devices/%s.*; do echo ${f##*/} > $f/driver/unbind; echo ${f##*/} > /sys/bus/pci/drivers_probe; done",
 		card.Address().Slot())

@@ -29,9 +29,9 @@ import (
 )
 
 // In the fault campaign every request and every task of an operation fails in
-// turn, in every way that the embedded node knows. The campaign then checks the
-// node's own state: no forbidden state has occurred, the error that the caller
-// got is true, and a plain retry succeeds.
+// turn, in every way that the embedded node can simulate. The campaign then
+// checks three things: no forbidden state has occurred on the node, the error
+// that the caller got is true, and a plain retry succeeds.
 
 // An operation is a call that the campaign disturbs.
 type operation struct {
@@ -164,7 +164,8 @@ func tampered() pvetest.Host {
 	return host
 }
 
-// matches returns the goal that a new plan for the spec is empty.
+// matches returns a goal. The goal is reached if a new plan for the spec is
+// empty.
 func matches(spec workstation.Spec) func(*pvetest.Node) error {
 	return func(sim *pvetest.Node) error {
 		facts, err := patient(sim, nil).Observe(context.Background())
@@ -323,8 +324,8 @@ func changes(sim *pvetest.Node) []pvetest.Request {
 	})
 }
 
-// converge repeats the operation without faults until it succeeds. It ends hung
-// tasks, as a person would.
+// converge repeats the operation without faults until it succeeds. It ends
+// tasks that hang, as a person would.
 func converge(ctx context.Context, op operation, sim *pvetest.Node) error {
 	var err error
 	for range 4 {
@@ -425,8 +426,8 @@ func TestFaultsInPairs(t *testing.T) {
 	}
 }
 
-// A dying transport lets a number of requests through and then no more, as if
-// the controller's machine had crashed.
+// A dying transport sends a number of requests and then no more, as if the
+// controller's machine had crashed.
 type dying struct {
 	base http.RoundTripper
 	left *atomic.Int64

@@ -20,7 +20,7 @@ import (
 type golden struct {
 	name   string
 	vm     workstation.VM
-	config map[string]string // without random values: see settled
+	config map[string]string // the configuration without random values, as settled returns it
 }
 
 const publicKey = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHW0Sg0Dv1XoPZ5HHq9yqkFr3Kj6n2l0rJ7n3hZ3cQ0a me@desk"

@@ -17,29 +17,30 @@ import (
 // controller gets the lease, so controllers on several machines need no server
 // of their own.
 //
-// In a cluster the description stands in a file below /etc/pve/nodes. PVE passes
-// every change on to the node that has the VM. That node compares the digest and
-// writes while it holds a lock of its own for the VM (pve-guest-common
-// PVE/AbstractConfig.pm, lock_config). So two controllers exclude each other
-// whichever nodes they enter the cluster by. pmxcfs shows the write to all nodes
-// in one order, and refuses it without quorum. If the node that has the lease is
-// away, nobody can take the lease over, and no other switch begins; the switch
-// that holds the lease writes it to a member that can be reached.
+// In a cluster the description is in a file below /etc/pve/nodes. PVE passes
+// every change on to the node that has the VM. That node compares the digest
+// and writes while it holds a lock of its own for the VM (pve-guest-common
+// PVE/AbstractConfig.pm, lock_config). So two controllers exclude each other,
+// whichever nodes they enter the cluster by. pmxcfs shows the writes to all
+// nodes in the same order, and refuses them without quorum. If the node of the
+// VM that holds the lease is away, nobody can take the lease over, and no other
+// switch begins. The switch that owns the lease writes it to a member that can
+// be reached.
 //
-// A lease does not bind PVE's web interface, the HA manager, or a person who
-// edits /etc/pve.
+// A lease does not restrict PVE's web interface, the HA manager, or a person
+// who edits /etc/pve.
 //
-// The clocks of machines are never compared: a controller takes over the lease
+// The clocks of machines are never compared. A controller takes over the lease
 // of another controller after it has seen that lease unchanged for its TTL.
 type Lease struct {
 	// Owner names the controller, for people: [DualBoot.Owner].
 	Owner string `json:"owner"`
 	// ID is random and new at every write, so that a renewal can be seen.
 	ID string `json:"id"`
-	// From is the VM that ran when the switch began, or 0. If a switch died,
-	// the controller that adopts it returns to this VM on failure.
+	// From is the VM that ran when the switch began, or 0. If the owner died,
+	// the controller that takes the lease over returns to this VM on failure.
 	From int `json:"from,omitempty"`
-	// To is the VM the card is being given to.
+	// To is the VM that is to get the card.
 	To int `json:"to"`
 	// Phase is the stage of the switch that the owner is in.
 	Phase Phase `json:"phase"`
@@ -57,8 +58,9 @@ func (l Lease) String() string {
 	return printable.Line(fmt.Sprintf("%s is switching to VM %d (phase %s)", l.Owner, l.To, l.Phase))
 }
 
-// The limits of a TTL, whatever a lease says. With them nobody waits for years,
-// and nobody takes a lease over before its owner had time to renew it.
+// The limits between which a TTL counts, whatever a lease says. They keep a
+// controller from waiting for years, and from taking a lease over before its
+// owner had time to renew it.
 const (
 	minTTL = 30 * time.Second
 	maxTTL = 2 * time.Hour

@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// FuzzLease reads a lease from a description that anybody may have written.
-// Such a lease is bounded and prints as one line. A lease that a controller
-// writes is read back unchanged, and removing it does not change the other text
-// of the description.
+// FuzzLease reads a lease from a description that anybody may have written. The
+// TTL of such a lease must be within its limits, and the lease must print as
+// one line. If a controller writes a lease, it is read back unchanged, and
+// removing it does not change the other text of the description.
 func FuzzLease(f *testing.F) {
 	f.Add("made by hand", "desk", int64(time.Minute), 140)
 	f.Add("x\n<!-- proxstation-lease {\"owner\":\"a\",\"id\":\"1\",\"to\":140,\"phase\":\"stop\",\"ttl\":9223372036854775807} -->\ny", "b\x1b[2J -->", int64(-1), -1)

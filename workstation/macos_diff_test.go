@@ -67,7 +67,7 @@ func TestMacOSCPU(t *testing.T) {
 	}
 }
 
-// A plan for a macOS VM has these findings.
+// The test checks which findings a plan for a macOS VM has.
 func TestMacOSFindings(t *testing.T) {
 	t.Parallel()
 	mac := func(change func(*profile.MacOS)) workstation.VM {
@@ -82,7 +82,7 @@ func TestMacOSFindings(t *testing.T) {
 	behind.Defaults["args"], _, _ = strings.Cut(behind.Defaults["args"], " -set ")
 	for name, test := range map[string]struct {
 		vm       workstation.VM
-		cpu      string // the CPU model of the host; empty for the reference host's model
+		cpu      string // the CPU model of the host; if empty, the reference host's model
 		have     map[string]string
 		findings string // the IDs of the findings
 		says     string
@@ -151,7 +151,7 @@ func TestNotesOfAVM(t *testing.T) {
 	})
 }
 
-// A VM keeps its key, with or without quotes, and keeps the arguments that
+// A VM keeps its OSK, with or without quotes, and keeps the arguments that
 // other people added.
 func TestMacOSKeepsTheKeyAndOtherArguments(t *testing.T) {
 	t.Parallel()

@@ -62,11 +62,11 @@ type Node struct {
 	*controller
 }
 
-// A controller holds the state that the nodes share which [Node.On] made from
-// each other. Other controllers see all these nodes as one controller.
+// A controller holds the state that is shared by nodes which [Node.On] made
+// from each other. Other controllers see all these nodes as one controller.
 type controller struct {
 	owner  string   // the owner in its leases, unless the caller names an owner
-	turns  sync.Map // maps the VMID of the VM that holds the lease to a *turn
+	turns  sync.Map // a *turn by the VMID of the VM that holds the lease
 	leases leases
 	homes  homes
 }
@@ -93,10 +93,10 @@ type NodeOptions struct {
 // ticket.
 //
 // A plain go-proxmox client also follows redirects, with the login and the
-// body. Node stops a request that would go to another host, or to the same host
-// without TLS, before anything is sent. It cannot do so if the client's
-// transport is not an [http.Transport], if the redirect leads to the same host
-// and port, or in an upload.
+// body. Before anything is sent, Node stops a request that would go to another
+// host, or to the same host without TLS. It cannot stop the request if the
+// client's transport is not an [http.Transport], if the redirect leads to the
+// same host and port, or in an upload.
 //
 // If the client's http.Client has a transport made by [Transport], only the
 // login works less well than with Connect.
@@ -113,10 +113,10 @@ func open(client *pve.Client, node string, opts *NodeOptions) *Node {
 }
 
 // Transport returns a transport for the http.Client of a caller's own
-// proxmox.Client. With it, messages of the node are kept, answers are bounded,
-// and no redirect is followed, as in the clients of [Connect]. If base is an
+// proxmox.Client. As in the clients of [Connect], messages of the node are then
+// kept, answers are bounded, and no redirect is followed. If base is an
 // [http.Transport], it is cloned, and the clone keeps as many connections open
-// as are used at once. Nil stands for the default transport.
+// as are used at the same time. If base is nil, the default transport is used.
 func Transport(base http.RoundTripper) http.RoundTripper {
 	if base == nil {
 		base = http.DefaultTransport

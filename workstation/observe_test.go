@@ -116,7 +116,7 @@ func TestConnectionsAreKept(t *testing.T) {
 		if _, err := node.Observe(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if n := opened.Load(); n > 32+2 { // the transport may dial for a request that another connection took meanwhile
+		if n := opened.Load(); n > 32+2 { // the transport may open a connection for a request that another connection then serves
 			t.Errorf("%d connections after %d observations", n, i+1)
 		}
 	}

@@ -78,7 +78,7 @@ func twist(in any, count *int, nth int, value any) {
 }
 
 // If one value in an answer has a wrong type, Observe loses only that value.
-// The finding about the value is not worded in terms of Go.
+// The text of the finding about it contains no terms of Go.
 func TestObserveWithOneOddValue(t *testing.T) {
 	t.Parallel()
 	sim := pvetest.New(pair(), nil)

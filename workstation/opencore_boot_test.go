@@ -20,7 +20,7 @@ import (
 	"github.com/proxstation/proxstation/workstation/opencore"
 )
 
-// A loading is a case of the test: an OpenCore image in a VM.
+// A loading is one case: an OpenCore image in a VM.
 type loading struct {
 	name   string
 	golden string            // the golden whose configuration the VM has
@@ -45,11 +45,11 @@ func loadings() []loading {
 	}
 }
 
-// TestFirmwareStartsOpenCore boots configured copies of OpenCore images of the
-// public layouts. A program in place of OpenCore writes the drive from which it
-// was started, and the places at which the firmware has displays. The drive
-// must be the first in the boot order, and DeviceProperties must name the place
-// of a display.
+// TestFirmwareStartsOpenCore boots configured copies of OpenCore images with
+// the public layouts. A program in place of OpenCore prints the drive from
+// which it was started, and the device paths at which the firmware has
+// displays. The drive must be the first in the boot order, and DeviceProperties
+// must name the path of a display.
 func TestFirmwareStartsOpenCore(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {

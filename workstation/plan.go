@@ -12,8 +12,8 @@ import (
 	"github.com/proxstation/proxstation/storage"
 )
 
-// A Sign says what happens to an object or a line. Its value is the character
-// that is printed in front.
+// A Sign says how an object or a line changes. Its value is the character that
+// is printed in front of it.
 type Sign rune
 
 // The signs of a plan.
@@ -35,15 +35,15 @@ type StepLine struct {
 	Note string
 }
 
-// A StepChange is what a step does, as data for people and programs.
+// A StepChange describes the change of a step as data, for people and programs.
 type StepChange struct {
 	Sign   Sign
 	Object string // what is changed: "VM 140 windows", "mapping rtx5070ti"
 	Lines  []StepLine
 	// Needs holds the privileges that PVE asks for.
 	Needs []Privilege
-	// RootTicket names the keys that only root@pam may set, logged in with a
-	// password: no API token can (qemu-server, PVE/API2/Qemu.pm).
+	// RootTicket names the keys that only root@pam with a password may set. An
+	// API token cannot set them (qemu-server, PVE/API2/Qemu.pm).
 	RootTicket []string
 }
 
@@ -71,11 +71,10 @@ type Plan struct {
 	Steps []Step
 	// Outlook says how full the storages are now, and how full they will be
 	// when the disks that the plan adds are completely written. Imported disks
-	// without a Size are not counted: only PVE knows how large their images
-	// are.
+	// without a Size are not counted, because only PVE knows how large their
+	// images are.
 	Outlook []storage.Outlook
-	// Findings holds warnings for the caller, and blockers. With a blocker, no
-	// apply begins.
+	// Findings holds warnings and blockers. With a blocker, no apply begins.
 	Findings []proxstation.Finding
 }
 

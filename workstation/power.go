@@ -6,9 +6,10 @@ import (
 )
 
 // Start starts a VM and waits until QEMU runs. If another VM has the card, the
-// error is a [TaskError] that matches [ErrInUse]; [Node.Switch] hands the card
-// over. A VM under high availability is started by the HA manager: Start asks it
-// for the state "started". Start needs VM.PowerMgmt on the VM.
+// error is a [TaskError] that matches [ErrInUse]. To hand the card over, use
+// [Node.Switch]. For a VM under high availability, Start asks the HA manager
+// for the state "started", and the HA manager starts the VM. Start needs
+// VM.PowerMgmt on the VM.
 func (n *Node) Start(ctx context.Context, vmid int) error {
 	task, err := n.pve.Start(ctx, vmid)
 	if err != nil {

@@ -12,8 +12,8 @@ import (
 )
 
 // keyPrivileges holds, for each key, the privilege on /vms/{vmid} that a change
-// needs (qemu-server, PVE/API2/Qemu.pm, check_vm_modify_config_perm). Only
-// root@pam may set a key that is in no list.
+// needs (qemu-server, PVE/API2/Qemu.pm, check_vm_modify_config_perm). If a key
+// is not listed, only root@pam may set it.
 var keyPrivileges = func() map[string]string {
 	byKey := map[string]string{}
 	for privilege, keys := range map[string]string{
@@ -23,7 +23,7 @@ var keyPrivileges = func() map[string]string {
 		"VM.Config.Options": "agent autostart bios description keyboard localtime migrate_downtime migrate_speed name onboot ostype protection reboot startdate startup tags tdf template",
 		"VM.Config.Disk":    "boot bootdisk vmstatestorage ide sata scsi virtio efidisk tpmstate unused virtiofs",
 		"VM.Config.Network": "net",
-		// Either privilege is enough.
+		// Either of the two privileges is enough.
 		"VM.Config.Cloudinit|VM.Config.Network": "cicustom cipassword citype ciuser ciupgrade nameserver searchdomain sshkeys ipconfig",
 		"VM.PowerMgmt":                          "freeze",
 	} {
@@ -159,7 +159,7 @@ func elsewhere(vmid int, key, value string) []Privilege {
 }
 
 // rootOnly returns the keys that only root@pam may set or delete, each with the
-// reason. Only a login with a password counts: no API token can do it.
+// reason. The login must be with a password, because an API token cannot do it.
 func rootOnly(set, old map[string]string) []string {
 	why := map[string]string{}
 	for _, values := range []map[string]string{set, old} {

@@ -34,7 +34,7 @@ type starter struct {
 	facts workstation.Facts
 	turn  chan bool
 	mu    sync.Mutex
-	known map[string]string // volumes by QEMU command line
+	known map[string]string // the volumes, by QEMU command line
 }
 
 // newStarter returns a starter. It skips the test if QEMU or OVMF is missing.
@@ -226,9 +226,10 @@ func after(facts workstation.Facts, plan workstation.Plan, id int) (map[string]s
 	return config, mappings
 }
 
-// keepsStarting compares what a VM starts from before and after a plan. A VM
-// that starts must go on starting from the same volume, unless the plan says
-// that it will start from another volume. A plan with a blocker is not applied.
+// keepsStarting compares from which volume a VM starts before and after a plan.
+// A VM that starts must go on starting from the same volume, unless the plan
+// says that it will start from another volume. keepsStarting does not apply a
+// plan with a blocker.
 func (s *starter) keepsStarting(t *testing.T, facts workstation.Facts, id int, specs map[string]workstation.Spec) (compared int) {
 	t.Helper()
 	had, refused := "", "not tried"
@@ -282,8 +283,8 @@ func TestCasesKeepStarting(t *testing.T) {
 	}
 }
 
-// VMs with any machine type, bus, boot order and arguments also keep starting
-// from the same volume.
+// VMs with any machine type, bus, boot order and arguments keep starting from
+// the same volume.
 func TestGeneratedVMsKeepStarting(t *testing.T) {
 	t.Parallel()
 	base := observe(t, pvetest.New(pvetest.Reference(), nil))

@@ -151,7 +151,7 @@ func wait(ctx context.Context, t *testing.T, path string, said *guest.Transcript
 
 func dial(ctx context.Context, t *testing.T, path string, said *guest.Transcript) net.Conn {
 	t.Helper()
-	short, cancel := context.WithTimeout(ctx, 30*time.Second) // QEMU reports an invalid command line at once
+	short, cancel := context.WithTimeout(ctx, 30*time.Second) // QEMU reports an invalid command line immediately
 	defer cancel()
 	wait(short, t, path, said)
 	connection, err := new(net.Dialer).DialContext(ctx, "unix", path)

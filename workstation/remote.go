@@ -24,9 +24,9 @@ type WayIn struct {
 }
 
 // WaysIn returns the ways to reach a VM beside RustDesk, judged by its
-// configuration and the addresses of [Agent.Addresses]. Without an address,
-// only PVE's console is left, and only if the VM has an emulated display.
-// WaysIn does not know whether the program at the other end runs. It is pure.
+// configuration and the addresses of [Agent.Addresses]. Without an address, the
+// only way is PVE's console, and only if the VM has an emulated display. WaysIn
+// does not check whether the program at the other end runs. It is pure.
 func WaysIn(v VMFacts, addresses []netip.Addr) []WayIn {
 	var ways []WayIn
 	for _, a := range addresses {

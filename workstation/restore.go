@@ -22,21 +22,21 @@ import (
 // Data always stays. A disk that was added since stays in its slot, and a disk
 // that grew keeps its size. A disk that was detached comes back if PVE still
 // has it among the unused disks. The findings name each of these disks. CD
-// drives hold no data, so they are added and removed. The same holds for the
-// drive of cloud-init, which PVE writes anew. A boot order in PVE's old
-// notation is not restored if it would now mean a disk that was added
-// (restore.boot-kept).
+// drives and the drive of cloud-init hold no data of their own, so they are
+// added and removed. A boot order in PVE's old notation is not restored if it
+// would now mean a disk that was added (restore.boot-kept).
 //
 // These keys stay as they are, because they are not settings or cannot be
 // restored: unusedN, lock, meta, vmgenid, template, parent and all other keys
 // of PVE's own snapshots. A password of cloud-init that was removed cannot be
-// restored. Resource mappings stay too: a mapping that no VM names has no
-// effect.
+// restored. Resource mappings stay too, because a mapping that no VM names has
+// no effect.
 //
 // If a VM no longer exists, or another VM has its VMID, the plan has a blocker
-// (restore.gone, restore.another). To restore the others, leave the VM out of
-// Snapshot.Configs. A VM that was made since stays; [DestroyPlan] removes it.
-// If the snapshot is of another node, the error matches [ErrInvalid].
+// (restore.gone, restore.another). To restore only the other VMs, delete this
+// VM from Snapshot.Configs. A VM that was made since the snapshot stays, but
+// [DestroyPlan] can remove it. If the snapshot is of another node, the error
+// matches [ErrInvalid].
 func RestorePlan(before Snapshot, facts Facts) (Plan, error) {
 	if before.Node != facts.Node {
 		return Plan{}, fmt.Errorf("workstation: the snapshot is of node %q, the facts are of %q: %w", before.Node, facts.Node, ErrInvalid)
@@ -123,7 +123,7 @@ func (r *restoring) key(key string) {
 	old, had := r.old[key]
 	have, has := r.vm.Config[key]
 	if key == "description" {
-		// A controller that is at work now keeps its lease.
+		// If a controller has a lease now, the description keeps this lease.
 		lease := leaseLine.FindString(have)
 		have = withoutLease(have)
 		had, has = withoutLease(old) != "", have != ""
@@ -157,8 +157,8 @@ func (r *restoring) password() {
 	}
 }
 
-// startsElsewhere reports whether a boot order of PVE's old notation, which
-// names no disk, would now mean another disk, because a disk was added.
+// startsElsewhere reports whether a boot order of PVE's old notation would now
+// mean another disk, because a disk was added. Such an order names no disk.
 func (r *restoring) startsElsewhere(boot string) bool {
 	if strings.HasPrefix(boot, "order=") {
 		return false

@@ -39,8 +39,8 @@ func restorePlan(t *testing.T, sim *pvetest.Node, before workstation.Snapshot) w
 	return p
 }
 
-// busy returns the host with the workstations, where VM 140 has more keys, as
-// VMs of real users do.
+// busy returns the host with the workstations. Its VM 140 has many keys, as VMs
+// of real users do.
 func busy() pvetest.Host {
 	host := made()
 	host.VMs = slices.Clone(host.VMs)
@@ -132,8 +132,8 @@ func hasFindings(p workstation.Plan, ids ...string) bool {
 	return true
 }
 
-// A property that was added to a value does not belong to the old value. A step
-// of a restore is done only when the value is exactly the old value.
+// A property that was added since the snapshot is removed. A step of a restore
+// counts as done only if the value is exactly the old value.
 func TestRestoreIsExact(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

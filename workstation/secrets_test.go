@@ -22,8 +22,9 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// These secrets may come back in an echo. Each contains the text MARK, and
-// quotes and special characters that escaping changes.
+// These secrets may come back when a node echoes a request. Each secret
+// contains the text MARK, and quotes and special characters that escaping
+// changes.
 const (
 	markedPassword = `MARK-password"<&>'\é`
 	markedOSK      = `MARK-osk(c)xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx`
@@ -41,7 +42,8 @@ type parrot struct {
 	sent []string
 }
 
-// say returns the content of a request as a node might print it.
+// say returns the content of a request in a form in which a node might print
+// it.
 func (e *parrot) say(r *http.Request, body []byte) string {
 	text := string(body)
 	var values map[string]any

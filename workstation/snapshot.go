@@ -9,13 +9,14 @@ import (
 	"github.com/proxstation/proxstation/internal/printable"
 )
 
-// A Snapshot holds the configurations that some VMs had, as data that can be
-// kept as JSON. [RestorePlan] makes the plan that returns to it. Unlike PVE's
-// own snapshots, it holds settings only, no disks.
+// A Snapshot holds the configurations of some VMs at one moment, as data that
+// can be stored as JSON. [RestorePlan] makes the plan that returns to them.
+// Unlike PVE's own snapshots, a Snapshot holds only settings, no disks.
 //
 // Take it from the same [Facts] as the plan. Apply refuses to change a VM that
-// has changed since, so the snapshot holds the state before the plan. Store it
-// before Apply begins, and keep the first snapshot if Apply has to be repeated.
+// has changed since these facts were read, so the snapshot holds the state
+// before the plan. Store it before Apply begins, and keep the first snapshot if
+// Apply has to be repeated.
 //
 // Its String shows no settings. Its JSON holds everything that PVE shows of a
 // configuration, even a key in args, so protect the file like the node's own
@@ -24,8 +25,8 @@ import (
 type Snapshot struct {
 	// Node is the node's name.
 	Node string `json:"node"`
-	// Configs holds the configurations by VMID, without values that belong to a
-	// moment only: the digest, a lock, a controller's lease.
+	// Configs holds the configurations by VMID. It leaves out values that soon
+	// change: the digest, a lock, a controller's lease.
 	Configs map[int]map[string]string `json:"configs"`
 	// Missing holds the requested VMIDs that belonged to no VM.
 	Missing []int `json:"missing,omitempty"`

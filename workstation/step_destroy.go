@@ -22,9 +22,9 @@ type DestroyVM struct {
 	Config map[string]string
 }
 
-// DestroyPlan returns the plan that removes VMs with all their disks. A VM that
-// does not exist is an error. A VM that runs, is protected or is under high
-// availability is a blocker.
+// DestroyPlan returns the plan that removes VMs with all their disks. If a VM
+// does not exist, DestroyPlan returns an error. If a VM runs, is protected or
+// is under high availability, the plan has a blocker.
 func DestroyPlan(facts Facts, vmids ...int) (Plan, error) {
 	plan := Plan{Node: facts.Node}
 	for _, id := range slices.Compact(slices.Sorted(slices.Values(vmids))) {

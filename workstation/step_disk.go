@@ -16,8 +16,8 @@ type GrowDisk struct {
 	Slot    string
 	Storage string // the storage of the disk
 	Digest  string
-	// From is the size now. It is 0 if an earlier step makes the disk from an
-	// image, whose size is not known.
+	// From is the present size. It is 0 if an earlier step makes the disk from
+	// an image whose size is not known. To is the new size.
 	From, To storage.Size
 }
 

@@ -16,36 +16,38 @@ import (
 // Switch gives the card to one member of a set, as a transaction. It checks
 // everything that can be known beforehand, shuts down the running member, waits
 // until that VM is gone, starts the target and waits until the target is up. If
-// a step fails, Switch returns to the member that ran before, or a
-// [SwitchError] says exactly in which state the VMs are. A guest that has
-// started and is not up in time keeps the card, unless db.ReturnIfNotUp is set.
-// Switch never pulls the plug of a guest unless db.Force is set. It starts
-// nothing with a card that is gone.
+// a step fails, Switch returns to the member that ran before. If it cannot, a
+// [SwitchError] says in which state the VMs are. A guest that has started but
+// is not up in time keeps the card, unless db.ReturnIfNotUp is set. Switch
+// never pulls the plug of a guest unless db.Force is set. It starts no VM with
+// a card that is gone.
 //
-// It can be repeated. If the target runs already and is up, it does nothing. It
-// starts from whatever state an earlier switch, or a person, has left. If the
-// context ends early, Switch returns to the member that ran before, as after a
-// failure.
+// Switch can be repeated. If the target runs already and is up, it does
+// nothing. It can begin in any state that an earlier switch, or a person, has
+// left. If the context ends early, Switch returns to the member that ran
+// before, as after a failure.
 //
-// The members may be on several nodes of a cluster. Switch finds them, also
+// The members may be on several nodes of a cluster. Switch finds them, even
 // after PVE has moved them. It does not begin without quorum, or while a member
 // may run on a node that is away: see [DualBoot].NodesOff. If a node goes away
-// during the switch, the error says which members run as far as that is known;
-// nothing is started while the other VM may run unseen. A repeated switch goes
-// on when the node is back, or when a person has named it in NodesOff.
+// during the switch, the error says which members run, as far as that is known.
+// No VM is started while the other VM may run unseen. A repeated switch goes on
+// when the node is back, or when a person has named the node in NodesOff.
 //
-// Members under high availability are started and stopped by the HA manager.
-// It pulls the plug of a guest that does not shut down in time, so Switch asks
-// it only with db.Force. The manager tries a failed start again and then moves
-// the VM; Switch takes its request back after one failure.
+// Members under high availability are started and stopped by the HA manager. It
+// pulls the plug of a guest that does not shut down in time, so Switch only
+// asks it to stop a VM if db.Force is set. After a failed start, the manager
+// would try again and then move the VM. Switch takes its request back after one
+// failure.
 //
 // A [BlockedError] means that nothing was changed.
 //
-// It needs the privileges of [Node.Observe]. On the members it needs
+// Switch needs the privileges of [Node.Observe]. On the members it needs
 // VM.PowerMgmt, VM.Config.Options unless db.NoLease is set, and the privileges
-// of [Agent.Wait] if an agent is configured. High availability needs no others,
-// except to set back the HA states "disabled" and "error" after a failure:
-// without Sys.Console on /, the error's Advice names the commands.
+// of [Agent.Wait] if an agent is configured. High availability needs no further
+// privilege, with one exception: to restore the HA states "disabled" and
+// "error" after a failure, Switch needs Sys.Console on /. Without it, the
+// error's Advice names the commands.
 func (n *Node) Switch(ctx context.Context, db DualBoot, to int, progress func(Event)) error {
 	db, err := db.withTarget(to)
 	if err != nil {
@@ -66,7 +68,7 @@ func (n *Node) Switch(ctx context.Context, db DualBoot, to int, progress func(Ev
 		s.enter(PhaseDone, to, "it is running already")
 		return s.tidy(ctx)
 	}
-	if len(db.NodesOff) > 0 { // if that is not true, not even a lease is written
+	if len(db.NodesOff) > 0 { // if a named node is not off, not even a lease is written
 		if _, err := s.check(ctx); err != nil {
 			return err
 		}
@@ -88,14 +90,14 @@ type switching struct {
 	db   DualBoot
 	to   int
 	from int // the member that ran before, or 0
-	pid  int // the PID of from at that time, 0 if it had ended
+	pid  int // the PID of the member from at that time; 0 if it had ended
 	held *Lease
-	at   int // the member whose description holds the lease, 0 without a lease
+	at   int // the member whose description holds the lease; 0 if there is no lease
 	// asked holds the PIDs of the VMs that were asked to shut down.
 	asked   map[int]int
 	started time.Time // the time of the last request to start the target
-	// left holds leases of ours in members other than at, by member. The
-	// switch that wrote them could not remove them.
+	// left holds, by member, leases of ours in members other than at. The
+	// switch could not remove these leases after it had written them.
 	left  map[int]string
 	facts Facts  // the facts that were judged
 	haWas string // the HA state that the target was asked to have, "" if unknown
@@ -103,15 +105,15 @@ type switching struct {
 	haLeft error
 }
 
-// A turn lets only one switch of a set run at a time on one [Node], because all
-// switches of a set share a lease.
+// A turn makes the switches of a set on one [Node] run one after the other,
+// because they share a lease.
 type turn struct {
 	free chan struct{}
 	to   atomic.Int64 // the target of the switch that is under way
 }
 
 // turn waits until no other switch of this set is under way on the same Node.
-// The caller calls done at the end.
+// When the switch ends, the caller calls the function done.
 func (s *switching) turn(ctx context.Context) (done func(), err error) {
 	value, _ := s.node.turns.LoadOrStore(s.place(), &turn{free: make(chan struct{}, 1)})
 	t, _ := value.(*turn)
@@ -130,8 +132,9 @@ func (s *switching) turn(ctx context.Context) (done func(), err error) {
 	return func() { <-t.free }, nil
 }
 
-// refused returns the findings because of which a switch could not begin, if a
-// node is away or the cluster has no quorum; otherwise it returns the error.
+// refused returns a better error if a node is away or the cluster has no
+// quorum: it holds the findings because of which a switch could not begin.
+// Otherwise it returns err.
 func (s *switching) refused(ctx context.Context, err error) error {
 	if errors.Is(err, pve.ErrNoQuorum) {
 		return &BlockedError{What: fmt.Sprintf("the switch to VM %d", s.to), Findings: []proxstation.Finding{noQuorum(err.Error())}}
@@ -171,7 +174,7 @@ func (s *switching) run(ctx context.Context) error {
 		}
 	}
 	if s.from == 0 && s.held != nil && s.held.From != s.to && slices.Contains(s.db.Members, s.held.From) {
-		s.from = s.held.From // the VM that a dead switch had stopped
+		s.from = s.held.From // the VM that an interrupted switch had stopped
 	}
 	for _, step := range []struct {
 		phase Phase

@@ -23,7 +23,7 @@ import (
 
 // evil is a text that somebody may have written on a node. It clears the
 // screen, sets the window's title, reverses letters, and pretends to be a line
-// of our output. forged is the beginning of that line.
+// of our output. forged is the beginning of the pretended line.
 const (
 	evil   = "x\x1b[2J\x1b]0;t\x07\u009b31m\u202egpj\u2066\x7f\r\n" + forged + "\r\t"
 	forged = "forged: all is well"

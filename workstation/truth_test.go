@@ -20,8 +20,8 @@ import (
 // waking is the variable both, with the permission to wake guests that sleep.
 var waking = workstation.DualBoot{Members: both.Members, Owner: both.Owner, Wake: true}
 
-// A VM whose QEMU runs while its guest does not run has the card, but is not
-// up.
+// If a VM's QEMU runs while its guest does not run, the VM has the card, but is
+// not up.
 func TestSwitchAroundPausedVMs(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -80,8 +80,8 @@ func TestSwitchAroundPausedVMs(t *testing.T) {
 	}
 }
 
-// For a running VM the configuration in force counts, not the configuration of
-// its next start.
+// Preflight judges a running VM by the configuration in force, not by the
+// configuration of its next start.
 func TestPreflightSeesWhatIsInForce(t *testing.T) {
 	t.Parallel()
 	host := pair()

@@ -43,13 +43,14 @@ var imageVolume = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9._-]*):(?:(iso)/([A-Za
 // must be complete, because PVE examines it.
 //
 // If a volume of that name and size exists, Upload assumes that it is the
-// image, because no API returns a checksum. If its size differs, the error is
-// an [ImageError]. Upload reads the image twice, because PVE compares the data
-// with the image's SHA-256. PVE cannot resume an upload, so after a failure
-// Upload begins anew. It ends with its context.
+// image, because no API returns a checksum. If the size differs, the error is
+// an [ImageError]. Upload reads the image twice: first it computes the SHA-256,
+// with which PVE compares the data, and then it sends the image. PVE cannot
+// resume an upload, so after a failure Upload begins anew. Upload stops when
+// its context ends.
 //
-// It needs Datastore.AllocateTemplate and Datastore.Audit on the storage, and
-// room for the image in the node's /var/tmp meanwhile.
+// It needs Datastore.AllocateTemplate and Datastore.Audit on the storage. The
+// node's /var/tmp needs room for the image during the upload.
 func (n *Node) Upload(ctx context.Context, volume string, image io.ReadSeeker, progress func(Event)) error {
 	size, err := image.Seek(0, io.SeekEnd)
 	if err != nil {
@@ -118,9 +119,9 @@ func (b *bringing) problem(format string, args ...any) error {
 	return &ImageError{Volume: b.volume, Why: fmt.Sprintf(format, args...)}
 }
 
-// look reports whether the volume exists. Its error says why the storage would
-// refuse the volume: PVE itself refuses an upload only after it has received
-// all of it.
+// look reports whether the volume exists. It returns an error if the storage
+// would refuse the volume, because PVE itself refuses an upload only after it
+// has received all of it.
 func (b *bringing) look(ctx context.Context, size storage.Size) (there bool, err error) {
 	match := imageVolume.FindStringSubmatch(b.volume)
 	if match == nil {
@@ -189,7 +190,7 @@ func (b *bringing) finish(ctx context.Context, task pve.UPID, err error, size st
 	case lookErr != nil:
 		return errors.Join(err, lookErr)
 	case !there && err != nil:
-		return err // the volume may still appear: a second Upload would find it
+		return err // the volume may still appear, and a second Upload would find it
 	case !there || size != 0 && have != size:
 		return errors.Join(err, b.problem("the task ended, but the volume is not there as sent"))
 	}

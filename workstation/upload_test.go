@@ -104,7 +104,7 @@ func TestUploadAfterFaults(t *testing.T) {
 	}
 }
 
-// An ending image cancels its upload during the nth time that it is read.
+// An ending image cancels its upload while it is read for the nth time.
 type ending struct {
 	*strings.Reader
 	pass, nth int
@@ -177,7 +177,7 @@ func ExampleNode_Upload() {
 	node, closeNode := embeddedNode(pvetest.Reference())
 	defer closeNode()
 	for range 2 {
-		image := strings.NewReader("a disk image") // usually an *os.File
+		image := strings.NewReader("a disk image") // a program usually passes an *os.File
 		err := node.Upload(context.Background(), "local:import/recovery-tahoe.raw", image, func(e workstation.Event) {
 			if strings.HasPrefix(e.Message, "local:") {
 				fmt.Println(e.Phase, e.Message)

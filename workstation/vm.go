@@ -90,9 +90,9 @@ const minVMID, maxVMID = 100, 999999999
 
 // Validate reports every reason why the VM is impossible on any node: an ID or
 // a slot that does not exist, too few resources for the guest, a machine type
-// that excludes the card's mode. Each error is an [InvalidError]. The VM is
-// judged as a new VM, with its Defaults. [Diff] judges an existing VM by the
-// configuration that it will have.
+// that excludes the card's mode. Each error is an [InvalidError]. Validate
+// judges the VM as a new VM, with its Defaults. [Diff] judges an existing VM by
+// the configuration that it will have.
 func (vm VM) Validate() error {
 	vm = vm.AsNew()
 	problems := vm.checkForm()

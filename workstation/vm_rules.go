@@ -41,7 +41,7 @@ func (vm VM) readHostPCI(config map[string]string, problems *problems) []gpu.Hos
 		}
 		h, err := gpu.ParseHostPCI(config[key])
 		if err != nil {
-			continue // checkForm reports it
+			continue // checkForm reports this value
 		}
 		if err := h.Validate(); err != nil {
 			problems.add(vm, key, config[key], err.Error())

@@ -17,7 +17,8 @@ var (
 	usbDevice = regexp.MustCompile(`^((0x)?[0-9A-Fa-f]{4}:(0x)?[0-9A-Fa-f]{4}|\d+-\d+(\.\d+)*|[Ss][Pp][Ii][Cc][Ee])$`)
 )
 
-// checkTuning reports options that PVE refuses, at once or when the VM starts.
+// checkTuning reports options that PVE refuses in the request or when the VM
+// starts.
 func (vm VM) checkTuning(config map[string]string, problems *problems) {
 	if list, set := config["affinity"]; set {
 		if _, err := qmconf.ParseCPUs(list); err != nil {
@@ -32,7 +33,7 @@ func (vm VM) checkTuning(config map[string]string, problems *problems) {
 		}
 		vm.checkUSB(config, key, problems)
 		host, _ := qmconf.Parse(key, config[key]).Get("host")
-		if devices[host] && strings.Contains(host, "-") { // if two devices have the same IDs, QEMU takes one device for each entry
+		if devices[host] && strings.Contains(host, "-") { // if two devices have the same vendor and product ID, QEMU gives one of them to each entry
 			problems.add(vm, key, host, "the VM already has the device at this port")
 		}
 		devices[host] = true

@@ -109,16 +109,16 @@ func (r *run) bringSeed(ctx context.Context) error {
 	return err
 }
 
-// cleaning is the time limit for removing a seed, also after a cancellation.
-// comesYet is how long PVE may take to put a seed in its place if the answer to
-// the upload was lost.
+// cleaning is the time limit for removing a seed. It also applies after a
+// cancellation. comesYet is the time in which a seed may still appear on its
+// storage if the answer to the upload was lost.
 const (
 	cleaning = 2 * time.Minute
 	comesYet = 20 * time.Second
 )
 
-// removeSeed takes the seed out of the VM and deletes it. It works even if the
-// context has ended.
+// removeSeed takes the seed out of the VM and deletes it. It works even after
+// the context has ended.
 func (r *run) removeSeed(ctx context.Context) error {
 	if !r.brought {
 		return nil

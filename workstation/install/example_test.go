@@ -48,7 +48,8 @@ func Example() {
 	//    needs /vms/141 VM.PowerMgmt, /vms/141 VM.GuestAgent.Unrestricted|VM.Monitor, /vms/141 VM.Config.CDROM, /storage/local Datastore.AllocateTemplate, /storage/local Datastore.Allocate
 }
 
-// The embedded node runs a guest that has set itself up at once.
+// Apply sets up a guest on an embedded node. The guest completes its own set-up
+// immediately.
 func ExampleApply() {
 	ctx := context.Background()
 	host := pvetest.Reference()
@@ -131,8 +132,9 @@ func ExampleGuestError() {
 	// scsi0 is an empty disk: want a cloud image (Image of the profile)
 }
 
-// The guest reports that its set-up has failed. Its log is read through its
-// agent, and its seed is deleted. The guest's Again repeats the set-up.
+// The guest reports that its set-up has failed. Apply reads the log through the
+// guest's agent and deletes the seed. To repeat the set-up, set the guest's
+// Again.
 func ExampleSetupError() {
 	ctx := context.Background()
 	host := pvetest.Reference()
@@ -171,7 +173,8 @@ func ExampleSetupError() {
 	// E: Unable to locate package nvidia-open
 }
 
-// A program tells the user which volume still holds a password.
+// If a seed stays on the node, a program can tell its user which volume still
+// holds a password.
 func ExampleSeedError() {
 	err := errors.Join(
 		&install.SetupError{VMID: 141, Phase: install.PhaseFirstBoot, Why: "the VM went off"},

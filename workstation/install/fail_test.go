@@ -23,7 +23,8 @@ import (
 // only removes all guests of the homelab except guest i.
 func (h *homelab) only(i int) { h.guests, h.spec.VMs = h.guests[i:i+1], h.spec.VMs[i:i+1] }
 
-// clean fails the test if a seed is left, or if the node contradicts itself.
+// clean fails the test if a seed is left on the node, or if the node's own
+// state is inconsistent.
 func (h *homelab) clean() {
 	h.t.Helper()
 	if left := h.seeds(); len(left) != 0 {
@@ -72,8 +73,8 @@ func TestSetUpThatFailsIsToldAndRepeated(t *testing.T) {
 	})
 }
 
-// A guest that failed and is off starts again with its seed. The state of its
-// last attempt is ignored.
+// If the set-up of a guest failed and the guest is off, it starts again with
+// its seed. The state that the last attempt left is ignored.
 func TestSetUpIsRepeatedFromOff(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -99,9 +100,8 @@ func TestSetUpIsRepeatedFromOff(t *testing.T) {
 	})
 }
 
-// The privileges that a plan names are enough, together with the privileges to
-// observe everything. If a privilege of a set-up is missing, the plan is
-// blocked.
+// The privileges that a plan names are enough for a login that may also observe
+// everything. If the login lacks a privilege of a set-up, the plan is blocked.
 func TestPlanNeedsWhatItSays(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -277,8 +277,8 @@ func TestBlockedPlanBringsNoSeed(t *testing.T) {
 	})
 }
 
-// Whichever request fails, the error names every seed that is left, and a
-// second attempt succeeds.
+// The test lets each request fail in turn. The error must name every seed that
+// is left, and a second attempt must succeed.
 func TestFaultsOfASetUp(t *testing.T) {
 	t.Parallel()
 	share := uint32(6)

@@ -65,7 +65,7 @@ func (r *run) answers(ctx context.Context) error {
 }
 
 // inGuest sets up the new devices in a Windows guest: the disk for games and
-// the card's driver. A Linux guest has done so by itself.
+// the card's driver. A Linux guest sets up its devices by itself.
 func (r *run) inGuest(ctx context.Context, state firstboot.State) (firstboot.State, error) {
 	w := r.guest.Windows
 	if w == nil {

@@ -55,7 +55,7 @@ type desktop struct {
 	open  string
 }
 
-// keys returns how many presses of keys the node received.
+// keys returns the number of key presses that the node received.
 func (d *desktop) keys() int {
 	n := 0
 	for _, r := range d.sim.Trace() {
@@ -278,15 +278,15 @@ func (h *homelab) seeds() []string {
 	return found
 }
 
-// Two guests are set up from nothing: Windows first, then Linux, which wants
-// the same card.
+// Two new guests are set up one after the other: first Windows, then Linux,
+// which wants the same card.
 func TestInstallBoth(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHomelab(t)
 		plan := h.plan()
 		text := seedHash.ReplaceAllString(plan.String(), "-HASH.iso")
-		before, rest, _ := strings.Cut(text, "\nStorages") // storages and findings are not from this package
+		before, rest, _ := strings.Cut(text, "\nStorages") // the rest, storages and findings, is printed by another package
 		_, after, _ := strings.Cut(rest, "\nThen ")
 		golden(t, "plan.txt", before+"\nThen "+after)
 		reports, err := h.apply(plan)

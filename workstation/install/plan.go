@@ -85,9 +85,9 @@ func Diff(spec workstation.Spec, guests []Guest, facts workstation.Facts) (Plan,
 	return plan.complete(first, facts)
 }
 
-// complete plans both stages of all VMs. The first plan gets the findings of
-// the second plan too, because the first stage is pointless if the second stage
-// is blocked.
+// complete plans both stages of all VMs. It adds the findings of the second
+// plan to the first plan, because the first stage is pointless if the second
+// stage is blocked.
 func (p Plan) complete(first workstation.Spec, facts workstation.Facts) (Plan, error) {
 	last, err := workstation.Diff(p.spec, facts)
 	if err != nil {

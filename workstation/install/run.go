@@ -132,12 +132,12 @@ func (r *run) powerOff(ctx context.Context) error {
 const shutdown = 5 * time.Minute
 
 // These are the times for pressing a key. Windows' CD waits about five seconds
-// for a key, but we cannot see when it waits (quickemu issue 1341).
+// for a key, but the API does not show when it waits (quickemu issue 1341).
 const (
 	keysFor   = 15 * time.Second
 	keysEvery = time.Second
-	// cdKey chooses nothing in the installer's first window, in case the key
-	// comes late.
+	// cdKey is a key that has no effect in the installer's first window, in
+	// case it arrives late.
 	cdKey = "up"
 )
 
@@ -162,8 +162,8 @@ func (r *run) again(ctx context.Context) error {
 	if err := r.agent.Wait(ctx, 5*time.Minute); err != nil {
 		return r.fail("the guest was set up before, and its agent does not answer: shut the VM down, and plan again, so that it gets its seed", err)
 	}
-	// The state of the last attempt must not count as the state of this
-	// attempt.
+	// The old state is overwritten, so that it does not count as the state of
+	// this attempt.
 	if err := r.agent.WriteFile(ctx, r.guest.system().state, []byte("phase=agent\n")); err != nil {
 		return r.fail("the guest has no set-up of ours", err)
 	}
@@ -198,7 +198,7 @@ func (r *run) wait(ctx context.Context) (firstboot.State, error) {
 		case err != nil:
 			return state, err
 		case state.Failed != "" && r.stale:
-			r.stale = false // the failure was in the last attempt
+			r.stale = false // the reported failure is from the last attempt
 			if err := r.again(ctx); err != nil {
 				return state, err
 			}
@@ -213,9 +213,9 @@ func (r *run) wait(ctx context.Context) (firstboot.State, error) {
 	}
 }
 
-// state reads how far the guest's set-up has come. A State without a phase
-// means that this cannot be seen yet. An error means that waiting does not
-// help. The parameter phase is the phase of the events.
+// state reads how far the guest's set-up has come. If this cannot be seen yet,
+// the State has no phase. An error means that waiting does not help. The
+// parameter phase is the phase of the events.
 func (r *run) state(ctx context.Context, phase workstation.Phase) (firstboot.State, error) {
 	text, err := r.agent.ReadFile(ctx, r.guest.system().state)
 	switch {

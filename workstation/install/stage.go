@@ -12,7 +12,7 @@ import (
 	"github.com/proxstation/proxstation/workstation"
 )
 
-// systemSlot is the slot of the system's disk, in both kinds of guests.
+// systemSlot is the slot of the system's disk in Linux and in Windows guests.
 const systemSlot = "scsi0"
 
 var cardKey = regexp.MustCompile(`^hostpci\d+$`)
@@ -136,8 +136,8 @@ func copyOf(vm workstation.VM) workstation.VM {
 }
 
 // freeSlot returns a free drive for the seed. Linux gets a virtio-scsi drive,
-// because cloud-init looks before slower drives are there (cloud-init issue
-// 3897). Windows gets a SATA drive.
+// because cloud-init looks for the seed before slower drives appear (cloud-init
+// issue 3897). Windows gets a SATA drive.
 func (g Guest) freeSlot(vm workstation.VM, have map[string]string) (string, error) {
 	family, most := "scsi", 30
 	if g.Windows != nil {
@@ -153,8 +153,8 @@ func (g Guest) freeSlot(vm workstation.VM, have map[string]string) (string, erro
 	return "", g.problem("it has no free %s drive for the seed", family)
 }
 
-// seedIn returns the drive with a seed of this package and the seed's volume,
-// or "" and "" if the VM has no seed.
+// seedIn returns the drive that holds a seed of this package, and the seed's
+// volume. Both are "" if the VM has no seed.
 func seedIn(config map[string]string) (slot, volume string) {
 	for _, key := range slices.Sorted(maps.Keys(config)) {
 		if pool, file, _ := qmconf.CutVolume(config[key]); qmconf.IsSlot(key) && strings.HasPrefix(file, "iso/firstboot-") {

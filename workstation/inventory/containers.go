@@ -24,8 +24,8 @@ type share struct {
 	line      string
 	key       string // such as "dev0"; empty for a line in LXC's own format, which pct cannot remove
 	node      string // such as "dri/renderD128", "dri" or "nvidia0"
-	// function is the function of a node below /dev/dri. It is nil for all of
-	// /dev/dri, and if the function is not known.
+	// function is the PCI function of a device node below /dev/dri. It is nil
+	// if the share is all of /dev/dri, or if the function is not known.
 	function *iommu.Address
 }
 
@@ -36,8 +36,8 @@ var (
 
 // readShares returns the graphics devices that containers of the host use
 // (pct.conf(5): dev; lxc.container.conf(5): lxc.mount.entry). It ignores a
-// directory that cannot be read, because readVMs already reports that the VMs'
-// directory beside it cannot be read.
+// directory that cannot be read, because readVMs reports the same problem for
+// the VMs' directory beside it.
 func readShares(root fs.FS) []share {
 	entries, _ := fs.ReadDir(root, containerFiles)
 	var shares []share
@@ -82,8 +82,9 @@ func (s share) of(card gpu.Card) bool {
 	return true
 }
 
-// checkShares reports cards that VMs take while containers use them: the host's
-// driver loses the card when the VM starts.
+// checkShares reports cards that VMs take while containers use them. The
+// container loses the card when the VM starts, because the host's driver loses
+// it.
 func checkShares(shares []share, facts iommu.Facts, node gpu.Node, claims []gpu.Claim) []proxstation.Finding {
 	var found []proxstation.Finding
 	for _, s := range shares {

@@ -15,9 +15,9 @@ import (
 // An Inventory is a report on a machine, for people (String) and for programs
 // (JSON). The facts come from the machine itself or from the PVE API.
 //
-// The JSON is stable: fields may be added, no field is removed or changes its
-// meaning, and every field is always there. Lists are never null. A value that
-// is not known is "unknown". In fields that hold no words it is null.
+// The JSON is stable. Fields may be added, but no field is removed or changes
+// its meaning, and every field is always present. Lists are never null. An
+// unknown value is "unknown" in a field of words, and null in any other field.
 type Inventory struct {
 	// Source says where the facts come from: "this machine", "captured tree",
 	// "node pve".
@@ -61,8 +61,8 @@ type Boot struct {
 	// proxmox-boot-tool" or "unknown". Why is the evidence.
 	Loader iommu.Loader `json:"loader"`
 	Why    string       `json:"why"`
-	// File holds the arguments. Command passes them to the boot loader. Both
-	// are "" if they are not known.
+	// File is the file that holds the arguments. Command passes them to the
+	// boot loader. Both are "" if they are not known.
 	File    string `json:"file"`
 	Command string `json:"command"`
 }
@@ -86,9 +86,9 @@ type GPU struct {
 	Family gpu.Family `json:"family"`
 	// Functions holds all functions of the card, with the display controller.
 	Functions []iommu.Address `json:"functions"`
-	// Driver is the driver to which the display controller is bound, and "" if
-	// it is not bound. It is nil if the driver is not known, as over the PVE
-	// API.
+	// Driver is the driver to which the display controller is bound. It is ""
+	// if the controller is not bound, and nil if the driver is not known, as
+	// over the PVE API.
 	Driver *string `json:"driver"`
 	// Group is the number of the IOMMU group. It is null if the card has no
 	// group or its group is not known.
@@ -123,7 +123,7 @@ type Pool struct {
 	// if they are not known.
 	Disks []string `json:"disks"`
 	// Total and Available are sizes in bytes. They are nil if they are not
-	// known, as in the files of a host.
+	// known. The files of a host do not contain them.
 	Total     *int64 `json:"total"`
 	Available *int64 `json:"available"`
 	Why       string `json:"why"`
@@ -162,7 +162,8 @@ func Read(root fs.FS) (Inventory, error) {
 }
 
 // Of returns the report on a machine whose facts were read elsewhere, such as
-// over the PVE API. findings holds facts that could not be read.
+// over the PVE API. findings are added to the report. They say which facts
+// could not be read.
 func Of(source string, facts iommu.Facts, disks []storage.Disk, pools []storage.Pool, unread ...proxstation.Finding) Inventory {
 	state, why := facts.State()
 	remapping, _ := facts.InterruptRemapping()
@@ -192,7 +193,8 @@ func Of(source string, facts iommu.Facts, disks []storage.Disk, pools []storage.
 	return i
 }
 
-// distinct removes repeated findings: several checks may find the same cause.
+// distinct removes repeated findings, because several checks may find the same
+// fault.
 func distinct(findings []proxstation.Finding) []proxstation.Finding {
 	kept, seen := []proxstation.Finding{}, map[proxstation.Finding]bool{}
 	for _, f := range findings {

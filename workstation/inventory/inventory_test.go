@@ -32,8 +32,8 @@ func TestInventoryOfBrokenTrees(t *testing.T) {
 	}
 }
 
-// The names of cards come from the tree's own database only. The database of
-// the running machine does not matter.
+// The names of cards come only from the tree's own database, not from the
+// database of the running machine.
 func TestNamesOfATree(t *testing.T) {
 	t.Parallel()
 	const database = "# a comment\n8086  Intel Corporation\n\t3e92  CoffeeLake-S GT2 [UHD Graphics 630]\n\t\t1043 872f  a board\n" +
@@ -87,8 +87,8 @@ func (c counted) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// The database of names is large. It is read once for any number of cards, and
-// not at all on a machine without cards.
+// The database of names is large. It must be read only once for any number of
+// cards, and not at all on a machine without cards.
 func TestNamesAreReadForCardsOnly(t *testing.T) {
 	t.Parallel()
 	const nvme = "cmdline quiet\nfile usr/share/misc/pci.ids \"10de  NVIDIA\"\nfunction 0000:00:01.0 class=010802 id=144d:a808\n"

@@ -59,8 +59,8 @@ func nameFrom(root fs.FS, functions []iommu.Function) {
 	}
 }
 
-// read puts the wanted names into the map. It ends at the classes, which are
-// last in the file.
+// read adds the wanted names to the map. It stops at the list of classes, which
+// is last in the file.
 func read(lines *bufio.Scanner, wanted map[iommu.Model]string) {
 	var vendor iommu.ID
 	known := false // whether the line of a vendor has been read
@@ -69,7 +69,7 @@ func read(lines *bufio.Scanner, wanted map[iommu.Model]string) {
 		number, name, _ := strings.Cut(line, "  ")
 		id, err := iommu.ParseID(number)
 		switch {
-		case err != nil: // a comment, or a board with the device
+		case err != nil: // a comment, or a line about a board with the device
 		case !isDevice:
 			vendor, known = id, true
 		case known:

@@ -122,10 +122,10 @@ func cardsHere(facts iommu.Facts) string {
 	return " The graphics cards here: " + strings.Join(cards, ", ") + "."
 }
 
-// merge joins the findings on the values and the findings on the host. It
-// removes findings on values for two reasons: the host's facts on a shared
-// group are more exact than PVE's list of devices, and a card whose functions
-// are spread over several values is complete.
+// merge joins the findings on the values with the findings on the host. It
+// removes two kinds of findings on values: on a shared group, because the
+// host's facts about it are more exact than PVE's list of devices, and on an
+// incomplete card, if its functions are spread over several values.
 func merge(values, host []proxstation.Finding, taken map[iommu.Address]string, facts iommu.Facts) []proxstation.Finding {
 	shared := slices.ContainsFunc(host, func(f proxstation.Finding) bool { return f.ID == "iommu.shared-group" })
 	whole := func(key string) bool {
@@ -144,7 +144,7 @@ func merge(values, host []proxstation.Finding, taken map[iommu.Address]string, f
 }
 
 // byGroup splits functions by their IOMMU groups, in the order of addresses. A
-// function without a group is alone.
+// function without a group gets a list of its own.
 func byGroup(facts iommu.Facts, taken map[iommu.Address]string) [][]iommu.Address {
 	var groups [][]iommu.Address
 	at := map[iommu.GroupID]int{}
@@ -161,8 +161,8 @@ func byGroup(facts iommu.Facts, taken map[iommu.Address]string) [][]iommu.Addres
 }
 
 // checkTaken reports what the host loses with the functions that a VM takes.
-// taken holds their keys in the VM's configuration. Several uses of one device
-// are one finding.
+// taken holds, by function, its key in the VM's configuration. If the host uses
+// a device in several ways, checkTaken adds one finding.
 func checkTaken(facts iommu.Facts, vmid int, taken map[iommu.Address]string) []proxstation.Finding {
 	var all, found []proxstation.Finding
 	for _, functions := range byGroup(facts, taken) {

@@ -13,8 +13,8 @@ import (
 	"github.com/proxstation/proxstation/gpu"
 )
 
-// The paths of PVE's configuration, below the root of a host. The first is a
-// link to the directory of the host's own VMs.
+// The paths of PVE's configuration, below the root of a host. The first path is
+// a link to the directory of the host's own VMs.
 const (
 	vmFiles     = "etc/pve/qemu-server"
 	mappingFile = "etc/pve/mapping/pci.cfg"
@@ -75,8 +75,8 @@ var (
 
 // ParseConfig parses a VM's configuration in the form of PVE's file
 // /etc/pve/qemu-server/VMID.conf. The result is the configuration of the VM's
-// next start: it includes the section [PENDING], and no comments or snapshots
-// (parse_vm_config in qemu-server PVE/QemuServer.pm).
+// next start. It includes the section [PENDING], but no comments and no
+// snapshots (parse_vm_config in qemu-server PVE/QemuServer.pm).
 func ParseConfig(text string) map[string]string {
 	config := map[string]string{}
 	section := ""

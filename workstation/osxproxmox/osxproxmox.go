@@ -22,25 +22,25 @@ var ErrNone = errors.New("no checkout of OSX-PROXMOX")
 
 // A Checkout is a checkout of OSX-PROXMOX
 // (github.com/luchina-gabriel/OSX-PROXMOX, all rights reserved) on a host. The
-// [MacOS] profile uses only its images. The profile replaces its VM, can do
-// legacy-igd and rewrites no configuration file. Its set-up must not run: it
-// overwrites modprobe files, takes all graphics cards from the host and
-// restarts the host. Package iommu's host plan prepares a host instead, and can
-// undo that.
+// [MacOS] profile uses only its images. In place of its VM, the profile makes a
+// VM of its own, which can have legacy-igd. The profile rewrites no
+// configuration file. The checkout's set-up must not run: it overwrites
+// modprobe files, takes all graphics cards from the host and restarts the host.
+// Package iommu's host plan prepares a host instead, and can undo its changes.
 type Checkout struct {
 	// Dir is the directory of the checkout, such as "/root/macos-install".
 	Dir string
 	// Version is the version of the checkout. OpenCore is the version of its
 	// boot loader. Each is empty if the checkout does not name it.
 	Version, OpenCore string
-	// Missing holds the Debian packages that its menu needs and the host lacks.
-	// The profile does not need them.
+	// Missing holds the Debian packages that the checkout's menu needs and the
+	// host lacks. The profile does not need them.
 	Missing []string
-	// Images holds the images from which a VM can be made: the checkout's own,
-	// and those that it made on the storages.
+	// Images holds the images from which a VM can be made: images in the
+	// checkout, and images that it made on the storages.
 	Images []Image
 	// Findings holds the reasons why the checkout cannot be used as it is, and
-	// its changes on the host.
+	// the changes that it made on the host.
 	Findings []proxstation.Finding
 }
 
@@ -81,12 +81,13 @@ var wants = [][2]string{{"jq", "jq"}, {"xmlstarlet", "xmlstarlet"}, {"python3", 
 
 // Read looks for a checkout below a host's root directory. If root is nil, it
 // looks on the machine that the program runs on. It first looks in the folder
-// macos-install in root's home, then in other usual places. The error is
-// [ErrNone] or an error of the file system. Read runs and changes nothing.
+// macos-install in the home directory of the user root, then in other usual
+// places. The error is [ErrNone] or an error of the file system. Read runs no
+// program and changes nothing.
 //
 // Read opens no devices, no pipes and no files of more than 16 MiB, because
-// every user with a home directory could put them where it looks. Links do not
-// lead out of the tree if root comes from [os.Root.FS].
+// every user with a home directory could put such files where Read looks. Links
+// do not lead out of the tree if root comes from [os.Root.FS].
 func Read(root fs.FS) (Checkout, error) {
 	if root == nil {
 		root = os.DirFS("/")

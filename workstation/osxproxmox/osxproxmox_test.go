@@ -112,7 +112,8 @@ func (d denied) Open(name string) (fs.File, error) {
 }
 
 // Users with a home directory may put endless files there, and the author of a
-// captured tree may describe storages with any path. Read still returns.
+// captured tree may name any path for a storage. The test checks that Read
+// still returns.
 func TestReadOfAHostileTree(t *testing.T) {
 	t.Parallel()
 	const dir = "home/me/OSX-PROXMOX"

@@ -31,7 +31,7 @@ type Adopted struct {
 }
 
 // Adopt describes an existing VM by the profile that fits its guest. It sets a
-// field only if the plan of the profile is still empty with this field.
+// field only if the plan of the profile stays empty with this field set.
 // Settings that no field describes stay as they are on the node. Adopt never
 // sets the OSK of a Mac or a password. The error matches
 // [workstation.ErrNotFound].
@@ -79,9 +79,9 @@ func (a adoption) leaves(p Profile) bool {
 	return err == nil && plan.Empty()
 }
 
-// set changes a profile, but takes the change back if the plan of the changed
-// profile is not empty. If the change is kept, the profile expresses the given
-// keys, and set removes them from the kept keys.
+// set tries a change of a profile. If the plan of the changed profile is not
+// empty, set takes the change back. Otherwise the profile now expresses the
+// given keys, and set removes them from the kept keys.
 func set[P Profile](a adoption, p *P, change func(*P), keys ...string) {
 	changed := *p
 	if change(&changed); !a.leaves(changed) {

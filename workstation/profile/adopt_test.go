@@ -103,7 +103,7 @@ func TestAdoptReturnsWhatMadeTheVM(t *testing.T) {
 			if err != nil {
 				t.Fatalf("seed %d: %v", seed, err)
 			}
-			plan.Findings = nil // other tests judge the cards
+			plan.Findings = nil // other tests check the findings about cards
 			if err := node.Apply(t.Context(), plan, nil); err != nil {
 				t.Fatalf("seed %d: %v", seed, err)
 			}

@@ -191,8 +191,9 @@ func (p MacOS) disks(vm *workstation.VM) {
 	}
 }
 
-// noHotplug keeps macOS from taking its devices for removable devices. It is
-// needed on q35 from QEMU 6.1 on, which all of PVE 8 and 9 have.
+// noHotplug keeps macOS from treating its devices as removable devices. It is
+// needed on q35 from QEMU 6.1 on, and all QEMU versions of PVE 8 and 9 are
+// newer than that.
 const noHotplug = "-global ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off"
 
 // args gives the VM QEMU's arguments. A new VM gets all arguments that macOS

@@ -73,7 +73,7 @@ func (p MacOS) giveCard(vm *workstation.VM, mode cardMode) (args []string) {
 		vm.Config["vga"] = string(cmp.Or(p.Screen, VMwareSVGA))
 		return nil
 	case mode == noCard:
-		vm.Config["hostpci0"] = "" // Validate reports the missing card
+		vm.Config["hostpci0"] = "" // with this empty value, Validate reports the missing card
 		return nil
 	}
 	h := gpu.HostPCI{Mapping: p.Mapping, ROMFile: p.ROM, DeviceID: gpu.Judge(vm.Guest, p.Card).DeviceID}

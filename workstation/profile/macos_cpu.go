@@ -5,8 +5,8 @@ import (
 	"github.com/proxstation/proxstation/internal/macos"
 )
 
-// These are the processors that macOS may see. PVE puts its own -cpu in front,
-// but QEMU uses the last -cpu.
+// These are values of -cpu for the processors that macOS may see. PVE puts its
+// own -cpu in front of them, but QEMU uses the last -cpu.
 const (
 	// hostCPU shows an Intel processor as it is (OSX-PROXMOX, setup), with the
 	// leaf in which macOS reads the clock's frequency (osx-proxmox-next,

@@ -62,8 +62,8 @@ func (p MacOS) Machine(have map[string]string) opencore.Machine {
 	return m
 }
 
-// loaderNotes returns the findings about OpenCore's image. They say so if nobody
-// has looked into the image.
+// loaderNotes returns the findings about OpenCore's image. If nobody has
+// examined the image, a finding says so.
 func (p MacOS) loaderNotes(vmid int) []proxstation.Finding {
 	subject := fmt.Sprintf("VM %d OpenCore", vmid)
 	if p.Image.Image != "" {
@@ -91,7 +91,7 @@ func (p MacOS) BeforeLoader(have map[string]string) MacOS {
 	return p
 }
 
-// An IGPUChoice is the mode for an iGPU, with the reason and the price.
+// An IGPUChoice is the mode for an iGPU, with its reason and its drawbacks.
 type IGPUChoice struct {
 	Mode IGPUMode
 	// Why names the facts behind the choice.
@@ -101,7 +101,7 @@ type IGPUChoice struct {
 	Price string
 }
 
-// These are the prices of the modes.
+// These are the drawbacks of the modes.
 const (
 	legacyPrice = "The host's console goes dark, PVE's console shows nothing, and the machine type is pc (i440fx), which OpenCore has to start on. " +
 		"A VM that was installed on q35 sees all its devices at other addresses."
@@ -109,17 +109,17 @@ const (
 		"On macOS 15 and newer it is experimental: nobody has reported in public that macOS accelerates an Intel iGPU in this way."
 )
 
-// Finding returns the choice for a person: the mode, its reason and its price.
-// The parameter vmid is the ID of the VM.
+// Finding returns the choice as a finding for a person: the mode, its reason
+// and its drawbacks. The parameter vmid is the ID of the VM.
 func (c IGPUChoice) Finding(vmid int) proxstation.Finding {
 	return proxstation.Finding{ID: "macos.mode", Severity: proxstation.Info, Subject: fmt.Sprintf("VM %d", vmid), Seen: fmt.Sprintf("the mode of the iGPU is %s. %s", c.Mode, c.Why),
 		Why: c.Price, Fix: "For the other mode, set it yourself: mode: legacy or mode: headless on the page of homelab, -mode of examples/macos."}
 }
 
-// Choose returns the mode for the profile's iGPU on a node. It is the profile's
-// Mode if that is set, or the mode in which the VM has its card, and otherwise
-// the mode that suits the facts. For a card that is not an Intel iGPU, the mode
-// is IGPUChosen.
+// Choose returns the mode for the profile's iGPU on a node. If the profile's
+// Mode is set, it is this mode. Otherwise it is the mode in which the VM has
+// its card now. If the VM does not have the card, it is the mode that suits the
+// facts. For a card that is not an Intel iGPU, the mode is IGPUChosen.
 func (p MacOS) Choose(facts workstation.Facts) IGPUChoice {
 	name, mode := p.Card.Name(), p.mode()
 	switch {
@@ -151,8 +151,8 @@ func (p MacOS) Choose(facts workstation.Facts) IGPUChoice {
 	return IGPUChoice{IGPULegacy, name + " can be a guest's boot display, and it is the mode in which people report acceleration.", legacyPrice}
 }
 
-// has returns the mode in which the VM has its card on the node, and IGPUChosen
-// if it does not have the card.
+// has returns the mode in which the VM has its card on the node. It returns
+// IGPUChosen if the VM does not have the card.
 func (p MacOS) has(facts workstation.Facts) IGPUMode {
 	h, err := gpu.ParseHostPCI(facts.VMs[p.VM().ID].Config["hostpci0"])
 	same := func(d gpu.Device) bool { return d.Address.SameSlot(p.Card.Address()) }

@@ -85,8 +85,8 @@ func TestMacOSChoose(t *testing.T) {
 	}
 }
 
-// A VM that has its card keeps the mode in which it has the card. A device in
-// the same slot that is not the card says nothing.
+// A VM that has its card keeps its present mode. If another device is in the
+// same slot, Choose ignores it.
 func TestMacOSChooseKeepsTheMode(t *testing.T) {
 	t.Parallel()
 	for hostpci0, want := range map[string]profile.IGPUMode{

@@ -30,9 +30,10 @@ var (
 
 // A Chunk is a range of an image's bytes.
 type Chunk struct {
-	// Size is its length in bytes, at least 1. Apple uses chunks of 10 MiB.
+	// Size is the length of the chunk in bytes, at least 1. Apple uses chunks
+	// of 10 MiB.
 	Size uint32
-	// SHA256 is its checksum.
+	// SHA256 is the checksum of the chunk.
 	SHA256 [sha256.Size]byte
 }
 
@@ -43,7 +44,7 @@ type Chunklist struct {
 	Chunks []Chunk
 
 	data      []byte // the content of the file
-	signature []byte // little endian, as in the file; nil without a signature
+	signature []byte // little endian, as in the file; nil if there is no signature
 	signed    int    // the number of bytes of data that the signature covers
 }
 
@@ -180,9 +181,9 @@ func (c *Chunklist) VerifyImage(r io.Reader) error {
 	return atEnd(r, c.Size())
 }
 
-// verify copies an image's chunks to w, from chunk first on, and checks each
-// chunk. It returns the number of correct chunks. The data up to the end of
-// these chunks can be trusted.
+// verify copies an image's chunks to w, from the chunk with index first on, and
+// checks each chunk. It returns the number of correct chunks. The data up to
+// the end of these chunks can be trusted.
 func (c *Chunklist) verify(r io.Reader, first int, w io.Writer, right func(done int64)) (chunks int, err error) {
 	var offset int64
 	for _, chunk := range c.Chunks[:first] {

@@ -36,8 +36,8 @@ func onDisk(t *testing.T, image []byte) (string, *Chunklist) {
 	return name, list
 }
 
-// The sizes of the images are at the limits of FAT's arithmetic: clusters of
-// one sector, exactly filled and almost filled.
+// The test writes images whose sizes are at the limits of FAT's arithmetic:
+// clusters of one sector, exactly filled and almost filled.
 func TestDiskHoldsBothFiles(t *testing.T) {
 	t.Parallel()
 	for _, size := range []int{testSize, 512, 513, 1} {
@@ -194,7 +194,8 @@ func TestWriteDiskRefuses(t *testing.T) {
 	}
 }
 
-// full is a disk with room for a number of bytes.
+// full is a writer that has room for a number of bytes, like a disk that gets
+// full.
 type full struct{ room int }
 
 func (f *full) Write(p []byte) (int, error) {

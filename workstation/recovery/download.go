@@ -45,7 +45,7 @@ func (c *Client) Download(ctx context.Context, asset Asset, dir string) (*Chunkl
 	image := filepath.Join(dir, ImageName)
 	if err := verifyFile(ctx, image, list); err != nil {
 		if errors.Is(err, ErrImage) {
-			err = os.Rename(image, image+partial) // its correct chunks are kept
+			err = os.Rename(image, image+partial) // the correct chunks of the image are kept
 		}
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, fmt.Errorf("recovery: %w", err)
@@ -115,7 +115,7 @@ func (c *Client) image(ctx context.Context, asset Asset, list *Chunklist, name s
 			return file.Sync()
 		}
 		if ctx.Err() != nil {
-			err = ctx.Err() // the other error is a consequence
+			err = ctx.Err() // the other error is only a consequence of the ended context
 		}
 		var wrong *ImageError
 		if ctx.Err() != nil || done == before || errors.As(err, &wrong) && !wrong.Short {
@@ -143,7 +143,7 @@ func (c *Client) more(ctx context.Context, asset Asset, list *Chunklist, file *o
 	done, err = list.verify(response.Body, done, file, func(n int64) { c.report("downloading", n, list) })
 	if err == nil {
 		if err = atEnd(response.Body, list.Size()); err != nil {
-			done-- // the next Download must not take the image for complete
+			done-- // without this, the next Download would take the image for complete
 		}
 	}
 	if err != nil {
@@ -161,7 +161,7 @@ func cut(file *os.File, size int64) error {
 	return err
 }
 
-// skipTo skips the bytes of the answer before the byte from. A server may
+// skipTo skips the bytes of the answer before offset from, because a server may
 // ignore that only a part was requested.
 func skipTo(response *http.Response, from int64) error {
 	if response.StatusCode == http.StatusOK {
@@ -180,7 +180,8 @@ func (c *Client) report(message string, done int64, list *Chunklist) {
 	}
 }
 
-// writeFile writes a file so that it never exists in part.
+// writeFile writes a file in such a way that the file never exists with only a
+// part of its content.
 func writeFile(name string, data []byte) error {
 	if err := os.WriteFile(name+partial, data, 0o644); err != nil {
 		return fmt.Errorf("recovery: %w", err)

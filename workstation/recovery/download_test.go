@@ -91,7 +91,7 @@ func TestDownloadGoesOnAfterACut(t *testing.T) {
 		s.noRanges = noRanges
 		s.cutAfter.Store(2*testChunk + 999)
 		_, err := fetch(t, c, dir)
-		if noRanges { // without ranges, every connection brings the same bytes
+		if noRanges { // without ranges, every connection starts again with the first bytes
 			if err == nil || s.requests.Load() != 2 {
 				t.Errorf("without ranges: %v after %d requests", err, s.requests.Load())
 			}

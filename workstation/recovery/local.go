@@ -64,7 +64,7 @@ func (c *Chunklist) SaveDisk(ctx context.Context, dir, name string) (err error) 
 	return nil
 }
 
-// cancelled is a reader that returns an error when its context has ended.
+// cancelled is a reader that returns an error once its context has ended.
 type cancelled struct {
 	ctx context.Context
 	io.Reader

@@ -8,7 +8,7 @@ import (
 	"github.com/proxstation/proxstation/gpu"
 )
 
-// A Release is a release of macOS whose recovery system Apple still serves to
+// A Release is a release of macOS whose recovery system Apple still offers for
 // Intel Macs. The zero Release is not a release.
 type Release uint8
 
@@ -25,9 +25,9 @@ const (
 	Tahoe                         // 26, the last release for Intel
 )
 
-// A Board is the Mac that a request to the service names. The service's answer
-// depends on it: the newest system for this Mac, or the system with which it
-// was sold.
+// A Board describes the Mac that a request to the service names. The service's
+// answer depends on the Mac: it offers the newest system for this Mac, or the
+// system with which it was sold.
 type Board struct {
 	// ID is the board's id, such as "Mac-7BA5B2D9E42DDD94".
 	ID string
@@ -48,10 +48,10 @@ type release struct {
 	board         Board
 }
 
-// table returns the facts of a release. macrecovery's recovery_urls.txt and
-// boards.json name the board for each release (April 2026). After Apple has
-// published updates, a board may get another system: compare the product, or
-// the version on the disk, with the requested release.
+// table returns the facts of a release. The board for each release comes from
+// macrecovery's recovery_urls.txt and boards.json (April 2026). After Apple has
+// published updates, the service may offer another system for a board. So
+// compare the product, or the version on the disk, with the requested release.
 func (r Release) table() (release, bool) {
 	table := [...]release{
 		HighSierra: {"High Sierra", "10.13", Board{ID: "Mac-7BA5B2D9E42DDD94", Serial: "00000000000J80300"}},
@@ -103,7 +103,7 @@ func (r Release) Version() string {
 	return known.version
 }
 
-// Guest returns the guest that runs the release, and gpu.AnyGuest for an
+// Guest returns the guest that runs the release. It returns gpu.AnyGuest for an
 // unknown release.
 func (r Release) Guest() gpu.Guest {
 	if _, known := r.table(); !known {
@@ -112,8 +112,8 @@ func (r Release) Guest() gpu.Guest {
 	return gpu.MacOSHighSierra + gpu.Guest(r-HighSierra)
 }
 
-// ReleaseOf returns the release that a guest runs. It reports false for a guest
-// that is not macOS.
+// ReleaseOf returns the release that a guest runs. The bool is false if the
+// guest is not macOS.
 func ReleaseOf(guest gpu.Guest) (Release, bool) {
 	if !guest.IsMacOS() {
 		return 0, false

@@ -26,14 +26,14 @@ type Client struct {
 	HTTP *http.Client
 	// URL is the address of the service; "" means [DefaultURL].
 	URL string
-	// Keys holds the keys whose signatures are accepted. If it is empty, these
-	// are [AppleKeys].
+	// Keys holds the keys whose signatures are accepted. If it is empty, the
+	// keys of [AppleKeys] are used.
 	Keys []*rsa.PublicKey
 	// Progress is called during downloads, by one goroutine. It may be nil.
 	Progress func(Event)
 }
 
-// An Event is a sign of progress of a download.
+// An Event reports the progress of a download.
 type Event struct {
 	// Message says what is happening, for people.
 	Message string
@@ -50,7 +50,7 @@ type Asset struct {
 	// Image and Chunklist are the addresses of the two files.
 	Image, Chunklist string
 
-	tokens *tokens // behind a pointer, because fmt reads unexported fields
+	tokens *tokens // a pointer, because fmt would print the values of unexported fields
 }
 
 type tokens struct{ image, chunklist string }

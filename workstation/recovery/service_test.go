@@ -73,7 +73,7 @@ func sign(t testing.TB, image []byte, chunkBytes int, key *rsa.PrivateKey) []byt
 	return append(list, signature...)
 }
 
-// A service behaves toward a Mac like Apple's service. Its fields make it fail.
+// A service answers a Mac like Apple's service. Its fields make it fail.
 type service struct {
 	t         *testing.T
 	url       string

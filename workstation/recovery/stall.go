@@ -12,7 +12,7 @@ var ErrStalled = errors.New("recovery: the connection stalled")
 
 const stallAfter = time.Minute
 
-// A watched body stops waiting when nothing arrives any more.
+// A watched body ends its request when no more data arrives.
 type watched struct {
 	io.ReadCloser
 	ctx    context.Context
