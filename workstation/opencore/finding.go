@@ -124,8 +124,16 @@ func (j *judge) want(id string, severity proxstation.Severity, key Key, want Val
 	f.Key, f.Now, f.Want, f.Changes = key, now, want, []Change{{key, now, want}}
 }
 
-// arguments returns the boot arguments in config.plist.
-func (j *judge) arguments() []string { return strings.Fields(j.get(bootArgs...).Text) }
+// arguments returns the boot arguments in config.plist. They are a string, or
+// data with the characters, which a zero byte may end.
+func (j *judge) arguments() []string {
+	v := j.get(bootArgs...)
+	if v.Kind == Data {
+		text, _, _ := strings.Cut(string(v.Bytes()), "\x00")
+		return strings.Fields(text)
+	}
+	return strings.Fields(v.Text)
+}
 
 // argument adds a finding about boot arguments. drop is the argument to remove,
 // and add the argument to set.

@@ -183,7 +183,8 @@ func wanted(image Image, machine Machine, o *Options) []PlannedChange {
 	}
 	for _, c := range entries(image, o.Bundles) {
 		if !slices.ContainsFunc(list, func(other PlannedChange) bool {
-			return other.Change.Want.Equal(c.Change.Want) || other.Change.Key.String() == c.Change.Key.String()
+			sameEntry := c.Change.Want.Kind == Dict && other.Change.Want.Equal(c.Change.Want)
+			return sameEntry || other.Change.Key.String() == c.Change.Key.String()
 		}) {
 			list = append(list, c)
 		}

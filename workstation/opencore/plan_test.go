@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -473,5 +474,60 @@ func TestLeave(t *testing.T) {
 	plan := planOf(t, testDisk(t), onDisplay(), &Options{Leave: []string{"opencore.model"}})
 	if strings.Contains(plan.String(), "iMacPro1,1 -> ") || !strings.Contains(plan.String(), "warning: OpenCore for macOS Sequoia (opencore.model)") {
 		t.Errorf("the model is changed:\n%s", plan)
+	}
+}
+
+// The boot arguments may be data. They are then judged as characters, and stay.
+func TestArgumentsAsData(t *testing.T) {
+	t.Parallel()
+	image := imageWith(t, map[string]Value{args: DataValue([]byte("keepsyms=1 -radvesa\x00"))})
+	plan, err := Configure(image, onRX6600(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if root, _, err := parse(plan.after); err != nil || root.Get(bootArgs...).Text != "keepsyms=1 agdpmod=pikera" {
+		t.Errorf("%v\n%s", err, plan)
+	}
+}
+
+// Configure switches on every given extension whose entry is off, however many
+// there are.
+func TestGivenBundlesAreOn(t *testing.T) {
+	t.Parallel()
+	dir, image := t.TempDir(), imageWith(t, map[string]Value{"Kernel/Quirks/ProvideCurrentCpuInfo": BoolValue(false)})
+	var bundles []Bundle
+	for _, name := range []string{"A", "B", "C", "D", "E"} {
+		save(t, dir, opencoretest.Bundle(name+".kext", name, "id."+name, "1"))
+		list, err := ReadBundles(filepath.Join(dir, name+".kext"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		bundles = append(bundles, list...)
+		entry := entryFor(list[0].Kext)
+		for i, item := range entry.Items {
+			if item.Key == "Enabled" {
+				entry.Items[i].Value = BoolValue(false)
+			}
+		}
+		number := strconv.Itoa(len(image.Config.Get("Kernel", "Add").Items))
+		if image.ConfigText, err = edit(image.ConfigText, Change{Key: Key{"Kernel", "Add", number}, Want: entry}); err != nil {
+			t.Fatal(err)
+		}
+		if image.Config, _, err = parse(image.ConfigText); err != nil {
+			t.Fatal(err)
+		}
+	}
+	plan, err := Configure(image, withoutCard(), &Options{Bundles: bundles})
+	if err != nil {
+		t.Fatal(err)
+	}
+	root, _, err := parse(plan.after)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, item := range root.Get("Kernel", "Add").Items {
+		if path := item.Value.Get("BundlePath").Text; len(path) == len("A.kext") && !item.Value.Get("Enabled").True() {
+			t.Errorf("%s is off\n%s", path, plan)
+		}
 	}
 }
