@@ -50,7 +50,7 @@ func (s Seed) write(files, cd string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = target.Close() }() // its error does no harm, because the file is read again below
+	defer func() { _ = target.Close() }() // an error does no harm, because the file is read again below
 	system, err := iso9660.Create(disk.New(target, false), 0, 0, sector, files)
 	if err != nil {
 		return nil, err

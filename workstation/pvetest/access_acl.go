@@ -24,8 +24,8 @@ func (a *accounts) listACL(c *call) (any, error) {
 }
 
 // described returns the privileges in the host's description as entries of the
-// access control list. The role of an entry is a role with exactly these
-// privileges, or else a role that is named after the user.
+// access control list. If a role has exactly the privileges of an entry, the
+// entry gets this role. Otherwise it gets a role that is named after the user.
 func (a *accounts) described() (list []entry) {
 	roles := a.specialRoles()
 	add := func(kind, who string, privileges map[string][]string) {
@@ -50,8 +50,8 @@ func (a *accounts) described() (list []entry) {
 	return list
 }
 
-// changeACL serves PUT /access/acl: it gives a role on a path to users, groups
-// or tokens, or takes the role away.
+// changeACL serves PUT /access/acl. It gives users, groups or tokens a role on
+// a path, or takes the role away from them.
 func (a *accounts) changeACL(c *call) (any, error) {
 	if c.get("users")+c.get("groups")+c.get("tokens") == "" {
 		problems := map[string]string{}
@@ -89,7 +89,8 @@ func (a *accounts) changeACL(c *call) (any, error) {
 	return null()
 }
 
-// mayGive returns a refusal if a role has privileges that the caller lacks.
+// mayGive returns a refusal if a role contains privileges that the caller
+// lacks.
 func (a *accounts) mayGive(c *call, path, role string) error {
 	privileges, there := a.allRoles()[role]
 	if !there {
@@ -113,7 +114,7 @@ func (a *accounts) mayGive(c *call, path, role string) error {
 	return nil
 }
 
-// known returns nil if a user, group or token exists, and PVE's refusal if not.
+// known returns PVE's refusal if a user, group or token does not exist.
 func (a *accounts) known(kind, id string) error {
 	user, token, _ := strings.Cut(id, "!")
 	switch kind {

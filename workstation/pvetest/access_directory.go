@@ -9,10 +9,10 @@ import (
 )
 
 // A directory holds the content of user.cfg and of the files beside it: users
-// with their tokens, groups, roles, the access control list, and the tickets,
-// which all nodes accept because they share the keys.
+// with their tokens, groups, roles, and the access control list. It also holds
+// the tickets, which all nodes accept because they share the keys.
 type directory struct {
-	users  map[string]*account // root@pam included
+	users  map[string]*account // all users, also root@pam
 	groups map[string]string   // the comment of each group
 	roles  map[string][]string // privileges of each role that is not built in
 	acl    []entry
@@ -21,8 +21,8 @@ type directory struct {
 	tickets map[string]*ticket
 }
 
-// An account is a user. It has the privileges in the host's description and
-// those from the access control list.
+// An account is a user. It has the privileges in the host's description and the
+// privileges from the access control list.
 type account struct {
 	password   string
 	enabled    bool
@@ -36,14 +36,14 @@ type account struct {
 // An apiToken is an API token of a user.
 type apiToken struct {
 	secret     string
-	separate   bool                // true if the token has privileges of its own
+	separate   bool                // whether the token has its own privileges
 	privileges map[string][]string // privileges in the host's description, by path
 	expire     int                 // seconds since 1970; 0 means never
 	comment    string
 }
 
-// An entry gives a user, group or token a role on a path. The entries are the
-// access control list.
+// An entry gives a user, group or token a role on a path. All entries together
+// are the access control list.
 type entry struct {
 	path, role, kind, who string // kind is "user", "group" or "token"
 	propagate             bool
@@ -89,7 +89,8 @@ func (u *account) addTokens(tokens []Token) {
 	}
 }
 
-// lives reports whether an account or a token with this expiry is still valid.
+// lives reports whether an account or token is still valid. The parameter
+// expire is the time at which it expires.
 func lives(expire int, now time.Time) bool { return expire == 0 || now.Unix() < int64(expire) }
 
 // privilegesOf returns the privileges of a user, by path. If the user has an
@@ -113,8 +114,8 @@ func (a *accounts) privilegesOf(user string) map[string][]string {
 	return all
 }
 
-// granted returns a copy of privileges, extended by those that the access
-// control list gives to a user, group or token.
+// granted returns a copy of privileges, together with the privileges that the
+// access control list gives to a user, group or token.
 func (a *accounts) granted(privileges map[string][]string, kind, who string) map[string][]string {
 	all := map[string][]string{}
 	for path, list := range privileges {
@@ -168,7 +169,7 @@ func paths(grant map[string][]string) []string {
 	return slices.Sorted(maps.Keys(list))
 }
 
-// A pool is a resource pool. Its guests are not here but in Host.Pools.
+// A pool is a resource pool. The list of its guests is in Host.Pools.
 type pool struct {
 	comment  string
 	storages []string

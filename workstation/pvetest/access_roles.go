@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// A tier holds privileges of one kind by the group that needs them:
+// A tier holds privileges of the same kind, sorted by the people who need them:
 // administrators, users or auditors. PVE makes its built-in roles from the
 // tiers (pve-access-control PVE/AccessControl.pm, $privgroups and
 // create_roles).

@@ -8,8 +8,8 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// answers makes each step's request ("METHOD path key=value ...") and compares
-// status, message, errors and data with the wanted answer.
+// answers sends the request of each step ("METHOD path key=value ...") and
+// compares status, message, errors and data with the wanted answer.
 func (l *lab) answers(steps ...[2]string) {
 	l.t.Helper()
 	for _, step := range steps {
@@ -70,8 +70,7 @@ func TestAccess(t *testing.T) {
 	})
 }
 
-// Users, groups and tokens may do what the access control list allows them, and
-// nothing else.
+// The access control list decides what users, groups and tokens may do.
 func TestAccessControlList(t *testing.T) {
 	t.Parallel()
 	inBubble(t, machines(vm(140, ""), vm(141, "")), func(l *lab) {

@@ -18,14 +18,15 @@ type ticket struct {
 	expires time.Time
 }
 
-// accounts judges the callers of a node. The directory belongs to the whole
-// cluster.
+// accounts authenticates the callers of a node. The directory belongs to the
+// whole cluster.
 type accounts struct {
 	*base
 	*directory
 }
 
-// authenticate returns the identity that sends a request, or PVE's refusal.
+// authenticate returns the identity of the caller who sent a request, or PVE's
+// refusal.
 func (a *accounts) authenticate(r *http.Request, anybody bool) (who identity, err error) {
 	cookie, token := credentials(r)
 	switch {
@@ -55,7 +56,8 @@ func (a *accounts) authFailure(why string) error {
 	return unauthorized("Authentication failed!")
 }
 
-// byToken returns the identity of an API token, from "user@realm!token=secret".
+// byToken returns the identity that belongs to an API token in the form
+// "user@realm!token=secret".
 func (a *accounts) byToken(header string) (who identity, err error) {
 	name, secret, _ := strings.Cut(header, "=")
 	user, id, _ := strings.Cut(name, "!")
@@ -80,8 +82,8 @@ func (a *accounts) byToken(header string) (who identity, err error) {
 	return who, nil
 }
 
-// login serves POST /access/ticket. A valid ticket of the user is accepted as
-// the password, and a ticket of root@pam as the password of any user
+// login serves POST /access/ticket. PVE also accepts a valid ticket of the user
+// as the password, and a ticket of root@pam as the password of any user
 // (PVE/API2/AccessControl.pm, create_ticket).
 func (a *accounts) login(c *call) (any, error) {
 	user := c.get("username")
@@ -104,7 +106,8 @@ func (a *accounts) login(c *call) (any, error) {
 	return object, nil
 }
 
-// topPaths holds the paths that GET access/permissions always lists.
+// topPaths lists the paths that the answer to GET access/permissions always
+// contains.
 var topPaths = []string{"/", "/access", "/access/groups", "/nodes", "/pool", "/sdn", "/storage", "/vms"}
 
 // permissions serves GET /access/permissions: every path with its privileges,
@@ -140,7 +143,8 @@ func (a *accounts) permissions(c *call) (any, error) {
 }
 
 // privileges returns the privileges that exist in the node's version of PVE.
-// PVE 9 has several for the guest agent instead of PVE 8's VM.Monitor.
+// PVE 8 has VM.Monitor. PVE 9 has several privileges for the guest agent in its
+// place.
 func (a *accounts) privileges() []string {
 	if a.host.major() >= 9 {
 		return allPrivileges

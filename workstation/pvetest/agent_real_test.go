@@ -11,14 +11,14 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// A guestAgent answers like QEMU's guest agent in a guest that has one file.
+// A guestAgent answers like QEMU's guest agent in a guest with one file.
 type guestAgent struct {
 	node    func() *pvetest.Node
 	content []byte
 }
 
 func (a *guestAgent) Execute(_ context.Context, command string, arguments json.RawMessage) (json.RawMessage, error) {
-	a.node().VMs() // hangs if the node holds its lock while it waits for the agent
+	a.node().VMs() // this call would hang if the node held its lock while it waits for the agent
 	var args struct {
 		Path, Mode string
 		Arg        []string
@@ -54,8 +54,8 @@ func (a *guestAgent) Execute(_ context.Context, command string, arguments json.R
 	return json.Marshal(answer)
 }
 
-// The test can supply the agent of a VM. The node passes on the agent's answers
-// in PVE's form.
+// A test can supply the agent of a VM. The node then returns this agent's
+// answers in PVE's form.
 func TestRealAgent(t *testing.T) {
 	t.Parallel()
 	agent := &guestAgent{content: []byte("hello")}

@@ -16,12 +16,12 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// channel returns the path of a socket at which an agent answers as QEMU's does
-// (qga/main.c): one line of JSON for each line of JSON, with 0xff before the
-// answer to guest-sync-delimited. The first client first receives stale, as if
-// an earlier client had left its answers unread.
+// channel returns the path of a socket at which an agent answers like QEMU's
+// agent (qga/main.c). For each line of JSON it sends one line of JSON, and it
+// sends 0xff before the answer to guest-sync-delimited. The first client first
+// receives the text stale, as if an earlier client had not read its answers.
 func channel(stale string, answer func(command string, arguments json.RawMessage) string) (path string, closeAll func()) {
-	dir, err := os.MkdirTemp("", "qga") // t.TempDir is too long for a socket
+	dir, err := os.MkdirTemp("", "qga") // the path of t.TempDir is too long for a socket
 	if err != nil {
 		panic(err)
 	}
@@ -94,8 +94,8 @@ func TestSocketAgent(t *testing.T) {
 	}
 }
 
-// Before the guest's agent is up, QEMU accepts the connection but nothing
-// answers. The error then matches ErrNoAgent.
+// Before the guest's agent runs, QEMU accepts a connection, but nobody answers.
+// The error then matches ErrNoAgent.
 func TestSocketAgentThatDoesNotAnswer(t *testing.T) {
 	t.Parallel()
 	dir, err := os.MkdirTemp("", "qga") //nolint:usetesting // t.TempDir is too long for a socket
@@ -129,7 +129,7 @@ func TestSocketAgentThatDoesNotAnswer(t *testing.T) {
 func ExampleSocketAgent() {
 	path, closeAll := channel("", func(string, json.RawMessage) string { return `{"return": {"host-name": "linux-ai"}}` })
 	defer closeAll()
-	agent := &pvetest.SocketAgent{Path: path} // put agent into Options.Agents
+	agent := &pvetest.SocketAgent{Path: path} // a test puts agent into Options.Agents
 	answer, err := agent.Execute(context.Background(), "guest-get-host-name", nil)
 	fmt.Println(string(answer), err)
 	// Output: {"host-name": "linux-ai"} <nil>

@@ -45,7 +45,7 @@ func TestAgentAnswersOrDoesNot(t *testing.T) {
 	}
 }
 
-// inGuest runs a test with a VM whose agent is up.
+// inGuest runs a test with a VM whose agent already answers.
 func inGuest(t *testing.T, guest pvetest.Guest, test func(*lab)) {
 	t.Helper()
 	host := machines(running(140, "agent:=1 net0:=virtio=BC:24:11:00:00:01"))

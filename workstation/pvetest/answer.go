@@ -12,19 +12,19 @@ import (
 // An answer is the node's response to a request.
 type answer struct {
 	status int
-	reason string // text of the status line, where PVE puts its message
+	reason string // text of the status line, which contains PVE's message
 	body   []byte
 	kind   string        // content type; "" means JSON
 	drop   bool          // close the connection without an answer
 	hang   bool          // never answer
-	down   bool          // there is no connection: the host is down
-	lost   bool          // the connection breaks without an answer: the host lost its power
-	delay  time.Duration // in real time
+	down   bool          // refuse the connection, because the host is down
+	lost   bool          // break the connection, because the host lost its power
+	delay  time.Duration // wait before the answer, in real time
 }
 
-// respond returns the result of a method in PVE's form. For a refusal, data is
-// null. The status line holds the first line of the message, and since PVE 8
-// the body holds the whole message (pve-http-server
+// respond returns the result of a method in PVE's form. For a refusal, the
+// field data is null. The status line holds the first line of the message.
+// Since PVE 8 the body holds the whole message (pve-http-server
 // PVE/APIServer/Formatter/Standard.pm). If the caller is not logged in, the
 // answer comes after three seconds and has no body.
 func (n *Node) respond(data any, err error) answer {
@@ -45,7 +45,7 @@ func (n *Node) respond(data any, err error) answer {
 	return answer{status: http.StatusOK, reason: "OK", body: body}
 }
 
-// refused turns a refusal into the answer that PVE sends.
+// refused converts a refusal to the answer that PVE sends.
 func (n *Node) refused(no *refusal) answer {
 	reason, _, _ := strings.Cut(no.message, "\n")
 	switch {
@@ -65,9 +65,9 @@ func (n *Node) refused(no *refusal) answer {
 	return answer{status: no.status, reason: reason, body: body}
 }
 
-// extjs gives an answer the form of /api2/extjs, which PVE's web interface
-// uses: the HTTP status is always 200, and the real status is in the body
-// (PVE/APIServer/Formatter/Standard.pm, prepare_response_data).
+// extjs converts an answer to the form of /api2/extjs, which PVE's web
+// interface uses. The HTTP status is then always 200, and the real status is in
+// the body (PVE/APIServer/Formatter/Standard.pm, prepare_response_data).
 func (a answer) extjs() answer {
 	var object map[string]any
 	if a.drop || a.lost || json.Unmarshal(a.body, &object) != nil {
@@ -84,8 +84,8 @@ func (a answer) extjs() answer {
 // contentType returns the answer's Content-Type header.
 func (a answer) contentType() string { return cmp.Or(a.kind, "application/json;charset=UTF-8") }
 
-// wait waits for the answer's delay. It returns false if nothing is to be sent,
-// because of a fault or because the client has gone.
+// wait waits for the answer's delay. It returns false if no answer is to be
+// sent, because of a fault or because the client has gone.
 func (a answer) wait(r *http.Request) bool {
 	if a.delay > 0 || a.hang {
 		timer := time.NewTimer(a.delay)
@@ -103,7 +103,8 @@ func (a answer) wait(r *http.Request) bool {
 	return !a.drop && !a.lost && !a.down && r.Context().Err() == nil
 }
 
-// faulty answers a request, and applies the planned fault if a fault matches.
+// faulty answers a request. If a planned fault matches the request, it applies
+// the fault.
 func (n *Node) faulty(r *http.Request, path string, work func() answer) answer {
 	f := n.strike(func(f *Fault) bool {
 		return f.Task == "" && (f.Method == "" || f.Method == r.Method) && f.pattern.MatchString(path)

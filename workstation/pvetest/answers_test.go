@@ -20,8 +20,9 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// answersOfPVE is the directory beside a checkout with requests and the answers
-// of PVE's own code. The files are not part of the project, but CI has them.
+// answersOfPVE is the directory with requests and the answers of PVE's own
+// code. It is beside the checkout. The files are not part of the project, but
+// CI has them.
 const answersOfPVE = "../../../shared/pve/answers"
 
 // differences is the file that lists the answers that differ from PVE's, with a
@@ -33,15 +34,15 @@ var (
 	showDifferences   = flag.Bool("show-differences", false, "print every answer that differs, and texts that do")
 )
 
-// agreement is the share of compared answers that must agree in status,
+// agreement is the share of answers that must agree with PVE's in status,
 // parameters of errors and success of the task.
 const agreement = 0.995
 
-// An exchange is a request with PVE's answer: one line of a file.
+// An exchange is one line of a file: a request with PVE's answer.
 type exchange struct {
 	Case, Login, Method, Path string
 	Params                    [][2]string
-	Setup, Artefact           bool // not compared; an Artefact is an answer of the test rig, not of PVE
+	Setup, Artefact           bool // these answers are not compared; an Artefact comes from the test rig, not from PVE
 	Status                    int
 	Reason                    string
 	Errors                    map[string]string
@@ -60,8 +61,8 @@ type difference struct {
 }
 
 // TestAnswersOfPVE sends requests that PVE's own code has answered, and
-// compares the answers: status, parameters of errors, success of tasks,
-// messages, and keys and types of data.
+// compares the node's answers with PVE's: status, parameters of errors, success
+// of tasks, messages, and keys and types of data.
 func TestAnswersOfPVE(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob(answersOfPVE + "/*.jsonl")
@@ -116,7 +117,7 @@ func readExchanges(t *testing.T, file string) (list []exchange) {
 	return list
 }
 
-// answering returns the host from which the answers were taken.
+// answering returns the host on which PVE gave the answers.
 func answering(t *testing.T) pvetest.Host {
 	t.Helper()
 	host := machines()
@@ -131,8 +132,8 @@ func answering(t *testing.T) pvetest.Host {
 	return host
 }
 
-// replay sends all requests to a node, in order. Requests that the node does
-// not serve are counted by method and not compared.
+// replay sends all requests to a node, in order. If the node does not serve a
+// method, its requests are only counted.
 func replay(l *lab, exchanges []exchange) (found []difference, compared int, unserved map[string]int) {
 	unserved, spoiled := map[string]int{}, map[string]bool{}
 	logins := map[string]func(*http.Request){"token": l.login}
@@ -171,8 +172,8 @@ func replay(l *lab, exchanges []exchange) (found []difference, compared int, uns
 	return found, compared, unserved
 }
 
-// spoil notes the VM, pool or storage that an unserved request would have made
-// or changed.
+// spoil records the VM, pool or storage that an unserved request would have
+// made or changed.
 func (e exchange) spoil(spoiled map[string]bool) {
 	if e.Method == http.MethodGet {
 		return
@@ -190,8 +191,8 @@ func (e exchange) spoil(spoiled map[string]bool) {
 
 var vmInPath = regexp.MustCompile(`/qemu/(\d+)/template`)
 
-// standsOn reports whether a request uses an object whose state differs from
-// the state when PVE answered.
+// standsOn reports whether a request uses an object whose state may differ from
+// its state when PVE answered.
 func (e exchange) standsOn(spoiled map[string]bool) bool {
 	for _, part := range strings.Split(e.Path, "/") {
 		if spoiled[part] {
@@ -249,16 +250,16 @@ func compare(e exchange, got result, exit string) (found []difference) {
 	return found
 }
 
-// lines sorts the lines of a message: PVE lists several problems in the order
-// of a hash.
+// lines returns a message with sorted lines, because PVE lists several problems
+// in the random order of a hash.
 func lines(message string) string {
 	each := strings.Split(strings.TrimSpace(message), "\n")
 	slices.Sort(each)
 	return strings.Join(each, "\n")
 }
 
-// shape describes the keys and types of data, such as {a:str b:num}. For a list
-// it writes each shape that occurs in it.
+// shape returns the keys and types of data as a text, such as {a:str b:num}.
+// For a list it returns each shape that occurs in the list.
 func shape(data any) string {
 	switch v := data.(type) {
 	case nil:
@@ -314,7 +315,7 @@ func compareData(e exchange, data any) string {
 }
 
 // judge fails the test for every difference that is not in the list of known
-// differences, and prints the figures.
+// differences. It also prints the figures.
 func judge(t *testing.T, all []difference, compared int) {
 	t.Helper()
 	known := readDifferences(t)
@@ -349,7 +350,7 @@ func judge(t *testing.T, all []difference, compared int) {
 	}
 }
 
-// readDifferences reads the known differences: a reason for each place.
+// readDifferences reads the list of known differences: a reason for each place.
 func readDifferences(t *testing.T) map[string]string {
 	t.Helper()
 	data, err := os.ReadFile(differences)
@@ -393,8 +394,8 @@ var (
 	uuidText   = regexp.MustCompile(`[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}`)
 )
 
-// plain replaces the parts of a value that change with each run, in the same
-// way as the stored answers.
+// plain replaces the parts of a value that differ in each run. The same
+// replacements were made in the stored answers.
 func plain(value string) string {
 	return versions.ReplaceAllString(uuidText.ReplaceAllString(macAddress.ReplaceAllString(value, "MAC"), "UUID"), "10.V")
 }

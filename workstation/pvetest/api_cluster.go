@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// resources serves GET /cluster/resources: the guests, nodes and storages of the
-// cluster that the caller may see.
+// resources serves GET /cluster/resources. It lists the guests, nodes and
+// storages of the cluster that the caller may see.
 func (n *Node) resources(c *call) (any, error) {
 	list := []map[string]any{}
 	wanted := func(kind string) bool { return !c.has("type") || c.get("type") == kind }
@@ -122,7 +122,7 @@ func (n *Node) storageResource(s *storage) map[string]any {
 	return resource
 }
 
-// unknownResource is the entry of a storage whose node does not report its
+// unknownResource returns the entry of a storage whose node does not report its
 // state.
 func (s *storage) unknownResource() map[string]any {
 	return map[string]any{
@@ -131,8 +131,8 @@ func (s *storage) unknownResource() map[string]any {
 	}
 }
 
-// clusterStatus serves GET /cluster/status. A node without a cluster lists only
-// itself.
+// clusterStatus serves GET /cluster/status. A node that is in no cluster lists
+// only itself.
 func (n *Node) clusterStatus(*call) (any, error) {
 	list := []map[string]any{}
 	if !n.alone() {
@@ -149,8 +149,8 @@ func (n *Node) clusterStatus(*call) (any, error) {
 	return list, nil
 }
 
-// corosyncNodes serves GET /cluster/config/nodes: the nodes in corosync.conf
-// (pve-cluster src/PVE/API2/ClusterConfig.pm).
+// corosyncNodes serves GET /cluster/config/nodes. It lists the nodes in
+// corosync.conf (pve-cluster src/PVE/API2/ClusterConfig.pm).
 func (n *Node) corosyncNodes(*call) (any, error) {
 	list := []map[string]any{}
 	for i, of := range n.peers {
@@ -196,12 +196,12 @@ func (n *Node) nextID(c *call) (any, error) {
 // nodeLoad is the share of the processors' time that is in use.
 const nodeLoad = 0.0163265306122449
 
-// uptime returns the seconds since the host booted. It booted a day before
-// [New], or at [Cluster.Up].
+// uptime returns the number of seconds since the host booted. The host booted a
+// day before [New], or at [Cluster.Up].
 func (n *Node) uptime() int64 { return int64(n.now.Sub(n.booted).Seconds()) }
 
-// rootDisk returns the bytes of the host's root file system, on which the
-// storage of type "dir" lies.
+// rootDisk returns the size and the used bytes of the host's root file system.
+// The storage of type "dir" is on this file system.
 func (n *Node) rootDisk() (total, used int64) {
 	for _, s := range n.storages {
 		if s.Type == "dir" {

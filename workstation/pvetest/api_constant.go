@@ -9,9 +9,9 @@ func constant(answer any) handler {
 
 func empty() handler { return constant([]any{}) }
 
-// constantHandlers returns handlers for the parts of PVE that the embedded node
-// lacks but clients ask for: subscription, cluster, firewall, replication,
-// software-defined network.
+// constantHandlers returns handlers for parts of PVE that the embedded node
+// does not have, although clients ask for them: subscription, cluster,
+// firewall, replication, software-defined network.
 func constantHandlers() map[string]handler {
 	const node, qemu = "/nodes/{node}", "/nodes/{node}/qemu/{vmid}"
 	firewall := map[string]any{"digest": emptyDigest}
@@ -61,8 +61,8 @@ var backupDefaults = map[string]any{
 	"quiet": 0, "remove": 1, "stdexcludes": 1, "stop": 0, "stopwait": 10, "storage": "local", "zstd": 1,
 }
 
-// listFlags serves GET cpu-flags: the CPU flags that a VM may turn on or off
-// (qemu-server PVE/QemuServer/CPUConfig.pm,
+// listFlags serves GET cpu-flags. It lists the CPU flags that a VM may turn on
+// or off (qemu-server PVE/QemuServer/CPUConfig.pm,
 // $supported_vm_specific_cpu_flags_by_arch).
 func (n *Node) listFlags(*call) (any, error) {
 	list := []map[string]any{}
@@ -72,8 +72,8 @@ func (n *Node) listFlags(*call) (any, error) {
 	return list, nil
 }
 
-// packages serves GET apt/versions. It lists the three packages that clients
-// look for.
+// packages serves GET apt/versions. It lists only the three packages whose
+// versions clients read.
 func (n *Node) packages(*call) (any, error) {
 	list := []map[string]any{}
 	for name, version := range map[string]string{"pve-manager": n.host.Version, "qemu-server": n.host.Version, "pve-qemu-kvm": n.qemu()} {
@@ -100,7 +100,7 @@ func (n *Node) hosts(*call) (any, error) {
 	return map[string]any{"digest": emptyDigest, "data": "127.0.0.1 localhost\n" + n.host.address() + " " + n.host.Name + ".local " + n.host.Name + "\n"}, nil
 }
 
-// services serves GET services. It lists the services of PVE itself.
+// services serves GET services. It lists only PVE's own services.
 func (n *Node) services(*call) (any, error) {
 	list := []map[string]any{}
 	for _, name := range []string{"pve-cluster", "pvedaemon", "pveproxy", "pvestatd", "qmeventd"} {
@@ -109,8 +109,7 @@ func (n *Node) services(*call) (any, error) {
 	return list, nil
 }
 
-// urlMetadata serves GET query-url-metadata. It knows the files in
-// Host.Downloads.
+// urlMetadata serves GET query-url-metadata, for the files in Host.Downloads.
 func (n *Node) urlMetadata(c *call) (any, error) {
 	url := c.get("url")
 	size, known := n.host.Downloads[url]
@@ -120,7 +119,7 @@ func (n *Node) urlMetadata(c *call) (any, error) {
 	return map[string]any{"size": size, "filename": path.Base(url), "mimetype": "application/octet-stream"}, nil
 }
 
-// history serves GET rrddata. It answers with 70 times that have no values.
+// history serves GET rrddata. Its answer has 70 times without values.
 func (n *Node) history(*call) (any, error) {
 	list := []map[string]any{}
 	for i := range 70 {

@@ -44,7 +44,7 @@ func (n *Node) setClusterOptions(c *call) (any, error) {
 	return null()
 }
 
-// backupJob returns the index of the job that a call names.
+// backupJob returns the index of the backup job that a call names.
 func (n *Node) backupJob(c *call) (int, error) {
 	i := slices.IndexFunc(n.backupJobs, func(job BackupJob) bool { return job.ID == c.get("id") })
 	if i < 0 {
@@ -93,7 +93,7 @@ func (n *Node) deleteBackup(c *call) (any, error) {
 	return null()
 }
 
-// take sets those fields of a job for which the call has parameters.
+// take sets the fields of a job for which the call has parameters.
 func (job *BackupJob) take(c *call) {
 	for name, field := range map[string]*string{
 		"schedule": &job.Schedule, "vmid": &job.VMIDs, "exclude": &job.Exclude, "pool": &job.Pool, "node": &job.Node,
@@ -111,8 +111,8 @@ func (job *BackupJob) take(c *call) {
 	}
 }
 
-// notBackedUp serves GET /cluster/backup-info/not-backed-up: the guests that
-// are in no backup job.
+// notBackedUp serves GET /cluster/backup-info/not-backed-up. It lists the
+// guests that are in no backup job.
 func (n *Node) notBackedUp(c *call) (any, error) {
 	list := []map[string]any{}
 	for _, id := range n.allGuests() {

@@ -8,10 +8,9 @@ import (
 // An index is the list of names below a path of the API.
 type index struct{ path, key, names string }
 
-// indexes lists the directories of PVE's API. The key that holds the name
-// differs from directory to directory, and some directories do not list
-// everything (the methods "index" of pve-manager PVE/API2 and of the packages
-// below it).
+// indexes lists the directories of PVE's API. The name of the key that holds a
+// name differs between directories. Some directories do not list all names (the
+// methods "index" of pve-manager PVE/API2 and of the packages below it).
 var indexes = []index{
 	{"/access", "subdir", "acl domains groups openid password roles tfa ticket users"},
 	{"/cluster", "name", "acme backup backup-info bulk-action ceph config firewall ha jobs log mapping metrics nextid notifications options qemu replication resources sdn status tasks"},
@@ -36,7 +35,7 @@ var indexes = []index{
 }
 
 // indexesOfVMs lists the directories below a VM. They exist only if the VM
-// does.
+// exists.
 var indexesOfVMs = []index{
 	{"", "subdir", "agent cloudinit config firewall migrate monitor move mtunnel pending remote_migrate resize rrd rrddata sendkey snapshot spiceproxy status termproxy unlink vncproxy"},
 	{"/agent", "name", "exec exec-status file-read file-write fsfreeze-freeze fsfreeze-status fsfreeze-thaw fstrim get-fsinfo get-host-name get-memory-block-info get-memory-blocks get-osinfo get-time get-timezone get-users get-vcpus info network-get-interfaces ping set-user-password shutdown suspend-disk suspend-hybrid suspend-ram"},

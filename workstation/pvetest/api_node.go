@@ -40,7 +40,8 @@ func (n *Node) status(*call) (any, error) {
 }
 
 // memory returns the node's figures of memory. Most of the available memory is
-// page cache and not "free", as on every host that has been up for a while.
+// page cache and does not count as "free", as on every host that has run for a
+// while.
 func (n *Node) memory() map[string]any {
 	available := n.freeMemory()
 	memory := map[string]any{"total": n.host.Memory, "free": available / 8, "used": n.host.Memory - available}
@@ -79,7 +80,7 @@ func (n *Node) interfaces() []map[string]any {
 			"priority": 4 + i, "bridge_ports": "", "bridge_stp": "off", "bridge_fd": "0",
 		}
 		if i == 0 {
-			prefix, _ := netip.ParsePrefix(n.host.cidr()) // an address that is not valid gives a gateway that is not valid
+			prefix, _ := netip.ParsePrefix(n.host.cidr()) // an invalid address gives an invalid gateway
 			maps.Copy(entry, map[string]any{"method": "static", "bridge_ports": hostCard, "address": n.host.address(),
 				"netmask": text(prefix.Bits()), "cidr": n.host.cidr(), "gateway": n.gateway()})
 		}
@@ -130,8 +131,8 @@ func (n *Node) listCPUs(*call) (any, error) {
 }
 
 // machineVersions lists the machine versions of QEMU 11.0 to which a VM may be
-// pinned. If PVE has a revision of its own, the second column says what the
-// revision changed (PVE/QemuServer/Machine.pm, PVE_MACHINE_VERSION).
+// pinned. If PVE has its own revision of a version, the second column says what
+// the revision changed (PVE/QemuServer/Machine.pm, PVE_MACHINE_VERSION).
 var machineVersions = [][2]string{
 	{"11.0"}, {"11.0+pve1", "no GSO over UDP tunnels"}, {"11.0+pve2", "enlightened VMCS for new Windows guests"}, {"10.2"}, {"10.1"}, {"10.0"}, {"10.0+pve1", "MTU of network cards for migrations"}, {"9.2"}, {"9.2+pve1", "no S3 and S4 by default"}, {"9.1"}, {"9.0"},
 	{"8.2"}, {"8.1"}, {"8.0"}, {"7.2"}, {"7.1"}, {"7.0"}, {"6.2"}, {"6.1"}, {"6.0"}, {"5.2"}, {"5.1"}, {"5.0"}, {"4.2"}, {"4.1"},

@@ -25,8 +25,9 @@ func everything() map[string][]string {
 	}
 }
 
-// Every request needs its privileges: each row takes one privilege away from a
-// user who has all, and the request is then refused in PVE's words.
+// Every request needs its privileges. Each row takes one privilege away from a
+// user who has all privileges. PVE then refuses the request, in the given
+// words.
 func TestEveryPrivilegeIsAskedFor(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ method, path, params, without, on, reason string }{
@@ -54,7 +55,7 @@ func TestEveryPrivilegeIsAskedFor(t *testing.T) {
 			t.Parallel()
 			for _, has := range []bool{true, false} {
 				host := machines(vm(140, ""))
-				host.Version = "9.2.11" // this version requires the most privileges
+				host.Version = "9.2.11" // this version of PVE requires the most privileges
 				privileges := everything()
 				if !has {
 					privileges[tt.on] = without(privileges[tt.on], tt.without)
@@ -88,8 +89,9 @@ func without(list []string, item string) []string {
 	return left
 }
 
-// pve-access-control: an entry on a deeper path replaces the entries above it.
-// A token with privileges of its own may do only what its user may do too.
+// An entry on a deeper path replaces the entries above it, as in
+// pve-access-control. A token with its own privileges may do only the things
+// that its user may do too.
 func TestPrivilegesByPath(t *testing.T) {
 	t.Parallel()
 	host := machines(vm(140, ""), vm(141, ""))
@@ -170,8 +172,8 @@ func TestTickets(t *testing.T) {
 	})
 }
 
-// PVE 8 has VM.Monitor where PVE 9 has privileges for the agent. PVE 8 also
-// gives the reason why it refuses a token.
+// In PVE 8, VM.Monitor takes the place of PVE 9's privileges for the agent. PVE
+// 8 also gives the reason why it refuses a token.
 func TestPVE8(t *testing.T) {
 	t.Parallel()
 	host := pvetest.AMD()

@@ -19,11 +19,11 @@ type base struct {
 	vms     map[int]*vm // /etc/pve/nodes/{node}/qemu-server
 	inUse   int64       // memory of the running VMs, in bytes
 	booted  time.Time   // time at which the host started
-	boots   int         // number of starts of the host; what was to happen before the newest start never happens
+	boots   int         // number of starts of the host; events planned before the newest start never happen
 }
 
-// after schedules an event of the node d from now. If the host loses its power
-// meanwhile, the event does not happen.
+// after schedules an event of the node that happens after the duration d. If
+// the host loses its power meanwhile, the event does not happen.
 func (b *base) after(d time.Duration, happen func()) {
 	boots := b.boots
 	b.schedule(d, func() {
@@ -33,7 +33,7 @@ func (b *base) after(d time.Duration, happen func()) {
 	})
 }
 
-// addVM adds a VM; removeVM removes it. Other code does not change the map of
+// addVM adds a VM, and removeVM removes a VM. No other code changes the map of
 // VMs.
 func (b *base) addVM(v *vm) { b.vms[v.id] = v }
 
@@ -48,7 +48,8 @@ func (b *base) pid() int {
 	return b.pids
 }
 
-// guest returns the behaviour of a VM's guest, with defaults filled in.
+// guest returns the behaviour of a VM's guest. Fields that are not set have
+// their defaults.
 func (b *base) guest(vmid int) Guest {
 	g := b.behaviours[vmid]
 	g.Boot, g.Shutdown = cmp.Or(g.Boot, 10*time.Second), cmp.Or(g.Shutdown, 5*time.Second)
@@ -57,7 +58,7 @@ func (b *base) guest(vmid int) Guest {
 
 func (b *base) keepGuest(id int, guest Guest) { b.behaviours[id] = guest }
 
-// noConfig is PVE's refusal of a VM that does not exist.
+// noConfig returns PVE's refusal of a VM that does not exist.
 func (b *base) noConfig(vmid int) error {
 	return refuse("Configuration file 'nodes/%s/qemu-server/%d.conf' does not exist", b.host.Name, vmid)
 }
@@ -79,8 +80,8 @@ func (b *base) qemu() string {
 	return "11.0.0"
 }
 
-// freeMemory returns the bytes of memory that the host and the running VMs do
-// not use.
+// freeMemory returns the number of bytes of memory that neither the host nor
+// the running VMs use.
 func (b *base) freeMemory() int64 { return b.host.Memory - 2<<30 - b.inUse } // the host itself uses 2 GiB
 
 // bridgeExists returns PVE's refusal of a bridge that the node does not have.

@@ -17,15 +17,15 @@ type call struct {
 	values   pveschema.Values
 	uploaded uploaded
 	who      identity
-	// entry is the node that received the call. It differs from the node of the
-	// path only for the methods in ownPaths.
+	// The field entry is the node that received the call. It differs from the
+	// node that the path names only for the methods in ownPaths.
 	entry *Node
-	// malformed is the error from reading the parameters. PVE shows it only to
-	// callers that are logged in.
+	// malformed is the error from the parsing of the parameters. PVE shows it
+	// only to callers that are logged in.
 	malformed error
 }
 
-// An uploaded is the length and checksum of an uploaded file. The content is
+// An uploaded holds the length and checksum of an uploaded file. The content is
 // not kept.
 type uploaded struct {
 	size   int64
@@ -37,13 +37,13 @@ func (c *call) has(name string) bool   { _, there := c.values[name]; return ther
 func (c *call) number(name string) int { n, _ := strconv.Atoi(c.get(name)); return n }
 
 // A Request is a request that the node received. Tests use it to count round
-// trips, or to let each request fail in turn. Secret values (passwords, text
-// that is written into a guest) are left out.
+// trips, or to let each request fail in turn. It does not contain secret values
+// (passwords, text that is written into a guest).
 type Request struct {
 	Node   string // name of the node that received it
 	Method string
-	Path   string            // below /api2/json
-	Params map[string]string // without secrets
+	Path   string            // path below /api2/json
+	Params map[string]string // parameters without secrets
 	Status int               // 0 while the request is being answered, and if the answer was dropped
 }
 

@@ -12,9 +12,9 @@ import (
 // PVE/AccessControl.pm, normalize_path).
 var aclPath = regexp.MustCompile(`^[A-Za-z0-9.\-_/]+$`)
 
-// resolve returns the check of an endpoint with the call's parameters filled
-// into its paths. It leaves out conditions that are already met or do not apply
-// (pve-access-control PVE/RPCEnvironment.pm, exec_api2_perm_check).
+// resolve returns the check of an endpoint, and puts the call's parameters into
+// the paths of the check. It leaves out conditions that are already met or do
+// not apply (pve-access-control PVE/RPCEnvironment.pm, exec_api2_perm_check).
 func (c *call) resolve(check pveschema.Check) (pveschema.Check, error) {
 	if len(check) == 0 {
 		return check, nil
@@ -44,7 +44,7 @@ func (c *call) resolve(check pveschema.Check) (pveschema.Check, error) {
 // never is a check that only root@pam passes.
 var never = pveschema.Check{"perm", "/", []any{"-"}}
 
-// resolvePath fills the parameters into the path of ["perm", path, ...].
+// resolvePath puts the parameters into the path of ["perm", path, ...].
 func (c *call) resolvePath(check pveschema.Check) (pveschema.Check, error) {
 	path, _ := check[1].(string)
 	for name := range c.values {
@@ -65,9 +65,10 @@ func (c *call) resolvePath(check pveschema.Check) (pveschema.Check, error) {
 	return resolved, nil
 }
 
-// resolveUser turns a check about a user into a check of privileges. For the
-// check userid-group, the caller needs the privilege on /access/groups. PVE also
-// accepts a privilege on one of the user's groups, but this node does not.
+// resolveUser converts a check about a user to a check of privileges. For the
+// check userid-group, the caller needs the privilege on /access/groups. PVE
+// also accepts the privilege on one of the user's groups, but this node does
+// not.
 func (c *call) resolveUser(check pveschema.Check) (pveschema.Check, error) {
 	user := c.get("userid")
 	_, realm, found := strings.Cut(user, "@")
@@ -89,8 +90,8 @@ func (c *call) resolveUser(check pveschema.Check) (pveschema.Check, error) {
 	return pveschema.Check{"perm", c.get("path"), modifiers(c.get("path")), "any", 1.0}, nil
 }
 
-// modifiers returns the privileges that allow changes of the access control
-// list on a path. Any of them is enough (check_perm_modify).
+// modifiers returns the privileges of which the caller needs one to change the
+// access control list on a path (check_perm_modify).
 func modifiers(path string) []any {
 	switch {
 	case strings.HasPrefix(path, "/storage"):

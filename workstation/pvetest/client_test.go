@@ -9,7 +9,8 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// A backup is a task. It locks its VM and leaves a file.
+// A backup runs as a task. The task locks the VM and leaves a file on the
+// storage.
 func TestBackup(t *testing.T) {
 	t.Parallel()
 	host := machines(running(140, "scsi0:=local-lvm:vm-140-disk-0,size=3G"), vm(141, "lock:=migrate"))
@@ -215,8 +216,8 @@ func TestCloudInitDump(t *testing.T) {
 	})
 }
 
-// Methods with a constant answer are served, and directories list the names
-// below them.
+// Methods with a constant answer are served. Directories list the names of the
+// paths below them.
 func TestConstantsAndIndexes(t *testing.T) {
 	t.Parallel()
 	inBubble(t, machines(vm(140, "")), func(l *lab) {

@@ -8,13 +8,13 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// templateConfig is a VM with one disk of every kind that a clone treats
-// differently.
+// templateConfig is the configuration of a VM with one disk of every kind that
+// a clone treats differently.
 const templateConfig = "name:=base memory:=512 net0:=virtio=BC:24:11:00:00:01,bridge=vmbr0 scsi0:=local-lvm:vm-140-disk-0,size=8G " +
 	"ide0:=local-lvm:vm-140-cloudinit,media=cdrom,size=4M ide2:=none,media=cdrom smbios1:=uuid=11111111-2222-3333-4444-555555555555 " +
 	"vmgenid:=11111111-2222-3333-4444-555555555555 description:=d"
 
-// A full clone has its own disks, addresses and names.
+// A full clone has disks, addresses and names of its own.
 func TestFullClone(t *testing.T) {
 	t.Parallel()
 	inBubble(t, machines(vm(140, templateConfig)), func(l *lab) {

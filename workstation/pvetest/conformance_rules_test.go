@@ -10,8 +10,8 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// qemu-server PVE/QemuServer.pm, CPUConfig.pm, RNG.pm, Machine.pm: values with
-// a named format are checked before anything changes.
+// Values with a named format are checked before anything changes (qemu-server
+// PVE/QemuServer.pm, CPUConfig.pm, RNG.pm, Machine.pm).
 func TestConformanceValues(t *testing.T) {
 	t.Parallel()
 	c := underTest(t)
@@ -44,14 +44,14 @@ func TestConformanceValues(t *testing.T) {
 	if after := c.config(t, id)["digest"]; after != before {
 		t.Error("something changed")
 	}
-	// the message ends with line feeds, as PVE's does
+	// Like PVE's message, the message ends with line feeds.
 	if r := c.do(t, "PUT", path, url.Values{"smbios1": {"product=a b"}}); !strings.Contains(r.errors["smbios1"], "format error\n") || !strings.HasSuffix(r.errors["smbios1"], "\n") {
 		t.Errorf("%q", r.errors["smbios1"])
 	}
 }
 
-// qemu-server PVE/API2/Qemu.pm, create_vm: problems that PVE finds at once are
-// errors of the request, not of a task.
+// A problem that PVE finds before it starts the task is an error of the
+// request, and not of the task (qemu-server PVE/API2/Qemu.pm, create_vm).
 func TestConformanceCreationRefusedAtOnce(t *testing.T) {
 	t.Parallel()
 	c := underTest(t)
@@ -70,8 +70,8 @@ func TestConformanceCreationRefusedAtOnce(t *testing.T) {
 	}
 }
 
-// pve-common PVE/Network.pm, read_bridge_mtu: a VM on a bridge that does not
-// exist can be made, but does not start.
+// A VM on a bridge that does not exist can be made, but does not start
+// (pve-common PVE/Network.pm, read_bridge_mtu).
 func TestConformanceBridge(t *testing.T) {
 	t.Parallel()
 	c := underTest(t)
@@ -81,8 +81,8 @@ func TestConformanceBridge(t *testing.T) {
 	}
 }
 
-// qemu-server PVE/QemuServer.pm, vmconfig_hotplug_pending: the key hotplug
-// itself changes at once, unless memory is in it.
+// The key hotplug itself takes effect in a running VM, unless its value
+// contains memory (qemu-server PVE/QemuServer.pm, vmconfig_hotplug_pending).
 func TestConformanceHotplugOfARunningVM(t *testing.T) {
 	t.Parallel()
 	c := underTest(t)
@@ -100,7 +100,8 @@ func TestConformanceHotplugOfARunningVM(t *testing.T) {
 	}
 }
 
-// qemu-server PVE/API2/Qemu.pm: only root@pam with a password may use skiplock.
+// Only root@pam with a password may use skiplock (qemu-server
+// PVE/API2/Qemu.pm).
 func TestConformanceSkiplock(t *testing.T) {
 	t.Parallel()
 	c := underTest(t)
@@ -113,8 +114,8 @@ func TestConformanceSkiplock(t *testing.T) {
 	}
 }
 
-// qemu-server PVE/QemuServer.pm, try_deallocate_drive: a disk stays while a
-// snapshot needs it.
+// A disk is not destroyed while a snapshot needs it (qemu-server
+// PVE/QemuServer.pm, try_deallocate_drive).
 func TestConformanceSnapshotHoldsADisk(t *testing.T) {
 	t.Parallel()
 	c := underTest(t)
@@ -132,8 +133,8 @@ func TestConformanceSnapshotHoldsADisk(t *testing.T) {
 	c.do(t, "PUT", c.here("/qemu/%d/config", id), url.Values{"revert": {"scsi0"}}).want(t, 200, "")
 }
 
-// qemu-server PVE/QemuServer/Drive.pm, parse_drive and print_drive: a drive is
-// stored in PVE's form, not in the caller's.
+// A drive is stored in PVE's form, and not in the form of the request
+// (qemu-server PVE/QemuServer/Drive.pm, parse_drive and print_drive).
 func TestConformanceFormsOfDrives(t *testing.T) {
 	t.Parallel()
 	c := underTest(t)
@@ -163,7 +164,7 @@ func TestOrderOfChecks(t *testing.T) {
 	inBubble(t, host, func(l *lab) {
 		l.login = withToken(token)
 		for _, tt := range []struct{ path, key, value, want string }{
-			{"140", "scsi1", "local-lvm:vm-150-disk-0", "403 Permission check failed (/storage/local-lvm, Datastore.Audit)"}, // a missing volume of another VM
+			{"140", "scsi1", "local-lvm:vm-150-disk-0", "403 Permission check failed (/storage/local-lvm, Datastore.Audit)"}, // the volume does not exist, and its name is that of another VM
 			{"140", "scsi1", "local-lvm:vm-140-disk-7", "500 no such logical volume pve/vm-140-disk-7"},
 			{"140", "scsi1", "local-lvm:nonsense", "500 unable to parse lvm volume name 'nonsense'"},
 			{"140", "scsi1", "service-pool:1", "403 Permission check failed (/storage/service-pool, Datastore.AllocateSpace)"},

@@ -45,7 +45,7 @@ const firstVMID, lastVMID = 990000, 990099
 
 var realVMIDs atomic.Int64
 
-// underTest returns the node that the suite runs against.
+// underTest returns the node against which the suite runs.
 func underTest(t *testing.T) *conformance {
 	t.Helper()
 	if os.Getenv("PROXSTATION_CONFORMANCE") != "yes" {
@@ -84,8 +84,8 @@ type reply struct {
 	errors map[string]string
 }
 
-// do makes a request. The request does not end with the test's context, because
-// the suite also cleans up with it.
+// The method do sends a request. The request does not end with the test's
+// context, because the suite also uses it to clean up.
 func (c *conformance) do(t *testing.T, method, path string, form url.Values) reply {
 	t.Helper()
 	target, body := c.base+path, io.Reader(nil)
@@ -213,8 +213,8 @@ func (c *conformance) config(t *testing.T, id int) map[string]any {
 	return c.do(t, "GET", c.here("/qemu/%d/config", id), nil).object(t)
 }
 
-// pve-http-server PVE/APIServer/AnyEvent.pm: a request without a valid login
-// gets status 401.
+// A request without a valid login gets status 401 (pve-http-server
+// PVE/APIServer/AnyEvent.pm).
 func TestConformanceLogin(t *testing.T) {
 	t.Parallel()
 	c := underTest(t)
@@ -230,9 +230,9 @@ func TestConformanceLogin(t *testing.T) {
 	}
 }
 
-// pve-common PVE/JSONSchema.pm, validate: wrong parameters get status 400, with
-// a reason for each. PVE/RESTHandler.pm: a method that does not exist gets
-// status 501.
+// Wrong parameters get status 400, with a reason for each parameter (pve-common
+// PVE/JSONSchema.pm, validate). A method that does not exist gets status 501
+// (PVE/RESTHandler.pm).
 func TestConformanceParameters(t *testing.T) {
 	t.Parallel()
 	c := underTest(t)
@@ -274,8 +274,8 @@ func TestConformanceLifeOfAVM(t *testing.T) {
 	c.do(t, "GET", c.here("/qemu/%d/config", id), nil).want(t, 500, "does not exist")
 }
 
-// qemu-server PVE/API2/Qemu.pm, update_vm_api: a request with an old digest
-// changes nothing.
+// A request with an old digest changes nothing (qemu-server PVE/API2/Qemu.pm,
+// update_vm_api).
 func TestConformanceDigest(t *testing.T) {
 	t.Parallel()
 	c := underTest(t)
@@ -293,8 +293,8 @@ func TestConformanceDigest(t *testing.T) {
 	c.do(t, "PUT", path, url.Values{"scsi0": {"no-such-storage:1"}}).want(t, 500, "does not exist")
 }
 
-// qemu-server PVE/QemuServer.pm: a change that cannot be made in a running VM
-// stays pending until the next start.
+// A change that is not possible in a running VM stays pending until the next
+// start (qemu-server PVE/QemuServer.pm).
 func TestConformanceRunning(t *testing.T) {
 	t.Parallel()
 	c := underTest(t)
@@ -318,9 +318,9 @@ func TestConformanceRunning(t *testing.T) {
 	c.do(t, "POST", c.here("/qemu/%d/agent/ping", id), nil).want(t, 500, "No QEMU guest agent configured")
 }
 
-// qemu-server PVE/QemuServer.pm, _do_vm_stop: the VM has no system that reacts
-// to the power button, so the task fails and the VM keeps running. With
-// forceStop, the VM is ended.
+// A VM without a system does not react to the power button, so the shutdown
+// task fails and the VM keeps running. With forceStop, the task ends the VM
+// (qemu-server PVE/QemuServer.pm, _do_vm_stop).
 func TestConformanceShutdownThatTimesOut(t *testing.T) {
 	t.Parallel()
 	c := underTest(t)
@@ -340,8 +340,8 @@ func TestConformanceShutdownThatTimesOut(t *testing.T) {
 	}
 }
 
-// qemu-server PVE/API2/Qemu.pm: an API token does not count as root@pam, even
-// if it is a token of root@pam.
+// An API token does not count as root@pam, even if it is a token of root@pam
+// (qemu-server PVE/API2/Qemu.pm).
 func TestConformanceWhatATokenMayNot(t *testing.T) {
 	t.Parallel()
 	c := underTest(t)
@@ -354,7 +354,7 @@ func TestConformanceWhatATokenMayNot(t *testing.T) {
 	}
 }
 
-// qemu-server PVE/API2/Qemu.pm, resize_vm: disks can grow but not shrink. A
+// Disks can grow but not shrink (qemu-server PVE/API2/Qemu.pm, resize_vm). A
 // detached disk is kept as unused.
 func TestConformanceDisks(t *testing.T) {
 	t.Parallel()
@@ -419,8 +419,8 @@ func TestConformanceShapes(t *testing.T) {
 	c.do(t, "GET", "/cluster/nextid", nil).into(t, &next)
 }
 
-// qemu-server PVE/QemuServer/PCI.pm, reserve_pci_usage: if the card is in use,
-// the start request of the second VM succeeds but its task fails.
+// If another VM has the card, the request to start a VM succeeds, but its task
+// fails (qemu-server PVE/QemuServer/PCI.pm, reserve_pci_usage).
 func TestConformanceTwoVMsOneCard(t *testing.T) {
 	t.Parallel()
 	c := underTest(t)

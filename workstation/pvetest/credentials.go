@@ -5,7 +5,7 @@ import (
 	"regexp"
 )
 
-// The patterns match a ticket and an API token in a header. A "=" or a blank
+// These patterns match a ticket and an API token in a header. A "=" or a blank
 // separates the name from the value (pve-http-server
 // PVE/APIServer/Formatter.pm, extract_auth_value).
 var (
@@ -13,9 +13,10 @@ var (
 	tokenInHeader  = regexp.MustCompile(`(?:^|\s)PVEAPIToken[= ]([^;]*)`)
 )
 
-// credentials returns the ticket of a request, or its API token if there is no
-// ticket. PVE looks for a ticket first in the cookie and then in the header
-// Authorization (PVE/APIServer/AnyEvent.pm, authenticate_and_handle_request).
+// credentials returns the ticket of a request. If there is no ticket, it
+// returns the API token. PVE looks for a ticket first in the cookie and then in
+// the header Authorization (PVE/APIServer/AnyEvent.pm,
+// authenticate_and_handle_request).
 func credentials(r *http.Request) (ticket, token string) {
 	authorization := r.Header.Get("Authorization")
 	for _, header := range []string{r.Header.Get("Cookie"), authorization} {

@@ -7,8 +7,9 @@ import (
 	"strconv"
 )
 
-// The objects have the form of pve-storage PVE/Diskmanage.pm and
-// PVE/API2/Disks/*.pm. A number is text if real nodes send it as text.
+// The objects in this file have the form of pve-storage PVE/Diskmanage.pm and
+// PVE/API2/Disks/*.pm. If real nodes send a number as text, this node does the
+// same.
 
 func (n *Node) listDisks(c *call) (any, error) {
 	list := []map[string]any{}
@@ -22,7 +23,7 @@ func (n *Node) listDisks(c *call) (any, error) {
 			"wwn": cmp.Or(d.WWN, "unknown"), "gpt": 1, "osdid": -1, "osdid-list": nil, "rpm": d.RPM, "health": d.Health, "wearout": "N/A",
 		}
 		if d.Type == "hdd" {
-			entry["rpm"] = strconv.Itoa(d.RPM) // PVE sends the speed from udev as text, but its own 0 as a number
+			entry["rpm"] = strconv.Itoa(d.RPM) // PVE sends a speed from udev as text, but a 0 of its own as a number
 		}
 		if d.Wearout >= 0 && d.Type != "hdd" {
 			entry["wearout"] = d.Wearout

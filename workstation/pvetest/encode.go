@@ -7,16 +7,16 @@ import (
 )
 
 // encode writes an answer's data as JSON, with the keys of objects in order.
-// Long lists take most of a node's time. So the common types are written
-// without reflection, and the others by encoding/json.
+// Long lists take most of a node's time, so encode writes the common types
+// without reflection. It uses encoding/json for all other types.
 func encode(data any) ([]byte, error) {
 	var e encoder
 	err := e.value(data)
 	return e.out, err
 }
 
-// An encoder holds the text written so far. It also holds the keys of the
-// objects that are not finished.
+// An encoder holds the text written so far, and the keys of the objects that
+// are not finished.
 type encoder struct {
 	out  []byte
 	keys []string

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// encode has the same output as encoding/json.
+// encode writes the same text as encoding/json.
 func TestEncode(t *testing.T) {
 	t.Parallel()
 	for _, data := range []any{

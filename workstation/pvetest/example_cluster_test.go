@@ -9,8 +9,8 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// A node is lost while a VM starts on it. The other nodes say so, the start is
-// never done, and the cluster still has quorum.
+// A node loses its power while a VM starts on it. The other nodes report this.
+// The VM is not started, and the cluster still has quorum.
 func ExampleCluster() {
 	one, two, three := pvetest.Reference(), pvetest.Reference(), pvetest.AMD()
 	one.Name, two.Name, three.Name = "one", "two", "three"

@@ -14,9 +14,9 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// A client of the PVE API can use the node without changes. Like a real node,
-// this one takes three seconds to refuse the first request, which has no ticket
-// yet. Speed makes these seconds shorter.
+// A client of the PVE API can use the node without changes. The first request
+// has no ticket yet, and the node takes three seconds to refuse it, like a real
+// node. Speed makes these seconds shorter.
 func Example() {
 	node := pvetest.New(pvetest.Reference(), &pvetest.Options{Speed: 100}).Start()
 	defer node.Close()
@@ -62,8 +62,7 @@ func TestMinutesPassInABubble(t *testing.T) {
 	})
 }
 
-// A host is data. A part that is not in the description does not exist on the
-// host.
+// A host is described by data. The host has only the parts in the description.
 func ExampleHost() {
 	host := pvetest.Host{
 		Name: "pve", Version: "9.1.4", Release: "9.1", Cores: 4, Memory: 8 << 30,
@@ -73,7 +72,7 @@ func ExampleHost() {
 	// Output: [{"address":"0000:00:02.0","class":196608,"vendor":32902,"device":18129,"subVendor":0,"subDevice":0,"group":0}]
 }
 
-// The zero Guest behaves well. This guest does not.
+// The zero Guest boots and shuts down as it should. This guest does not.
 func ExampleGuest() {
 	host := pvetest.Reference()
 	host.VMs = []pvetest.VM{{ID: 140, Running: true, Config: map[string]string{"name": "windows", "agent": "1"}}}
@@ -164,7 +163,7 @@ func ExampleNode_Check() {
 	// pvetest: the host has lost 0000:03:00.0, which it runs on: it was in the IOMMU group of a VM's device
 }
 
-// State is the true state of a VM, with the changes that wait for its next
+// State is the true state of a VM, including the changes that wait for its next
 // start.
 func ExampleState() {
 	host := pvetest.Reference()

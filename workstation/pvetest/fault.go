@@ -45,9 +45,9 @@ type Fault struct {
 	// fault begins.
 	Skip int
 	// Times is the number of matching requests or tasks that fail. 0 means one,
-	// -1 means all.
+	// and -1 means all of them.
 	Times int
-	// Kind is the way in which they fail.
+	// Kind is the way in which the requests or tasks fail.
 	Kind FaultKind
 	// Message is PVE's error message. If it is empty, the node chooses a
 	// suitable message.

@@ -46,7 +46,7 @@ func FuzzRequest(f *testing.F) {
 		}
 		defer response.Body.Close()
 		body, err := io.ReadAll(response.Body)
-		before := response.StatusCode == 401 || response.StatusCode == 501 || response.StatusCode == 506 // refused before the API
+		before := response.StatusCode == 401 || response.StatusCode == 501 || response.StatusCode == 506 // the HTTP server refused the request before it reached the API
 		if err != nil || !before && !strings.HasPrefix(string(body), `{"data":`) && !strings.Contains(string(body), `"data":`) {
 			t.Errorf("%d %s: %s %v", response.StatusCode, response.Status, body, err)
 		}

@@ -83,8 +83,8 @@ func TestGoProxmoxReadsStoragesAndCluster(t *testing.T) {
 		if permissions, err := client.Permissions(ctx, nil); err != nil || permissions["/vms"]["VM.PowerMgmt"] != proxmox.IntOrBool(true) {
 			t.Errorf("permissions: %v, %v", permissions, err)
 		}
-		// go-proxmox cannot decode the disks of real nodes, and therefore not
-		// the disks of the embedded node.
+		// go-proxmox cannot decode the disks that real nodes list, so it cannot
+		// decode the embedded node's disks either.
 		if disks, err := node.Disks(ctx, true, false, ""); err == nil {
 			t.Errorf("disks: %v", disks)
 		}

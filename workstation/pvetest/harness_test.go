@@ -19,7 +19,7 @@ const (
 	cardMap   = "node=pve,path=0000:01:00,id=10de:2c05,iommugroup=12,subsystem-id=1462:5315"
 )
 
-// A lab is a node in a bubble, with the login of a client.
+// A lab is a node in a synctest bubble, with the login of a client.
 type lab struct {
 	*pvetest.Node
 	t     *testing.T
@@ -30,8 +30,8 @@ func withToken(token string) func(*http.Request) {
 	return func(r *http.Request) { r.Header.Set("Authorization", "PVEAPIToken="+token) }
 }
 
-// inBubble runs a test against its own node in its own bubble. At the end it
-// calls [pvetest.Node.Check].
+// inBubble runs a test in its own synctest bubble, with its own node. At the
+// end it calls [pvetest.Node.Check].
 func inBubble(t *testing.T, host pvetest.Host, test func(l *lab)) {
 	t.Helper()
 	synctestNode(t, host, func(l *lab) {
@@ -42,8 +42,8 @@ func inBubble(t *testing.T, host pvetest.Host, test func(l *lab)) {
 	})
 }
 
-// synctestNode is inBubble without the final Check, for tests that damage the
-// node on purpose.
+// synctestNode is like inBubble but does not call Check, for tests that damage
+// the node on purpose.
 func synctestNode(t *testing.T, host pvetest.Host, test func(l *lab)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -60,7 +60,7 @@ func machines(vms ...pvetest.VM) pvetest.Host {
 	return host
 }
 
-// config parses "a:=b c:=d".
+// config parses a configuration in the form "a:=b c:=d".
 func config(text string) map[string]string {
 	values := map[string]string{}
 	for field := range strings.SplitSeq(text, " ") {
@@ -135,7 +135,7 @@ func (l *lab) send(request *http.Request) result {
 	return result{response.StatusCode, reason, object.Data, object.Errors, object.Message}
 }
 
-// want makes a request and returns its data. The test fails if the status is
+// want sends a request and returns its data. The test fails if the status is
 // not 200.
 func (l *lab) want(method, path string, params ...string) any {
 	l.t.Helper()
@@ -161,9 +161,9 @@ func (l *lab) list(path string, params ...string) []any {
 	return list
 }
 
-// task makes a request that begins a task, waits for the task's end and returns
-// its exit status. If the request itself is refused, task returns the status
-// and message.
+// task sends a request that begins a task, waits for the task's end and returns
+// its exit status. If the request itself is refused, it returns the status and
+// the message.
 func (l *lab) task(method, path string, params ...string) string {
 	l.t.Helper()
 	r := l.do(method, path, params...)

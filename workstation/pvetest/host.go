@@ -14,8 +14,8 @@ type Host struct {
 	Name    string `json:"name"`    // of the node: "pve"
 	Version string `json:"version"` // of PVE: "9.1.1"
 	Release string `json:"release"` // of PVE: "9.1"
-	Kernel  string `json:"kernel"`  // uname -r
-	CPU     string `json:"cpu"`     // model name
+	Kernel  string `json:"kernel"`  // release of the kernel (uname -r)
+	CPU     string `json:"cpu"`     // model name of the processor
 	Cores   int    `json:"cores"`   // logical CPUs
 	Memory  int64  `json:"memory"`  // bytes
 	NoIOMMU bool   `json:"noIOMMU,omitempty"`
@@ -44,7 +44,7 @@ type Host struct {
 	Backups          []BackupJob               `json:"backups,omitempty"`    //
 	Downloads        map[string]int64          `json:"downloads,omitempty"`  // sizes of downloadable files in bytes, by URL
 	Files            map[string]int64          `json:"files,omitempty"`      // sizes of disk images outside of storages in bytes, by path
-	Guests           map[int]Guest             `json:"guests,omitempty"`     // by VMID; a VM without an entry has the zero Guest
+	Guests           map[int]Guest             `json:"guests,omitempty"`     // behaviours of guests, by VMID; a VM without an entry has the zero Guest
 }
 
 // A PCI is a PCI function of the host.
@@ -142,7 +142,7 @@ type Storage struct {
 	Type     string `json:"type"`    // "lvmthin", "dir", "zfspool", ...
 	Content  string `json:"content"` // "images,rootdir"
 	Total    int64  `json:"total"`   // bytes
-	Used     int64  `json:"used"`    // bytes, those of Volumes included
+	Used     int64  `json:"used"`    // bytes, including the bytes of Volumes
 	Shared   bool   `json:"shared,omitempty"`
 	Inactive bool   `json:"inactive,omitempty"` // the storage is enabled but not reachable
 	// Elsewhere is set for a storage that is limited to other nodes.
@@ -155,7 +155,7 @@ type Storage struct {
 type Volume struct {
 	Name   string `json:"name"`             // as after the colon of a volume ID: "iso/windows11.iso", "vm-140-disk-0"
 	Size   int64  `json:"size"`             // bytes
-	VMID   int    `json:"vmid,omitempty"`   // the VM that owns it
+	VMID   int    `json:"vmid,omitempty"`   // the VM that owns the volume
 	Format string `json:"format,omitempty"` // "iso", "raw", "qcow2", "snippet"
 }
 
@@ -190,8 +190,8 @@ type User struct {
 }
 
 // A Token is an API token. Without Privileges it may do everything that its
-// user may do (privilege separation off). With Privileges it may do only what
-// the token and the user may both do.
+// user may do (privilege separation off). With Privileges it may do only the
+// things that both the token and the user may do.
 type Token struct {
 	ID         string              `json:"id"` // "automation"
 	Secret     string              `json:"secret"`
@@ -227,7 +227,7 @@ func (h Host) address() string {
 // cidr returns the node's IP address with its prefix length.
 func (h Host) cidr() string { return cmp.Or(h.Address, "192.168.1.10/24") }
 
-// clone returns a copy. The node changes the copy without changing h.
+// clone returns a copy, which the node can change without changing h.
 func (h Host) clone() Host {
 	h.PCI, h.Storages, h.VMs = slices.Clone(h.PCI), slices.Clone(h.Storages), slices.Clone(h.VMs)
 	h.Backups, h.HA, h.Guests = slices.Clone(h.Backups), slices.Clone(h.HA), maps.Clone(h.Guests)

@@ -3,8 +3,8 @@ package pvetest
 import "time"
 
 // A Guest describes how the system inside a VM behaves. The zero Guest boots in
-// ten seconds, answers through its agent if the VM has one, and shuts down five
-// seconds after a request. In JSON, times are in nanoseconds.
+// ten seconds. It answers through its agent if the VM has an agent. It shuts
+// down five seconds after a request. In JSON, times are in nanoseconds.
 type Guest struct {
 	// Boot is the time from power-on until the agent answers. 0 means ten
 	// seconds.
@@ -36,8 +36,8 @@ type Guest struct {
 	// Files holds the files in the guest, by path.
 	Files map[string][]byte `json:"files,omitempty"`
 	// Exec runs a command in the guest. If it is nil, the guest knows the
-	// commands "true", "false" and "cat"; "cat" can show a file of Files. Exec
-	// must not call the node.
+	// commands "true", "false" and "cat", and "cat" can show a file of Files.
+	// Exec must not call the node.
 	Exec func(argv []string, input []byte) Result `json:"-"`
 }
 

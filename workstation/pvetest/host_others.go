@@ -60,7 +60,7 @@ func amdDisks() []Disk {
 		disk("/dev/sdd", "ata-CT500MX500SSD1", "2033E0000001", "ssd", 500_107_862_016),
 		disk("/dev/sde", "ata-CT500MX500SSD1", "2033E0000002", "ssd", 500_107_862_016),
 	}
-	disks[0].WWN, disks[1].WWN = "eui.0025385b91500001", "eui.0025385b91500002" // the installer's names of the disks
+	disks[0].WWN, disks[1].WWN = "eui.0025385b91500001", "eui.0025385b91500002" // the installer names the disks by these WWNs
 	return disks
 }
 
@@ -73,8 +73,8 @@ func mirror(name string, devices ...string) VDev {
 }
 
 // SharedGroup returns a node whose graphics card must not be passed through.
-// Behind an AMD B350 chipset, the GeForce GTX 1050 Ti shares its IOMMU group
-// with the controller of the host's disk and with the host's network card.
+// The GeForce GTX 1050 Ti is behind an AMD B350 chipset. It is in the same
+// IOMMU group as the controller of the host's disk and the host's network card.
 func SharedGroup() Host {
 	function := func(address string, class, vendor, device, group int) PCI {
 		return PCI{Address: address, Class: class, Vendor: vendor, Device: device, SubVendor: 0x1462, SubDevice: 0x7a38, Group: group}

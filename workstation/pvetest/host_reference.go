@@ -1,6 +1,6 @@
 package pvetest
 
-// Sizes in bytes.
+// These sizes are in bytes.
 const (
 	gib = 1 << 30
 	gb  = 1_000_000_000

@@ -13,8 +13,8 @@ import (
 type identity struct {
 	user  string // "root@pam", or "ops@pve!automation" for a token
 	token bool
-	// all is set for root@pam, and for tokens of root@pam that have no
-	// privileges of their own.
+	// all is set for root@pam, and for tokens of root@pam without their own
+	// privileges.
 	all bool
 	// grants holds privileges by path: one map for the user, and another for a
 	// token with its own privileges. An action is allowed only if all maps
@@ -23,12 +23,11 @@ type identity struct {
 	legacy bool // the node's PVE is older than 9
 }
 
-// rootUser is root@pam. The node acts as this user when it works without a
-// caller.
+// rootUser is root@pam. The node acts as this user if an action has no caller.
 var rootUser = identity{user: "root@pam", all: true}
 
-// root reports whether the identity is root@pam itself. A token of root@pam
-// does not count.
+// root reports whether the identity is root@pam itself. It returns false for a
+// token of root@pam.
 func (who identity) root() bool { return who.user == "root@pam" }
 
 // may reports whether the identity has a privilege on a path. All of its grants
@@ -45,9 +44,9 @@ func (who identity) may(path, privilege string) bool {
 	return len(who.grants) > 0
 }
 
-// nearest returns the privileges that a grant gives on a path. They are in the
-// path's own entry, or else in the entry of the nearest path above it
-// (pve-access-control PVE/AccessControl.pm, roles).
+// nearest returns the privileges that a grant gives on a path. If the path has
+// no entry, the entry of the nearest path above it applies (pve-access-control
+// PVE/AccessControl.pm, roles).
 func nearest(grant map[string][]string, path string) []string {
 	if privileges, there := grant[exact+cmp.Or(path, "/")]; there {
 		return privileges
@@ -99,7 +98,8 @@ func (who identity) lacks(check pveschema.Check, names map[string]string) error 
 	return nil
 }
 
-// lacksPrivileges is lacks for a check ["perm", path, [privileges], "any", 1].
+// lacksPrivileges does the work of lacks for a check ["perm", path,
+// [privileges], "any", 1].
 func (who identity) lacksPrivileges(check pveschema.Check, names map[string]string) error {
 	path, _ := check[1].(string)
 	for name, value := range names {

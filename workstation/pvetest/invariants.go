@@ -25,7 +25,8 @@ func (n *Node) Check() error {
 	return n.check(n.naming())
 }
 
-// check makes the checks of Check. named holds the names that all VMs use.
+// check makes the checks of Check. The parameter named holds the names of the
+// disks that all VMs use.
 func (n *Node) check(named naming) error {
 	var problems []error
 	report := func(format string, args ...any) { problems = append(problems, fmt.Errorf("pvetest: "+format, args...)) }
@@ -65,10 +66,10 @@ func (n *Node) checkVolumes(report func(string, ...any), named naming) {
 			}
 			s, name, there := n.volume(d.volume)
 			switch {
-			case !there && n.leftBehind(d.volume, id): // by a recovery
+			case !there && n.leftBehind(d.volume, id): // a recovery left the volume on another node
 			case !there:
 				report("VM %d has lost %s (%s)", id, key, d.volume)
-			case s.volumes[name].VMID == 0: // an image may be in any number of VMs
+			case s.volumes[name].VMID == 0: // any number of VMs may use an image
 			default:
 				places, here := named.places[s.volumes[name]], fmt.Sprintf("%s of VM %d", key, id)
 				if len(places) > 1 && places[0] != here {
@@ -79,9 +80,9 @@ func (n *Node) checkVolumes(report func(string, ...any), named naming) {
 	}
 }
 
-// checkStorages checks the content of the node's storages. A volume on a node
-// may belong to a VM of another node: the storage is shared, the volume is a
-// replica, or the VM was recovered.
+// checkStorages checks the content of the node's storages. A volume may belong
+// to a VM of another node if the storage is shared, if the volume is a replica,
+// or if the VM was recovered to the other node.
 func (n *Node) checkStorages(report func(string, ...any), named naming) {
 	for _, id := range sorted(n.ownedVolumes()) {
 		if !named.ids[id] {
@@ -95,7 +96,7 @@ func (n *Node) checkStorages(report func(string, ...any), named naming) {
 	}
 }
 
-// A naming holds the disks that the VMs of all nodes name.
+// A naming holds the disks that the configurations of all nodes' VMs name.
 type naming struct {
 	places map[*Volume][]string // such as "scsi0 of VM 140", in order
 	ids    map[string]bool
@@ -127,8 +128,8 @@ func (d *datacenter) naming() naming {
 	return named
 }
 
-// leftBehind reports whether another node has a volume of a VM: the HA manager
-// recovers a VM to a node that may lack the VM's local disks.
+// leftBehind reports whether another node has a volume of a VM. The HA manager
+// may recover a VM to a node that lacks the VM's local disks.
 func (n *Node) leftBehind(volume string, vmid int) bool {
 	return slices.ContainsFunc(n.peers, func(other *Node) bool {
 		s, name, there := other.volume(volume)

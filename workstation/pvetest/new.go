@@ -13,19 +13,20 @@ type Options struct {
 	// Now is the clock that sets the node's time; nil means time.Now. Delays
 	// within a request (a slow answer, a lock) use real time.
 	Now func() time.Time
-	// Speed is the factor by which the node's time runs faster than the clock;
-	// 0 means 1. Tickets expire faster too: at a Speed of 100, after 72
+	// Speed is the factor by which the node's time runs faster than the clock.
+	// 0 means 1. Tickets also expire faster: at a Speed of 100, after 72
 	// seconds. go-proxmox logs in again only after an hour, but Connect of
-	// package workstation does so at once. In a testing/synctest bubble,
-	// waiting takes no real time, so leave Speed at 0.
+	// package workstation does so as soon as a ticket has expired. In a
+	// testing/synctest bubble, waiting takes no real time, so leave Speed at 0.
 	Speed float64
 	// Seed determines process IDs, tickets and MAC addresses. The same Seed
 	// gives the same values. 0 means 1.
 	Seed uint64
 	// OnRequest is called for each request of a client before the node handles
-	// it, and not again when the node passes the request on. It may call the
-	// methods of the node and of its cluster, for example to act as another user
-	// between two requests of the client under test, or to cut the power.
+	// the request. It is not called again when the node passes the request on.
+	// It may call the methods of the node and of its cluster, for example to
+	// act as another user between two requests of the client under test, or to
+	// cut the power.
 	OnRequest func(Request)
 	// Certificate is the TLS certificate of the node, with its key and its
 	// chain. If it is nil, the node makes a certificate and an authority of its
@@ -34,14 +35,14 @@ type Options struct {
 	// Agents holds real guest agents of VMs, by VMID. A VM without an entry has
 	// the agent that Host.Guests describes.
 	Agents map[int]Agent
-	// TraceLimit is the number of newest requests that [Node.Trace] keeps, for
-	// nodes that run for days. 0 means no limit.
+	// TraceLimit is the number of requests that [Node.Trace] keeps. Only the
+	// newest are kept. It is for nodes that run for days. 0 means no limit.
 	TraceLimit int
 }
 
-// New returns a node with the state that the host describes: a [Cluster] of
-// one. It panics if the description contradicts itself, for example if the disk
-// of a VM is on no storage.
+// New returns a node with the state that the host describes. The node is a
+// [Cluster] of one. New panics if the description contradicts itself, for
+// example if the disk of a VM is on no storage.
 func New(host Host, opts *Options) *Node { return NewCluster([]Host{host}, opts).Nodes()[0] }
 
 // newNode returns a node of a cluster, without its storages and VMs.
@@ -57,7 +58,8 @@ func newNode(d *datacenter, h Host, shared *directory, opts *Options) *Node {
 	}
 }
 
-// populate makes the VMs of the description and starts those that run.
+// populate makes the VMs of the description and starts the VMs that are
+// described as running.
 func (n *Node) populate() {
 	for _, v := range n.host.VMs {
 		n.adopt(v)
@@ -67,7 +69,7 @@ func (n *Node) populate() {
 			continue
 		}
 		machine := n.vms[v.ID]
-		delete(machine.config, "lock") // a running VM was locked after its start
+		delete(machine.config, "lock") // a locked VM does not start, but a running VM may have been locked after its start
 		if err := n.powerOn(machine); err != nil {
 			panic(fmt.Sprintf("pvetest: VM %d cannot run: %v", v.ID, err))
 		}

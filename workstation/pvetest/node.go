@@ -20,7 +20,7 @@ type Node struct {
 	pki       pki
 	trace     trace
 	// consoles is the number of consoles opened so far. It determines the port
-	// of the next one.
+	// of the next console.
 	consoles int
 	*base
 	accounts
@@ -32,9 +32,9 @@ type Node struct {
 // Name returns the node's name.
 func (n *Node) Name() string { return n.host.Name }
 
-// pause waits for d of the node's time within a request, while other requests
-// are served. It returns false if the client has gone, or if the host has lost
-// its power.
+// pause waits within a request for the duration d of the node's time. Meanwhile
+// other requests are served. It returns false if the client has gone, or if the
+// host has lost its power.
 func (n *Node) pause(ctx context.Context, d time.Duration) bool {
 	boots := n.boots
 	n.mu.Unlock()
@@ -84,7 +84,7 @@ func (n *Node) vmOf(c *call) (*vm, error) {
 }
 
 // A trace holds the requests that the node received. If it has a limit, it
-// holds only the newest.
+// holds only the newest requests.
 type trace struct {
 	limit    int // 0 means no limit
 	requests []Request

@@ -15,8 +15,8 @@ import (
 	"github.com/proxstation/proxstation/internal/pveschema"
 )
 
-// parameters reads the query and the body, which is a form or JSON. If both
-// have a parameter, the query's value is used. The refusals are those of
+// parameters reads the query and the body. The body is a form or JSON. If both
+// have a parameter, the query's value is used. The refusals are the refusals of
 // pve-http-server PVE/APIServer/AnyEvent.pm.
 func parameters(r *http.Request) (values pveschema.Values, file uploaded, err error) {
 	query := decodeForm(r.URL.RawQuery)
@@ -67,9 +67,9 @@ func contentType(header string) (kind, boundary string) {
 	return kind, boundary
 }
 
-// decodeForm reads a query or a form as PVE does (decode_urlencoded): text
-// behind a second "=" is dropped, ";" separates parameters like "&", and a "%"
-// without two digits is kept.
+// decodeForm parses a query or a form as PVE does (decode_urlencoded). It drops
+// text after a second "=". Both ";" and "&" separate parameters. A "%" without
+// two digits is kept.
 //
 // There is one difference. PVE ignores a parameter with an empty value in a
 // form, but decodeForm keeps it.
@@ -78,7 +78,7 @@ func decodeForm(data string) pveschema.Values {
 	for pair := range strings.FieldsFuncSeq(data, func(r rune) bool { return r == '&' || r == ';' }) {
 		parts := strings.Split(pair, "=")
 		name := unescape(strings.ReplaceAll(parts[0], "+", " "))
-		if len(parts) == 1 || name == "_dc" { // _dc only keeps a cache from answering
+		if len(parts) == 1 || name == "_dc" { // clients send _dc only to prevent an answer from a cache
 			continue
 		}
 		value := unescape(strings.ReplaceAll(parts[1], "+", " "))
@@ -87,7 +87,7 @@ func decodeForm(data string) pveschema.Values {
 	return values
 }
 
-// unescape decodes "%2f" and the like. It keeps every other "%" as it is.
+// unescape decodes escapes such as "%2f". It keeps every other "%" unchanged.
 func unescape(s string) string {
 	var out strings.Builder
 	for i := 0; i < len(s); i++ {
@@ -151,7 +151,7 @@ func texts(value any) []string {
 	return []string{string(text)}
 }
 
-// public returns the parameters without secrets.
+// public returns the parameters that are not secret.
 func public(path string, values pveschema.Values) map[string]string {
 	shown := map[string]string{}
 	for name := range values {

@@ -5,11 +5,11 @@ import (
 	"time"
 )
 
-// hardware holds the host's PCI functions, and says which VM has which
+// hardware holds the host's PCI functions, and records which VM has which
 // function.
 type hardware struct {
 	*base
-	reserved map[string]reservation // by PCI address
+	reserved map[string]reservation // reservations, by PCI address
 	lost     map[string]bool        // functions that fell off the bus
 	taken    []string               // functions that a VM took although the host needs them
 }
@@ -40,7 +40,7 @@ func (h *hardware) functions(address string) []PCI {
 }
 
 // groupOf returns the functions that must be bound to vfio-pci together with a
-// function: its whole IOMMU group except bridges.
+// function. These are all functions of its IOMMU group except bridges.
 func (h *hardware) groupOf(f PCI) []PCI {
 	var members []PCI
 	for _, other := range h.host.PCI {

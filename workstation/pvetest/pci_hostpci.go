@@ -7,8 +7,8 @@ import (
 	"github.com/proxstation/proxstation/internal/pveschema"
 )
 
-// A hostpci is a passed-through device in a configuration: its options and its
-// alternatives. A start takes the first free alternative.
+// A hostpci is a passed-through device in a configuration, with its options and
+// its alternatives. A start takes the first alternative that is free.
 type hostpci struct {
 	slot         int
 	keys         map[string]string
@@ -20,7 +20,7 @@ func (d hostpci) multifunction() bool {
 	return slices.ContainsFunc(d.alternatives, func(a []PCI) bool { return len(a) > 1 })
 }
 
-// hostPCI reads the devices of a configuration by PVE's rules (qemu-server
+// hostPCI parses the devices of a configuration by PVE's rules (qemu-server
 // PVE/QemuServer/PCI.pm, parse_hostpci_devices).
 func (h *hardware) hostPCI(config map[string]string) (devices []hostpci, err error) {
 	igd := false
@@ -84,7 +84,8 @@ func (h *hardware) parseHostPCI(slot int, value string) (d hostpci, err error) {
 func (d hostpci) contradicts(config map[string]string, igd bool) error {
 	q35 := strings.Contains(config["machine"], "q35")
 	if d.keys["pcie"] == "1" && !q35 {
-		// PVE's source has no line feed here, so Perl appends file and line.
+		// PVE's source has no line feed at the end of this message, so Perl
+		// appends the file and the line.
 		return refuse("q35 machine model is not enabled at /usr/share/perl5/PVE/QemuServer/PCI.pm line 510.")
 	}
 	if d.keys["legacy-igd"] != "1" {
@@ -113,8 +114,8 @@ func (d hostpci) contradicts(config map[string]string, igd bool) error {
 	return nil
 }
 
-// choose selects an alternative for each device: the only alternative, or the
-// first that can be reserved.
+// choose selects an alternative for each device. If there are several, it
+// selects the first that can be reserved.
 func (h *hardware) choose(v *vm, say printer, devices []hostpci) (chosen []PCI, err error) {
 	used := map[string]bool{}
 	for _, d := range devices {
@@ -140,9 +141,9 @@ func (h *hardware) choose(v *vm, say printer, devices []hostpci) (chosen []PCI, 
 	return chosen, nil
 }
 
-// prepare binds the devices to vfio-pci and resets them. Each device's whole
-// IOMMU group is bound. If the host itself needs a function of the group, the
-// host loses it.
+// prepare binds the devices to vfio-pci and resets them. It binds the whole
+// IOMMU group of each device. If the host needs a function of the group, the
+// host loses this function.
 func (h *hardware) prepare(say printer, chosen []PCI) error {
 	for _, f := range chosen {
 		switch {

@@ -9,8 +9,8 @@ import (
 
 func hexID(id int) string { return fmt.Sprintf("0x%04x", id) }
 
-// hidden holds the classes that hardware/pci leaves out by default: memory,
-// bridges, processors.
+// hidden lists the classes that the answer to hardware/pci leaves out by
+// default: memory, bridges, processors.
 var hidden = []string{"05", "06", "0b"}
 
 func (h *hardware) listPCI(c *call) (any, error) {
@@ -43,7 +43,7 @@ func (h *hardware) pciObject(f PCI, verbose bool) map[string]any {
 	}
 	entry["subsystem_vendor"], entry["subsystem_device"] = hexID(f.SubVendor), hexID(f.SubDevice)
 	for key, name := range map[string]string{"vendor_name": f.VendorName, "device_name": f.DeviceName, "subsystem_vendor_name": f.SubVendorName} {
-		if name != "" { // names that pci.ids does not have are left out
+		if name != "" { // a name that pci.ids lacks is left out
 			entry[key] = name
 		}
 	}
@@ -55,7 +55,7 @@ var pciID = regexp.MustCompile(`^([0-9a-fA-F]{4}:)?[0-9a-fA-F]{2}:[0-9a-fA-F]{2}
 // onePCI lists the methods below one device.
 func (h *hardware) onePCI(*call) (any, error) { return []map[string]any{{"method": "mdev"}}, nil }
 
-// mdevTypes returns an empty list: the embedded hosts have no types of mediated
+// mdevTypes returns an empty list, because the embedded hosts have no mediated
 // devices.
 func (h *hardware) mdevTypes(c *call) (any, error) {
 	id := c.get("pci-id-or-mapping")

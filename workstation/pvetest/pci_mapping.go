@@ -10,7 +10,7 @@ import (
 	"github.com/proxstation/proxstation/internal/pveschema"
 )
 
-// mapped returns the paths of a mapping on this node. If there is no such
+// mapped returns the paths that a mapping has on this node. If there is no such
 // mapping, or if the hardware differs from the mapping, the error has PVE's
 // words.
 func (h *hardware) mapped(id string) (paths []string, err error) {
@@ -151,8 +151,9 @@ func (h *hardware) getMapping(c *call) (any, error) {
 	return h.mappingObject(m), nil
 }
 
-// createMapping does not check the mapping against the hardware. A wrong
-// mapping is found when a VM starts with it.
+// createMapping serves POST cluster/mapping/pci. It does not check the mapping
+// against the hardware. A wrong mapping is noticed only when a VM starts with
+// it.
 func (h *hardware) createMapping(c *call) (any, error) {
 	id := c.get("id")
 	if h.mappings[id] != nil {
@@ -163,7 +164,7 @@ func (h *hardware) createMapping(c *call) (any, error) {
 	return null()
 }
 
-// take sets those fields of a mapping for which the call has parameters.
+// take sets the fields of a mapping for which the call has parameters.
 func (m *Mapping) take(c *call) {
 	m.Map = slices.Clone(c.values["map"])
 	if c.has("mdev") {

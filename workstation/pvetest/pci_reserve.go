@@ -4,8 +4,8 @@ import (
 	"time"
 )
 
-// chooseTimeout is the time for which a chosen alternative stays reserved for a
-// start.
+// chooseTimeout is the time for which a start reserves the alternative that it
+// chose.
 const chooseTimeout = 15 * time.Second
 
 // reserve reserves all given functions for a VM that starts. If another VM has
@@ -34,7 +34,7 @@ func (h *hardware) reserve(v *vm, say printer, addresses []string, until time.Ti
 	return nil
 }
 
-// settle binds a VM's reservations to the VM's process.
+// settle assigns a VM's reservations to the VM's process.
 func (h *hardware) settle(v *vm) {
 	for _, f := range v.devices {
 		h.reserved[f.Address] = reservation{vmid: v.id, pid: v.pid}

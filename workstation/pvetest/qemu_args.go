@@ -62,7 +62,7 @@ func qemuArgs(config map[string]string, hostPCI []hostpci) string {
 type option struct{ name, value string }
 
 // properties splits the value of an option into keys and values. The first part
-// may be the driver without a key.
+// may be the name of the driver without a key.
 func (o option) properties() map[string]string {
 	values := map[string]string{}
 	if strings.HasPrefix(o.value, "{") { // a JSON object without nested objects
@@ -128,7 +128,7 @@ func (l *commandLine) parse(o option) string {
 	return ""
 }
 
-// name registers an ID. Within a group of options, an ID can be used only once.
+// name registers an ID. An ID can be used only once within a group of options.
 func (l *commandLine) name(group, id string) string {
 	switch {
 	case id == "":
@@ -142,8 +142,8 @@ func (l *commandLine) name(group, id string) string {
 	return ""
 }
 
-// flash uses one of the two firmware units of a PC. It returns QEMU's message
-// if no unit is free.
+// flash assigns one of the two firmware units of a PC. It returns QEMU's
+// message if no unit is free.
 func (l *commandLine) flash(unit string) string {
 	n := atoi(unit, slices.Index(l.flashed[:], false))
 	switch {
@@ -156,8 +156,8 @@ func (l *commandLine) flash(unit string) string {
 	return ""
 }
 
-// plug adds a device to its bus. It returns QEMU's message if there is no such
-// bus.
+// plug adds a device to its bus. It returns QEMU's message if the bus does not
+// exist.
 func (l *commandLine) plug(o option) string {
 	p := o.properties()
 	driver := p["driver"]
@@ -193,8 +193,8 @@ func (l *commandLine) hasBus(fits func(kind string) bool) bool {
 //go:embed qemu_devices.txt
 var qemuDevices string
 
-// deviceBus holds the kind of bus for each of QEMU's devices. It is "" if the
-// device needs no bus.
+// deviceBus maps each of QEMU's devices to the kind of bus that it needs, or to
+// "" if it needs no bus.
 var deviceBus = func() map[string]string {
 	buses := map[string]string{}
 	for line := range strings.Lines(qemuDevices) {
@@ -205,8 +205,8 @@ var deviceBus = func() map[string]string {
 	return buses
 }()
 
-// The options of QEMU 10 without an argument (qemuFlags) and with an argument
-// (qemuOptions), from qemu-system-x86_64 -help.
+// These are the options of QEMU 10 without an argument (qemuFlags) and with an
+// argument (qemuOptions), from qemu-system-x86_64 -help.
 var (
 	qemuOptions = strings.Fields(`D L M accel acpitable action add-fd append audio audiodev bios blockdev boot cdrom chardev compat cpu d
 		debugcon device dfilter display drive dtb dump-vmstate echr fda fdb fsdev fw_cfg g gdb global hda hdb hdc hdd icount incoming initrd

@@ -13,9 +13,9 @@ import (
 	"github.com/proxstation/proxstation/internal/slow"
 )
 
-// argsVM is the VM for which args are checked. It has a disk, a CD drive, a
-// network card, a card with two functions, a controller with one function, and
-// PVE's own devices.
+// argsVM is the configuration of the VM for which args are checked. The VM has
+// a disk, a CD drive, a network card, a card with two functions, a controller
+// with one function, and PVE's own devices.
 const argsVM = "bios:=ovmf ostype:=win11 agent:=1 scsihw:=virtio-scsi-single scsi0:=local-lvm:vm-140-disk-0 ide2:=none,media=cdrom " +
 	"net0:=virtio=BC:24:11:00:00:01,bridge=vmbr0 hostpci0:=0000:01:00 hostpci1:=0000:00:14.0 usb0:=host=046d:c52b vga:=std"
 
@@ -42,7 +42,7 @@ var argsCases = []struct{ machine, args, says string }{
 	{"q35", "-device isa-applesmc,osk=x -smbios type=2 -device vmcoreinfo", ""},
 	{"q35", "-device virtio-rng-pci,id=net0", "Duplicate ID 'net0' for device"},
 	{"q35", "-device virtio-rng-pci,id=tablet", "Duplicate ID 'tablet' for device"},
-	{"q35", "-device virtio-rng-pci,id=hostpci0", ""}, // the IDs are hostpci0.0 and hostpci0.1
+	{"q35", "-device virtio-rng-pci,id=hostpci0", ""}, // the ID is free, because the IDs of the card are hostpci0.0 and hostpci0.1
 	{"q35", "-device virtio-rng-pci,id=hostpci0.1", "Duplicate ID 'hostpci0.1' for device"},
 	{"q35", "-device virtio-rng-pci,id=1st", "Parameter 'id' expects an identifier"},
 	{"q35", "-drive if=none,id=drive-scsi0,file=DISK,format=raw", "Duplicate ID 'drive-scsi0' for drive"},
@@ -70,7 +70,7 @@ var argsCases = []struct{ machine, args, says string }{
 	{"q35", "-foo", "-foo: invalid option"},
 	{"q35", "-device", "-device: requires an argument"},
 	{"q35", "-uuid 00000000-0000-0000-0000-000000000100 -no-reboot", ""},
-	{"q35", "-usb", "PCI: slot 29 function 7 not available for ich9-usb-ehci1, in use by ich9-usb-ehci1,id=(null)"}, // PVE has added this controller already
+	{"q35", "-usb", "PCI: slot 29 function 7 not available for ich9-usb-ehci1, in use by ich9-usb-ehci1,id=(null)"}, // PVE has already added this controller
 	{"pc", "-usb", "PCI: slot 1 function 2 not available for piix3-usb-uhci, in use by piix3-usb-uhci,id=(null)"},
 	{"q35", "word", "word: Could not open 'word': No such file or directory"},
 	{"q35", "-smbios 'type=2,product=A B' -cpu max,kvm=off", ""},

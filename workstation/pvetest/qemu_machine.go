@@ -12,14 +12,14 @@ import (
 type commandLine struct {
 	ids     map[string]bool   // "device net0", "drive drive-scsi0"
 	buses   map[string]string // kind of each bus, by its name
-	count   map[string]int    // number of buses that QEMU named itself, by kind
+	count   map[string]int    // number of buses that QEMU has named, by kind
 	flashed [2]bool           // firmware units in use
 }
 
-// newCommandLine returns the part of PVE's own command line with which further
-// arguments can clash (qemu-server PVE/QemuServer.pm, config_to_command;
-// PVE/QemuServer/PCI.pm, USB.pm, DriveDevice.pm; pve-q35-4.0.cfg and
-// pve-usb.cfg).
+// newCommandLine returns the devices of PVE's own command line, with which
+// further arguments may conflict (qemu-server PVE/QemuServer.pm,
+// config_to_command; PVE/QemuServer/PCI.pm, USB.pm, DriveDevice.pm;
+// pve-q35-4.0.cfg and pve-usb.cfg).
 func newCommandLine(config map[string]string, devices []hostpci) *commandLine {
 	l := &commandLine{ids: map[string]bool{}, buses: map[string]string{"isa.0": "ISA", "i2c": "i2c-bus"}, count: map[string]int{}}
 	l.flashed = [2]bool{config["bios"] == "ovmf", config["bios"] == "ovmf"}
@@ -85,8 +85,8 @@ func (l *commandLine) i440fx(config map[string]string) {
 	l.device("piix3-usb-uhci", "uhci")
 }
 
-// usbTwice returns QEMU's message for the argument -usb. With it, the machine
-// has a USB controller at the address at which PVE adds another.
+// usbTwice returns QEMU's message for the argument -usb. This argument adds a
+// USB controller at the address at which PVE adds its own controller.
 func (l *commandLine) usbTwice() string {
 	line, driver, slot, function := "-device piix3-usb-uhci,id=uhci,bus=pci.0,addr=0x1.0x2", "piix3-usb-uhci", 1, 2
 	if l.buses["pcie.0"] != "" {
@@ -117,7 +117,8 @@ func (l *commandLine) usb(config map[string]string) {
 	}
 }
 
-// add adds the devices that PVE makes for one key of the configuration.
+// The method add adds the devices that PVE makes for one key of the
+// configuration.
 func (l *commandLine) add(key string, config map[string]string) {
 	number := atoi(strings.TrimLeft(key, "abcdefghijklmnopqrstuvwxyz"), 0)
 	switch family := strings.TrimRight(key, "0123456789"); {
@@ -162,8 +163,9 @@ func (l *commandLine) device(driver, id string) {
 	l.make(driver, id)
 }
 
-// make adds the buses of a device. A bus is named after its device's ID, or,
-// without an ID, after its kind and a number (QEMU hw/core/bus.c, qbus_init).
+// The method make adds the buses of a device. A bus is named after the ID of
+// its device. If the device has no ID, the name is the kind of the bus and a
+// number (QEMU hw/core/bus.c, qbus_init).
 func (l *commandLine) make(driver, id string) {
 	kind, several := "", 1
 	switch {
@@ -200,7 +202,8 @@ func (l *commandLine) make(driver, id string) {
 }
 
 // ahci reports whether an IDE bus is a port of an AHCI controller, which
-// accepts one drive only. The IDE buses of i440fx are not.
+// accepts one drive only. The IDE buses of i440fx do not belong to an AHCI
+// controller.
 func (l *commandLine) ahci(bus string) bool {
 	return l.buses["pcie.0"] != "" || !strings.HasPrefix(bus, "ide.")
 }

@@ -13,10 +13,10 @@ import (
 // error.
 type refusal struct {
 	status   int
-	message  string            // the status line shows its first line
+	message  string            // the message, whose first line is in the status line
 	errors   map[string]string // reasons, by parameter
-	stranger bool              // caller is not logged in: a late answer without a body
-	plain    bool              // refused by the HTTP server: the body is the bare message
+	stranger bool              // whether the caller is not logged in; the answer is late and has no body
+	plain    bool              // whether the HTTP server refused; the body is then only the message
 }
 
 // Error returns the refusal as the log of a task shows it. PVE puts the code of
@@ -32,7 +32,7 @@ func (r *refusal) Error() string {
 	return text
 }
 
-// refuse returns the refusal that follows from Perl's die: status 500 with a
+// refuse returns the refusal that PVE sends after Perl's die: status 500 with a
 // message.
 func refuse(format string, args ...any) error {
 	return refuseWith(http.StatusInternalServerError, format, args...)
@@ -48,7 +48,8 @@ func forbid(path, privileges string) error {
 	return refuseWith(http.StatusForbidden, "Permission check failed (%s, %s)", path, privileges)
 }
 
-// invalid returns the refusal of wrong parameters, with a problem for each.
+// invalid returns the refusal of wrong parameters. The map problems has a text
+// for each parameter.
 func invalid(problems map[string]string) error {
 	return &refusal{status: http.StatusBadRequest, message: "Parameter verification failed.", errors: problems}
 }
@@ -69,13 +70,14 @@ func unserved(method, path string) error {
 	return refuseWith(http.StatusNotImplemented, "PVE has '%s %s', the embedded node does not serve it", method, path)
 }
 
-// plainly returns a refusal by the HTTP server, before the request reaches the
-// API.
+// plainly returns a refusal of the HTTP server, which refuses a request before
+// it reaches the API.
 func plainly(status int, message string) error {
 	return &refusal{status: status, message: message, plain: true}
 }
 
-// errGone reports that the client has gone while its request was waiting.
+// errGone reports that the client closed its connection while its request
+// waited.
 var errGone = errors.New("the client is gone")
 
 // unauthorized returns the refusal of a caller whose login is not valid.
@@ -92,7 +94,7 @@ func asRefusal(err error) error {
 	return refuse("%v", err)
 }
 
-// null is the result of a method that returns nothing.
+// null returns the result of a method that has no data.
 func null() (any, error) { return nil, nil } //nolint:nilnil // PVE's data is null
 
 // modified is PVE's message for a digest that does not match, for

@@ -51,7 +51,8 @@ func (n *Node) answer(r *http.Request) answer {
 	return a
 }
 
-// receive answers a call of a client, or of another node that passes it on.
+// receive answers a call that came from a client, or from another node that
+// passed it on.
 func (n *Node) receive(r *http.Request, c *call) answer {
 	seen := Request{Node: n.host.Name, Method: r.Method, Path: clean(c.path), Params: public(c.path, c.values)}
 	a := n.noted(seen, func() answer {
@@ -71,12 +72,12 @@ func (n *Node) noted(seen Request, work func() answer) answer {
 	return a
 }
 
-// apiPath splits the path of a request into the format of the answer and the
-// path of the method (pve-http-server PVE/APIServer/AnyEvent.pm,
+// apiPath matches the path of a request. It separates the format of the answer
+// from the path of the method (pve-http-server PVE/APIServer/AnyEvent.pm,
 // $split_abs_uri).
 var apiPath = regexp.MustCompile(`^/api2/+([a-z][a-z0-9]+)(/.*)?$`)
 
-// clean returns a path without empty parts, such as "//".
+// clean returns a path without the empty parts that "//" makes.
 func clean(path string) string {
 	return "/" + strings.Join(strings.FieldsFunc(path, func(r rune) bool { return r == '/' }), "/")
 }
@@ -99,7 +100,7 @@ func (n *Node) dispatch(r *http.Request, c *call) (any, error) {
 	case !found:
 		return nil, unimplemented(r.Method, c.path)
 	}
-	original := *c // what is passed on to another node
+	original := *c // the call in the form in which another node gets it
 	original.values = maps.Clone(c.values)
 	c.endpoint, c.who = endpoint, who
 	for name, value := range names {
@@ -128,8 +129,8 @@ func (n *Node) dispatch(r *http.Request, c *call) (any, error) {
 	return n.handle(r, c, at)
 }
 
-// nodeOf returns the node at which a call works. It is the node itself if the
-// call names no other.
+// nodeOf returns the node at which a call works. If the call names no other
+// node, this is the node itself.
 func (n *Node) nodeOf(c *call, names map[string]string) (*Node, error) {
 	name := names["node"]
 	if strings.HasPrefix(c.endpoint.Path, "/cluster/mapping/") {
@@ -144,8 +145,8 @@ func (n *Node) nodeOf(c *call, names map[string]string) (*Node, error) {
 	return nil, refuse("hostname lookup '%s' failed - failed to get address info for: %s: Name or service not known", name, name)
 }
 
-// handle checks the parameters of a call and calls the handler of its method,
-// with the node at which the method works.
+// handle checks the parameters of a call and calls the handler of its method.
+// The parameter at is the node at which the method works.
 func (n *Node) handle(r *http.Request, c *call, at *Node) (any, error) {
 	if problems := c.endpoint.VerifyAt(n.release, c.values); len(problems) > 0 {
 		return nil, invalid(problems)

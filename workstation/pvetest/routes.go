@@ -5,8 +5,8 @@ import (
 	"sync"
 )
 
-// handlers returns the handlers by endpoint. When a handler is called, the
-// checks that PVE makes for all endpoints are done.
+// handlers returns the handlers by endpoint. Before a handler is called, the
+// checks that PVE makes for all endpoints have passed.
 var handlers = sync.OnceValue(func() map[string]handler {
 	all := map[string]handler{}
 	for _, part := range []func() map[string]handler{

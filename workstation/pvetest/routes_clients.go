@@ -57,8 +57,8 @@ func datacenterHandlers() map[string]handler {
 	}
 }
 
-// moreVMHandlers returns handlers for VMs that only clients other than this
-// project use.
+// moreVMHandlers returns the handlers about VMs that only other clients than
+// this project use.
 func moreVMHandlers() map[string]handler {
 	const qemu = "/nodes/{node}/qemu/{vmid}"
 	return map[string]handler{

@@ -36,7 +36,7 @@ func (n *Node) serve(s *httptest.Server) *httptest.Server {
 // waiting for requests.
 func (n *Node) stopListening() {
 	if n.listening != nil {
-		_ = n.listening.Config.Close() // an error means that it is closed already
+		_ = n.listening.Config.Close() // an error does no harm, because the server is then already closed
 	}
 }
 
@@ -51,7 +51,7 @@ func (n *Node) listenAgain() {
 		panic(fmt.Sprintf("pvetest: %s boots: %v", n.host.Name, err))
 	}
 	s := httptest.NewUnstartedServer(n)
-	_ = s.Listener.Close() // it was never used
+	_ = s.Listener.Close() // an error does no harm, because nobody used this listener
 	s.Listener = listener
 	n.listening = n.serve(s)
 }
@@ -87,9 +87,9 @@ func (n *Node) HTTPClient() *http.Client {
 }
 
 // ServeHTTP implements [http.Handler]. PVE puts an error's message into the
-// status line. ServeHTTP can do so only if it takes over the connection. If
-// that is not possible (a [httptest.ResponseRecorder], HTTP/2), only the body
-// has the message.
+// status line. ServeHTTP can do the same only if it takes over the connection.
+// If it cannot (a [httptest.ResponseRecorder], HTTP/2), only the body has the
+// message.
 func (n *Node) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a := n.answer(r)
 	if !a.wait(r) {
@@ -105,7 +105,7 @@ func (n *Node) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", a.contentType())
 	}
 	w.WriteHeader(a.status)
-	_, _ = w.Write(a.body) // an error means that the client has gone
+	_, _ = w.Write(a.body) // if the client has gone, nobody needs the answer
 }
 
 // writeTo writes an answer with its status line to a connection, and closes the
@@ -116,7 +116,7 @@ func (a answer) writeTo(conn net.Conn, w *bufio.ReadWriter) {
 	if len(a.body) > 0 {
 		kind = "Content-Type: " + a.contentType() + "\r\n"
 	}
-	_, _ = fmt.Fprintf(w, "HTTP/1.1 %d %s\r\n%sContent-Length: %d\r\nConnection: close\r\n\r\n%s", a.status, a.reason, kind, len(a.body), a.body) // as above
+	_, _ = fmt.Fprintf(w, "HTTP/1.1 %d %s\r\n%sContent-Length: %d\r\nConnection: close\r\n\r\n%s", a.status, a.reason, kind, len(a.body), a.body) // if the client has gone, nobody needs the answer
 	_ = w.Flush()
 }
 
@@ -147,7 +147,7 @@ func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 		return nil, io.EOF // the error of a connection that the server closed
 	}
-	return &http.Response{ // the caller closes its body
+	return &http.Response{ // the caller must close the body
 		Status: fmt.Sprintf("%d %s", a.status, a.reason), StatusCode: a.status,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		Header: http.Header{"Content-Type": {a.contentType()}},

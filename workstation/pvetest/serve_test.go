@@ -18,8 +18,8 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// An answer over the network is the same as in memory: the first line of the
-// message is in the status line, and the whole message is in the body.
+// An answer over the network is the same as an answer in memory. The first line
+// of the message is in the status line, and the whole message is in the body.
 func TestAnswersOverTheNetwork(t *testing.T) {
 	t.Parallel()
 	host := machines(vm(140, ""))
@@ -216,7 +216,7 @@ func TestHostsAsJSON(t *testing.T) {
 	}
 }
 
-// Every list method of the table is served, on every host.
+// Every host answers all list methods in the table.
 func TestEveryHostAnswers(t *testing.T) {
 	t.Parallel()
 	for name, host := range map[string]pvetest.Host{"reference": pvetest.Reference(), "AMD": pvetest.AMD(), "shared group": pvetest.SharedGroup(), "bare": {Name: "pve", Version: "9.1.1"}} {

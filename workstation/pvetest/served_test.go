@@ -21,8 +21,8 @@ const (
 	servedTable = "| path | methods | how far |\n|---|---|---|\n"
 )
 
-// The page lists all served methods and no others. Where an answer is less
-// complete than PVE's, the page has a note.
+// README.md lists all served methods and no others. It has a note where an
+// answer is less complete than PVE's.
 func TestServedTable(t *testing.T) {
 	t.Parallel()
 	page, err := os.ReadFile(servedPage)

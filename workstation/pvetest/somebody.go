@@ -11,12 +11,12 @@ import (
 // The methods in this file act on the node from outside the client under test:
 // as a person at the web interface, as a backup job, or as the hardware.
 
-// PowerOn starts a VM at once, without a request of the client. The error is
-// PVE's refusal.
+// PowerOn starts a VM immediately, without a request of the client. The error
+// is PVE's refusal.
 func (n *Node) PowerOn(id int) error { return n.act(id, n.powerOn) }
 
-// PowerOff ends a VM's process at once. If the VM does not exist, it returns an
-// error.
+// PowerOff ends a VM's process immediately. If the VM does not exist, it
+// returns an error.
 func (n *Node) PowerOff(id int) error {
 	return n.act(id, func(v *vm) error { n.off(v); return nil })
 }
@@ -138,8 +138,8 @@ func (n *Node) LoseCard(address string) {
 }
 
 // MoveCard gives the functions of a device ("0000:01:00") another address and
-// IOMMU group. This happens when a card is put into another slot, or after a
-// firmware update.
+// IOMMU group, as after a firmware update or after somebody put the card into
+// another slot.
 func (n *Node) MoveCard(from, to string, group int) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -152,7 +152,7 @@ func (n *Node) MoveCard(from, to string, group int) {
 }
 
 // FillStorage adds size bytes to the used space of a storage, as if other
-// programs had written them.
+// programs had written these bytes.
 func (n *Node) FillStorage(name string, size int64) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -170,10 +170,11 @@ func (n *Node) Logout() {
 	clear(n.tickets)
 }
 
-// Restart simulates a power cut. Every VM is off, running tasks are gone, and
-// cards that fell off the bus are back. Then the VMs with onboot start. Their
-// order is that of the key startup, then of the VMID. If two VMs need the same
-// card, only one gets it. VMs under high availability are left to the HA manager.
+// Restart simulates a power cut. Every VM is then off, running tasks are gone,
+// and cards that fell off the bus are back. Then the VMs with onboot start,
+// sorted by the key startup and then by the VMID. If two VMs need the same
+// card, only one of them gets it. Restart does not start VMs under high
+// availability, because the HA manager does.
 func (n *Node) Restart() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -192,7 +193,7 @@ func (n *Node) Restart() {
 	}
 }
 
-// cutPower ends every process of the host at once.
+// cutPower ends every process of the host immediately.
 func (n *Node) cutPower() {
 	for _, t := range n.tasks {
 		if t.running() {
@@ -214,7 +215,7 @@ func (n *Node) bootOrder(id int) int {
 	return atoi(strings.TrimPrefix(n.vms[id].config["startup"], "order="), 1<<20)
 }
 
-// SetGuest replaces the behaviour of a VM's guest from now on.
+// SetGuest replaces the behaviour of a VM's guest, with immediate effect.
 func (n *Node) SetGuest(id int, guest Guest) {
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -12,8 +12,8 @@ import (
 
 const startPath = "/nodes/pve/qemu/140/status/start"
 
-// A start checks the configuration's PCI devices by the rules of qemu-server
-// PVE/QemuServer/PCI.pm.
+// A start checks the PCI devices of the configuration by the rules of
+// qemu-server PVE/QemuServer/PCI.pm.
 func TestStartJudgesTheConfiguration(t *testing.T) {
 	t.Parallel()
 	const igd = "hostpci0:=0000:00:02.0,legacy-igd=1"
@@ -165,7 +165,7 @@ func lose(volume string) func(*lab) {
 	return func(l *lab) { l.task("DELETE", "/nodes/pve/storage/"+pool+"/content/"+volume) }
 }
 
-// If a mapping has several entries, a VM gets the first free device among them.
+// If a mapping has several entries, a VM gets the first device that is free.
 func TestStartTakesAnAlternative(t *testing.T) {
 	t.Parallel()
 	host := pvetest.AMD()
@@ -189,8 +189,8 @@ func TestStartTakesAnAlternative(t *testing.T) {
 	})
 }
 
-// After a power cut, tasks are gone and cards are back. Of two VMs with onboot
-// that need the same card, one gets it.
+// After a power cut, tasks are gone and cards are back. If two VMs with onboot
+// need the same card, one of them gets it.
 func TestRestart(t *testing.T) {
 	t.Parallel()
 	host := machines(running(140, "onboot:=1 startup:=order=2 hostpci0:=0000:01:00"), vm(141, "onboot:=1 startup:=order=1 hostpci0:=0000:01:00"), running(142, ""))

@@ -18,7 +18,7 @@ func TestShutdown(t *testing.T) {
 	for name, tt := range map[string]struct {
 		config string
 		guest  pvetest.Guest
-		call   []string // path below status/, then parameters
+		call   []string // the path below status/, and then the parameters
 		exit   string
 		takes  time.Duration
 		runs   bool
@@ -46,7 +46,7 @@ func TestShutdown(t *testing.T) {
 			host := machines(running(140, tt.config))
 			host.Guests = map[int]pvetest.Guest{140: tt.guest}
 			inBubble(t, host, func(l *lab) {
-				time.Sleep(time.Minute) // until the guest is up
+				time.Sleep(time.Minute) // the guest boots in this time
 				began := time.Now()
 				if exit := l.task("POST", path+tt.call[0], tt.call[1:]...); exit != tt.exit {
 					t.Errorf("it ends with %q, want %q", exit, tt.exit)
@@ -62,8 +62,8 @@ func TestShutdown(t *testing.T) {
 	}
 }
 
-// Between the two tasks of a reboot the card is free, and another VM can take
-// it.
+// A reboot consists of two tasks. Between them the card is free, and another VM
+// can take it.
 func TestRebootGivesTheCardAway(t *testing.T) {
 	t.Parallel()
 	const card = "hostpci0:=0000:01:00"
@@ -82,8 +82,8 @@ func TestRebootGivesTheCardAway(t *testing.T) {
 	})
 }
 
-// A shutdown holds the VM's lock. A stop request waits for the lock in vain,
-// unless it sets overrule-shutdown.
+// A shutdown holds the VM's lock. A stop request waits for the lock until its
+// time is over, unless it sets overrule-shutdown.
 func TestStopDuringAShutdown(t *testing.T) {
 	t.Parallel()
 	for overrule, want := range map[string][2]string{

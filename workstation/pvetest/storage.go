@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// A storage is a storage as a node sees it: the entry of storage.cfg, which all
-// nodes share, and the content, which the nodes share if the storage is shared.
+// A storage is a storage as a node sees it. All nodes share the entry of
+// storage.cfg. If the storage is shared, they also share the content.
 type storage struct {
 	*storageEntry
 	*contents
@@ -29,10 +29,10 @@ type storageEntry struct {
 // contents holds the volumes of a storage.
 type contents struct {
 	Total   int64
-	volumes map[string]*Volume         // by name; only put, drop and resize change it
+	volumes map[string]*Volume         // volumes by name; only put, drop and resize change the map
 	owned   map[int]map[string]*Volume // the same volumes, by VMID and name
-	written int64                      // bytes that the volumes take, as in takes
-	others  int64                      // used bytes that belong to no volume here
+	written int64                      // sum of the results of takes for all volumes
+	others  int64                      // used bytes that belong to none of these volumes
 }
 
 func newContents(total int64) *contents {
@@ -58,7 +58,7 @@ func (s *storage) put(v *Volume) {
 	s.written += s.takes(v)
 }
 
-// drop removes a volume if it exists.
+// drop removes a volume. If the volume does not exist, it does nothing.
 func (s *storage) drop(name string) {
 	v := s.volumes[name]
 	if v == nil {
@@ -78,7 +78,7 @@ func (s *storage) resize(v *Volume, size int64) {
 	s.written += s.takes(v)
 }
 
-// takes returns the bytes that a volume uses on its storage.
+// takes returns the number of bytes that a volume uses on its storage.
 func (s *storage) takes(v *Volume) int64 {
 	if s.thick() || v.VMID == 0 {
 		return v.Size
@@ -87,13 +87,13 @@ func (s *storage) takes(v *Volume) int64 {
 }
 
 // thick reports whether a volume uses its whole size from the start. Files and
-// thin volumes grow when they are written to, which does not happen on the
-// embedded node.
+// thin volumes grow only when a guest writes to them, and no guest of the
+// embedded node writes to its disks.
 func (s *storage) thick() bool {
 	return s.Type == "lvm" || s.Type == "zfspool" && s.Config["sparse"] != "1"
 }
 
-// files reports whether the storage is a directory with files.
+// files reports whether the storage is a directory in which volumes are files.
 func (s *storage) files() bool {
 	return slices.Contains([]string{"dir", "nfs", "cifs", "btrfs", "cephfs"}, s.Type)
 }
@@ -146,8 +146,8 @@ func (st *store) find(name string) (*storage, error) {
 	return nil, refuse("storage '%s' does not exist", name)
 }
 
-// online returns the storage with a name if it can be used, and else PVE's
-// refusal.
+// online returns the storage with a name. If the storage cannot be used, it
+// returns PVE's refusal.
 func (st *store) online(name string) (*storage, error) {
 	s, err := st.find(name)
 	if err == nil && s.inactive {
@@ -156,8 +156,8 @@ func (st *store) online(name string) (*storage, error) {
 	return s, err
 }
 
-// volume finds a volume by its ID. there is false if the volume does not exist.
-// s is nil if the storage does not exist either.
+// volume finds a volume by its ID. If the volume does not exist, the result
+// there is false. If the storage does not exist either, s is nil.
 func (st *store) volume(id string) (s *storage, name string, there bool) {
 	pool, name, _ := strings.Cut(id, ":")
 	s = st.storages[pool]
@@ -174,7 +174,7 @@ func (st *store) free(id string) {
 	}
 }
 
-// allocate makes a volume. A name that ends in "-" is completed with the first
+// allocate makes a volume. If the name ends in "-", allocate appends the first
 // free number. The format "" means the default format of the storage.
 func (st *store) allocate(pool, name, format string, size int64, vmid int) (id string, err error) {
 	s, err := st.online(pool)

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// steeringStorage lists parameters that have their own field in [Storage], or
-// that are not stored.
+// steeringStorage lists the parameters that have a field in [Storage], or that
+// are not stored.
 var steeringStorage = []string{"storage", "type", "content", "shared", "delete", "digest", "disable", "nodes", "password", "username"}
 
 // neededByStorage lists the keys that each type of storage must have (options
@@ -18,8 +18,8 @@ var neededByStorage = map[string][]string{
 	"nfs": {"server", "export"}, "cifs": {"server", "share"}, "pbs": {"server", "datastore"},
 }
 
-// defaultContent holds the content of a storage, by its type, if the caller
-// does not name any.
+// defaultContent holds, for each type of storage, the content types of a
+// storage for which the caller names no content.
 var defaultContent = map[string]string{
 	"dir": "images,rootdir,vztmpl,iso,snippets,backup,import", "nfs": "images,rootdir,vztmpl,iso,snippets,backup",
 	"cifs": "images,rootdir,vztmpl,iso,snippets,backup", "btrfs": "images,rootdir", "pbs": "backup",
@@ -48,7 +48,7 @@ func (st *store) createStorage(c *call) (any, error) {
 	return map[string]any{"storage": name, "type": kind}, nil
 }
 
-// take sets those fields of a storage for which the call has parameters.
+// take sets the fields of a storage for which the call has parameters.
 func (s *storageEntry) take(c *call) {
 	for name := range c.values {
 		if !slices.Contains(steeringStorage, name) {
@@ -116,9 +116,9 @@ func (d *datacenter) addStorage(entry *storageEntry, total int64) {
 	d.settleStorage(entry.Name)
 }
 
-// settleStorage follows a change of an entry of storage.cfg: the nodes of a
-// shared storage have one content, that of the first node that has volumes. The
-// descriptions of other nodes no longer apply.
+// settleStorage applies a change of an entry of storage.cfg to the nodes. The
+// nodes of a shared storage then have the same content: the content that the
+// first node with volumes has. The descriptions of other nodes no longer apply.
 func (d *datacenter) settleStorage(name string) {
 	var shared *contents
 	for _, n := range d.peers {

@@ -34,7 +34,7 @@ func (n *Node) content(c *call) (any, error) {
 			continue
 		}
 		entry := map[string]any{"volid": s.Name + ":" + name, "content": v.kind(), "format": cmp.Or(v.Format, "raw"), "size": v.Size}
-		switch s.Type { // PVE sends ctime as text for LVM, and not at all for ZFS
+		switch s.Type { // PVE sends ctime as text for LVM, and does not send it for ZFS
 		case "lvm", "lvmthin":
 			entry["ctime"] = text(int(n.began.Unix()))
 		case "zfspool":
@@ -85,7 +85,7 @@ func (n *Node) oneVolume(c *call) (any, error) {
 func (n *Node) allocateVolume(c *call) (any, error) {
 	size := parseSize(c.get("size"))
 	if !strings.ContainsAny(c.get("size"), "MG") {
-		size <<= 10 // a plain number is in KiB
+		size <<= 10 // a number without a unit is in KiB
 	}
 	id, err := n.allocate(c.get("storage"), strings.TrimSuffix(c.get("filename"), ".raw"), c.get("format"), size, c.number("vmid"))
 	if err != nil {
@@ -153,9 +153,10 @@ func (s *storage) keep(content, name string, size int64) {
 	s.put(&Volume{Name: content + "/" + name, Size: size, Format: format})
 }
 
-// upload serves POST upload. Only the file's length is kept, not its content.
-// The node that the client speaks to runs the task, and copies the file to the
-// node of the path by SSH (pve-storage PVE/API2/Storage/Status.pm).
+// upload serves POST upload. The node keeps the file's length, but not its
+// content. The node that the client speaks to runs the task, and copies the
+// file by SSH to the node that the path names (pve-storage
+// PVE/API2/Storage/Status.pm).
 func (n *Node) upload(c *call) (any, error) {
 	s, err := n.newFile(c)
 	if err != nil {

@@ -9,8 +9,8 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// On a thick storage a new volume uses its whole size at once. Thin volumes and
-// files use space only when they are written to.
+// On a thick storage a new volume uses its whole size from the start. Thin
+// volumes and files use space only when a guest writes to them.
 func TestSpace(t *testing.T) {
 	t.Parallel()
 	for kind, grows := range map[string]float64{"lvm": 10 << 30, "lvmthin": 0, "zfspool": 10 << 30, "dir": 0} {

@@ -18,8 +18,9 @@ var (
 	dirBackup = regexp.MustCompile(`^backup/vzdump-(?:openvz|lxc|qemu)-(\d+)-`)
 )
 
-// parseName reads the content type and the owner from a volume's name. The
-// volume need not exist. The owner is 0 if the name contains no VMID.
+// parseName returns the content type and the owner that a volume's name
+// contains. The volume need not exist. If the name contains no VMID, the owner
+// is 0.
 func (s *storage) parseName(name string) (kind string, owner int, err error) {
 	var match []string
 	switch s.Type {
@@ -58,8 +59,8 @@ func (s *storage) owner(name string) int {
 	return owner
 }
 
-// kindOf returns the content type and the owner of the volume with an ID. The
-// type is "" if there is no such storage.
+// kindOf returns the content type and the owner of the volume with an ID. If
+// the storage does not exist, the type is "".
 func (st *store) kindOf(id string) (kind string, owner int) {
 	s, name, _ := st.volume(id)
 	if s == nil {
@@ -70,8 +71,8 @@ func (st *store) kindOf(id string) (kind string, owner int) {
 }
 
 // mayUseVolume checks whether the identity may use a volume. The volume need
-// not exist (pve-storage PVE/Storage.pm, check_volume_access). kind is the
-// required content type, or "" if all types are allowed.
+// not exist (pve-storage PVE/Storage.pm, check_volume_access). The parameter
+// kind is the required content type, or "" if every type is allowed.
 func (st *store) mayUseVolume(who identity, id int, volume, must string) error {
 	pool, _, found := strings.Cut(volume, ":")
 	if !found || strings.HasPrefix(volume, "/") {
@@ -111,7 +112,7 @@ func (st *store) mayUseVolume(who identity, id int, volume, must string) error {
 	return refuse("missing privileges to access %s", volume)
 }
 
-// missing returns a storage's error for the use of a volume that does not exist
+// missing returns the storage's error for a volume that does not exist
 // (activate_volume of its plugin).
 func (s *storage) missing(name string) error {
 	switch {
@@ -123,7 +124,7 @@ func (s *storage) missing(name string) error {
 	return refuse("no such logical volume %s/%s", s.Config["vgname"], name)
 }
 
-// directories holds the directory for each content type on a storage of files
+// directories maps a content type to its directory on a storage of files
 // (vtype_subdirs of pve-storage PVE/Storage/Plugin.pm).
 var directories = map[string]string{
 	"images": "/images/", "iso": "/template/iso/", "vztmpl": "/template/cache/", "backup": "/dump/", "snippets": "/snippets/", "import": "/import/",

@@ -20,20 +20,20 @@ type task struct {
 	exit   string    // "OK", or the error
 	log    []string
 	warns  int
-	fault  *Fault // planned failure; nil if there is none
+	fault  *Fault // planned failure; nil if no failure is planned
 	cancel func() // undoes unfinished work when the task is stopped
-	done   func() // is called at the end of the task
+	done   func() // called at the end of the task
 }
 
 func (t *task) running() bool { return t.end.IsZero() }
 
 func (t *task) pstart() int64 { return t.start.UnixMilli() / 10 & 0xfffffff }
 
-// workers holds the tasks of the node, the locks that they hold, and the
+// workers holds the tasks of the node, the locks of these tasks, and the
 // planned faults.
 type workers struct {
 	*base
-	tasks  []*task          // in the order of their start
+	tasks  []*task          // all tasks, in the order of their start
 	byUPID map[string]*task // the same tasks, by UPID
 	locks  map[int]*task    // task that holds the lock of a VM's configuration file
 	faults []*Fault
@@ -57,7 +57,7 @@ func (t *task) say(format string, args ...any) {
 	t.log = append(t.log, strings.Split(strings.TrimRight(fmt.Sprintf(format, args...), "\n"), "\n")...)
 }
 
-// warn adds a warning that is counted (log_warn). The output of Perl's own warn
+// warn adds a warning that PVE counts (log_warn). The output of Perl's own warn
 // is an ordinary line of the log.
 func (t *task) warn(format string, args ...any) {
 	if t == nil {
@@ -67,7 +67,7 @@ func (t *task) warn(format string, args ...any) {
 	t.say("WARN: "+format, args...)
 }
 
-// step continues a task after d, if the task is still running then.
+// step continues a task after the duration d, if the task still runs then.
 func (w *workers) step(t *task, d time.Duration, work func()) {
 	w.after(d, func() {
 		if t.running() {
@@ -93,7 +93,7 @@ type job struct {
 	writes bool
 }
 
-// do starts a job and returns the UPID of its task.
+// The method do starts a job and returns the UPID of its task.
 func (w *workers) do(c *call, j job) (any, error) {
 	id := j.id
 	if id == "" && j.vmid != 0 {
@@ -114,8 +114,8 @@ func (w *workers) do(c *call, j job) (any, error) {
 	return t.upid, nil
 }
 
-// doVM is do for a job on a VM. The task fails if the VM is gone or locked when
-// the job begins.
+// doVM does the same as do, for a job on a VM. The task fails if the VM is gone
+// or locked when the job begins.
 func (w *workers) doVM(c *call, v *vm, kind string, work func(t *task) error) (any, error) {
 	return w.do(c, job{kind: kind, vmid: v.id, takes: w.taskTime(), work: func(t *task) error {
 		if w.vms[v.id] != v {
@@ -201,7 +201,8 @@ func (w *workers) interrupt(t *task) {
 	}
 }
 
-// strike returns the planned fault that applies, or nil, and counts its use.
+// strike returns the planned fault that applies, and counts its use. If no
+// fault applies, it returns nil.
 func (w *workers) strike(hits func(*Fault) bool) *Fault {
 	for i, f := range w.faults {
 		if !hits(f) {

@@ -7,8 +7,8 @@ import (
 
 var upid = regexp.MustCompile(`^UPID:[a-zA-Z0-9-]+:[0-9A-F]{8}:[0-9A-F]{8,9}:[0-9A-F]{8}:[^:\s]+:[^:\s]*:[^:\s]+:$`)
 
-// taskOf returns the task of a call. The owner of the task may see and change
-// it. Other users need a privilege on the node.
+// taskOf returns the task that a call names. The owner of the task may see and
+// change the task. Other users need a privilege on the node.
 func (w *workers) taskOf(c *call, privilege string) (*task, error) {
 	if !upid.MatchString(c.get("upid")) {
 		return nil, wrong("upid", "unable to parse worker upid")
@@ -114,8 +114,9 @@ func (t *task) listObject(node string) map[string]any {
 	return object
 }
 
-// clusterTasks serves GET /cluster/tasks: the recent tasks of all nodes, running
-// or ended. A node that this node does not hear has its last known tasks.
+// clusterTasks serves GET /cluster/tasks. It lists the recent tasks of all
+// nodes, whether they run or have ended. For a node that is out of reach, it
+// lists the last known tasks.
 func (n *Node) clusterTasks(c *call) (any, error) {
 	list := []map[string]any{}
 	for _, of := range n.peers {
@@ -132,8 +133,9 @@ func (n *Node) clusterTasks(c *call) (any, error) {
 	return list, nil
 }
 
-// recentTasks returns the newest tasks of the node as it tells them to the
-// others (pve-common PVE/RESTEnvironment.pm, active_workers).
+// recentTasks returns the newest tasks of the node, in the form in which the
+// node sends them to the other nodes (pve-common PVE/RESTEnvironment.pm,
+// active_workers).
 func (w *workers) recentTasks() []map[string]any {
 	list := []map[string]any{}
 	for i := len(w.tasks) - 1; i >= 0 && len(list) < 25; i-- {

@@ -6,19 +6,20 @@ import (
 
 // lockTimeout is the time for which PVE waits for the lock of a VM's
 // configuration file (pve-guest-common PVE/AbstractConfig.pm, lock_config).
-// lockPoll is the interval between our attempts.
+// lockPoll is the time between two attempts of the embedded node.
 const (
 	lockTimeout = 10 * time.Second
 	lockPoll    = 100 * time.Millisecond
 )
 
-// PVE has two kinds of locks. The lock in this file is the lock of the
-// configuration file: a task holds it while it works, and other tasks wait for
-// it. The other kind is the key "lock" in the configuration: it is set during a
-// backup or a migration, and most requests fail at once while it is set.
+// PVE has two kinds of locks. This file implements the lock of the
+// configuration file. A task holds this lock while it works, and other tasks
+// wait for it. The other kind is the key "lock" in the configuration. It is set
+// during a backup or a migration, and while it is set, most requests fail
+// without waiting.
 
-// withLock runs work when the task has the lock of a VM's configuration file.
-// If the task does not get the lock in time, it fails.
+// withLock runs the function work when the task has the lock of a VM's
+// configuration file. If the task does not get the lock in time, it fails.
 func (w *workers) withLock(t *task, vmid int, work func()) {
 	waited := time.Duration(0)
 	var try func()
@@ -44,7 +45,7 @@ func (w *workers) withLock(t *task, vmid int, work func()) {
 			w.step(t, lockPoll, try)
 		}
 	}
-	w.step(t, 50*time.Millisecond, try) // the time in which a worker starts
+	w.step(t, 50*time.Millisecond, try) // a worker needs this time to start
 }
 
 func lockProblem(vmid int) error {

@@ -85,12 +85,12 @@ func TestTaskIsStopped(t *testing.T) {
 		if exit := l.wait(create); exit != "received interrupt" || len(l.VMs()) != 1 {
 			t.Errorf("a creation that is stopped: %s, %v", exit, l.VMs())
 		}
-		l.want("DELETE", "/nodes/pve/tasks/"+create) // no effect: the task has ended
+		l.want("DELETE", "/nodes/pve/tasks/"+create) // this has no effect, because the task has ended
 	})
 }
 
-// For each kind of fault the table has the answer that the client sees, and
-// whether the request was done.
+// The table shows, for each kind of fault, the answer that the client sees, and
+// whether the node did the request.
 func TestFaultsOfRequests(t *testing.T) {
 	t.Parallel()
 	for kind, tt := range map[pvetest.FaultKind]struct {
@@ -126,7 +126,7 @@ func TestFaultsOfRequests(t *testing.T) {
 				if state, _ := l.VM(140); (state.Config["cores"] == "4") != tt.done {
 					t.Errorf("cores = %s, done should be %v", state.Config["cores"], tt.done)
 				}
-				l.want("PUT", configPath, "cores", "5") // the fault happens once only
+				l.want("PUT", configPath, "cores", "5") // the fault happens only once
 				if trace := l.Trace(); len(trace) != 4 || len(l.Writes()) != 3 || trace[2].Status != tt.status && tt.status != 0 {
 					t.Errorf("trace: %v", trace)
 				}
@@ -185,8 +185,8 @@ func TestACreationThatFails(t *testing.T) {
 	})
 }
 
-// OnRequest changes the VM between two requests of a client. The client's
-// digest then no longer matches.
+// OnRequest can change a VM between two requests of a client, so that the
+// client's digest no longer matches.
 func TestOnRequest(t *testing.T) {
 	t.Parallel()
 	var node *pvetest.Node

@@ -22,10 +22,10 @@ type authority struct {
 	once        sync.Once
 	certificate *x509.Certificate
 	key         *ecdsa.PrivateKey
-	signed      []byte // DER
+	signed      []byte // certificate in DER form
 }
 
-// make creates the authority, as PVE's installer does.
+// The method make creates the authority, as PVE's installer does.
 func (a *authority) make() {
 	a.once.Do(func() {
 		now := time.Now()
@@ -48,8 +48,8 @@ type pki struct {
 	authority []byte // DER
 }
 
-// make creates the node's certificate. If the caller supplied a certificate,
-// make keeps that certificate.
+// The method make creates the node's certificate. If the caller supplied a
+// certificate, it keeps that certificate.
 func (p *pki) make(by *authority) {
 	p.once.Do(func() {
 		if p.given != nil {
@@ -71,8 +71,9 @@ func (p *pki) make(by *authority) {
 	})
 }
 
-// sign creates a key and a certificate for it. If by is nil, the certificate is
-// self-signed. All inputs come from this package, so sign panics on an error.
+// sign creates a key and a certificate for this key. If by is nil, the
+// certificate is self-signed. All inputs come from this package, so sign panics
+// on an error.
 func sign(certificate, parent *x509.Certificate, by *ecdsa.PrivateKey) (*ecdsa.PrivateKey, []byte) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -94,9 +95,9 @@ func (n *Node) authorityPEM() []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: n.pki.authority})
 }
 
-// CA returns the certificate authority that signed the node's certificate. It
-// is in PEM form, as in /etc/pve/pve-root-ca.pem. The nodes of a cluster have
-// one authority.
+// CA returns the certificate authority that signed the node's certificate, in
+// PEM form as in /etc/pve/pve-root-ca.pem. All nodes of a cluster have the same
+// authority.
 func (n *Node) CA() []byte { return n.authorityPEM() }
 
 // Certificate returns the node's certificate with its key.

@@ -9,7 +9,7 @@ import (
 func (n *Node) note(r Request) int {
 	t := &n.trace
 	t.requests = append(t.requests, r)
-	if t.limit > 0 && len(t.requests) > 2*t.limit { // rarely, because each deletion copies the rest
+	if t.limit > 0 && len(t.requests) > 2*t.limit { // old requests are dropped rarely, because each deletion copies the other requests
 		over := len(t.requests) - t.limit
 		t.requests, t.dropped = slices.Delete(t.requests, 0, over), t.dropped+over
 	}
@@ -24,7 +24,7 @@ func (n *Node) answered(number, status int) {
 }
 
 // Trace returns the requests so far, in order. If Options.TraceLimit is set, it
-// returns only that many of the newest.
+// returns only the newest requests, up to this number.
 func (n *Node) Trace() []Request {
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -19,7 +19,7 @@ type State struct {
 	Devices []string  // PCI functions that the running VM has
 }
 
-// VM returns the true state of a VM. ok is false if the VM does not exist.
+// VM returns the true state of a VM. If the VM does not exist, ok is false.
 func (n *Node) VM(id int) (state State, ok bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -71,8 +71,8 @@ func (n *Node) ownedVolumes() map[string]Volume {
 	return owned
 }
 
-// Reservations returns the VMID that has each reserved PCI function, by the
-// function's address.
+// Reservations maps the address of each reserved PCI function to the VMID of
+// the VM that has it.
 func (n *Node) Reservations() map[string]int {
 	n.mu.Lock()
 	defer n.mu.Unlock()

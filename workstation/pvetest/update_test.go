@@ -16,8 +16,8 @@ const configPath = "/nodes/pve/qemu/140/config"
 const disks = "cores:=2 memory:=2048 ostype:=l26 boot:=order=scsi0;ide2 scsi0:=local-lvm:vm-140-disk-0,size=8G " +
 	"ide2:=local:iso/virtio-win-0.1.285.iso,media=cdrom net0:=virtio=BC:24:11:00:00:01,bridge=vmbr0 "
 
-// The table shows how a change affects a VM that is off. For each key it has
-// the value after the change, or "" if the key is gone.
+// The table shows how a change affects a VM that is off. For each key it gives
+// the value after the change. The value is "" if the key is gone.
 func TestUpdateStoppedVM(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -74,7 +74,7 @@ func TestUpdateStoppedVM(t *testing.T) {
 	}
 }
 
-// PVE refuses these changes. After a refusal nothing has changed.
+// PVE refuses these changes. A refused change changes nothing.
 func TestUpdateRefused(t *testing.T) {
 	t.Parallel()
 	const missing = "property is not defined in schema and the schema does not allow additional properties"
@@ -134,8 +134,8 @@ func TestUpdateRefused(t *testing.T) {
 	}
 }
 
-// The table shows which changes a running VM accepts at once, and which wait
-// for its next start (vmconfig_hotplug_pending).
+// The table shows which changes take effect in a running VM, and which changes
+// wait for its next start (vmconfig_hotplug_pending).
 func TestUpdateRunningVM(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -206,7 +206,8 @@ func TestUpdateFailsHalfWay(t *testing.T) {
 	})
 }
 
-// In a task, an error that PUT would answer is the exit status of the task.
+// POST makes a change in a task. An error that PUT would answer then becomes
+// the exit status of the task.
 func TestUpdateInATask(t *testing.T) {
 	t.Parallel()
 	inBubble(t, machines(vm(140, disks)), func(l *lab) {
@@ -225,8 +226,8 @@ func TestUpdateInATask(t *testing.T) {
 	})
 }
 
-// The version of a TPM's state cannot be changed. PVE refuses a value without a
-// version if the state has version v2.0.
+// The version of a TPM's state cannot be changed. If the state has version
+// v2.0, PVE also refuses a value without a version.
 func TestTPMStateKeepsItsVersion(t *testing.T) {
 	t.Parallel()
 	inBubble(t, machines(vm(140, "name:=win")), func(l *lab) {

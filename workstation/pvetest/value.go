@@ -15,8 +15,8 @@ import (
 	"github.com/proxstation/proxstation/internal/pveschema"
 )
 
-// The embedded node has its own code to read values. If it used the code under
-// test, a mistake there would not show.
+// The embedded node has its own code for parsing values. If it used the code
+// under test, a mistake in that code would not be noticed.
 
 var driveKey = regexp.MustCompile(`^(ide[0-3]|sata[0-5]|scsi([12]?[0-9]|30)|virtio([0-9]|1[0-5])|efidisk0|tpmstate0)$`)
 
@@ -67,8 +67,8 @@ func (d drive) String() string {
 
 var units = map[byte]int64{'K': 1 << 10, 'M': 1 << 20, 'G': 1 << 30, 'T': 1 << 40}
 
-// parseSize parses "64G" into bytes. It returns 0 for a text that is not a
-// size.
+// parseSize converts a size such as "64G" to bytes. If the text is not a size,
+// it returns 0.
 func parseSize(s string) int64 {
 	if s == "" {
 		return 0
@@ -104,8 +104,8 @@ func atoi(s string, otherwise int) int {
 	return otherwise
 }
 
-// enabled reports whether a value of the key agent turns the agent on: "1",
-// "enabled=1", "1,type=virtio".
+// enabled reports whether a value of the key agent turns the agent on. Such
+// values are "1", "enabled=1" and "1,type=virtio".
 func enabled(agent string) bool {
 	first, _, _ := strings.Cut(agent, ",")
 	switch strings.TrimPrefix(first, "enabled=") {
@@ -116,8 +116,9 @@ func enabled(agent string) bool {
 }
 
 // validKeys reports whether all lines of cloud-init's sshkeys are public keys.
-// PVE asks ssh-keygen (pve-common PVE/Tools.pm, validate_ssh_public_keys). The
-// data of a key begins with its type, which must match the type in the line.
+// PVE asks ssh-keygen for this (pve-common PVE/Tools.pm,
+// validate_ssh_public_keys). The data of a key begins with the key's type,
+// which must match the type at the beginning of the line.
 func validKeys(encoded string) bool {
 	lines, err := url.PathUnescape(encoded)
 	if err != nil {
@@ -160,8 +161,8 @@ func bit(b bool) int {
 	return 0
 }
 
-// device returns the host device and the mapping that a value names. Each is ""
-// if the value does not name it.
+// device returns the host device and the mapping that a value names. If the
+// value does not name one of these, that result is "".
 func device(value string) (host, mapping string) {
 	host, mapping = property(value, "host"), property(value, "mapping")
 	if first, _, _ := strings.Cut(value, ","); !strings.Contains(first, "=") {
@@ -185,9 +186,10 @@ func sorted[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m))
 
 func sortedIDs[V any](m map[int]V) []int { return slices.Sorted(maps.Keys(m)) }
 
-// stored returns a value as it is read back from the configuration file:
-// without surrounding white space and quotes, and as a blank if it is empty
-// (parse_vm_config and check_type of qemu-server PVE/QemuServer.pm).
+// stored returns a value in the form in which it is read back from the
+// configuration file. It has no surrounding white space and quotes, and an
+// empty value becomes a blank (parse_vm_config and check_type of qemu-server
+// PVE/QemuServer.pm).
 func stored(key, value string) string {
 	if key == "description" {
 		return value

@@ -47,8 +47,8 @@ func TestVersions(t *testing.T) {
 	}
 }
 
-// In newer versions, the EFI variables have newer certificates, and the drive
-// has the option ms-cert.
+// Newer versions of PVE put newer certificates into the EFI variables, and give
+// the drive the option ms-cert.
 func TestVersionsOfCertificates(t *testing.T) {
 	t.Parallel()
 	for version, want := range map[string]string{"8.4.14": "", "9.1.4": "", "9.2.11": ",ms-cert=2023k"} {

@@ -12,23 +12,23 @@ import (
 // A vm is the state of a virtual machine in the node.
 type vm struct {
 	id      int
-	config  map[string]string // in force
+	config  map[string]string // the current configuration
 	pending map[string]string // changed values for the next start
 	drop    map[string]bool   // keys to delete at the next start; true destroys the disk
 	snaps   []snapshot
 
 	running  bool
 	paused   bool
-	asleep   bool // paused by the guest itself
-	waiting  bool // QEMU runs for a backup, the guest has not started (prelaunch)
+	asleep   bool // whether the guest put itself to sleep
+	waiting  bool // QEMU runs for a backup, but the guest has not started (prelaunch)
 	closing  bool // the guest is shutting down
 	reboot   bool // the VM starts again once it is off
 	frozen   bool // the guest's file systems are frozen
 	pid      int
-	memory   int64 // memory of its process, in bytes
+	memory   int64 // memory of the VM's process, in bytes
 	started  time.Time
-	answers  time.Time // time from which the agent, if there is one, answers
-	devices  []PCI     // PCI functions of its process
+	answers  time.Time // time from which the agent answers, if the guest has an agent
+	devices  []PCI     // PCI functions of the VM's process
 	commands map[int]*command
 }
 
@@ -36,7 +36,7 @@ func newVM(id int) *vm {
 	return &vm{id: id, config: map[string]string{}, pending: map[string]string{}, drop: map[string]bool{}}
 }
 
-// next returns the configuration with which the VM would start.
+// next returns the configuration that the VM would have after a start now.
 func (v *vm) next() map[string]string {
 	config := maps.Clone(v.config)
 	for key := range v.drop {
@@ -91,13 +91,14 @@ func (v *vm) bootDisk() string {
 	return ""
 }
 
-// A command is a command in a guest, running or finished.
+// A command is a command that was started in a guest. It runs or has finished.
 type command struct {
 	result Result
 	done   time.Time
 }
 
-// A snapshot is a snapshot of a VM with the configuration at that time.
+// A snapshot is a snapshot of a VM. It contains the VM's configuration at that
+// time.
 type snapshot struct {
 	name, description string
 	taken             time.Time

@@ -10,14 +10,15 @@ import (
 	"time"
 )
 
-// maxRead limits one file-read (qemu-server PVE/API2/Qemu/Agent.pm). maxOutput
-// limits a command's output (qemu qga/commands.c, GUEST_EXEC_MAX_OUTPUT).
+// maxRead is the limit of one file-read (qemu-server PVE/API2/Qemu/Agent.pm).
+// maxOutput is the limit of a command's output (qemu qga/commands.c,
+// GUEST_EXEC_MAX_OUTPUT).
 const (
 	maxRead   = 16 << 20 // bytes
 	maxOutput = 16 << 20 // bytes
 )
 
-// agentProblem returns PVE's error if no agent can answer in a VM.
+// agentProblem returns PVE's error if the VM has no agent that can answer.
 func (n *Node) agentProblem(v *vm) error {
 	guest := n.guest(v.id)
 	switch {
@@ -26,20 +27,20 @@ func (n *Node) agentProblem(v *vm) error {
 	case !v.running:
 		return refuse("VM %d is not running", v.id)
 	case n.agents[v.id] != nil && enabled(v.config["agent"]) && !v.paused:
-		return nil // a real agent reports itself whether it is up
+		return nil // only the real agent knows whether it answers
 	case !enabled(v.config["agent"]), guest.NoAgent, v.paused, v.closing && guest.Hang, n.now.Before(v.answers):
 		return errNoAgent
 	}
 	return nil
 }
 
-// agentCall returns a handler that needs the agent. If the agent does not
-// answer, PVE waits three seconds.
+// agentCall returns a handler for a method that needs the agent. If the agent
+// does not answer, PVE waits three seconds.
 func agentCall(work func(n *Node, c *call, v *vm) (any, error)) handler {
 	return onVM(func(n *Node, c *call, v *vm) (any, error) {
 		err := n.agentProblem(v)
 		if errors.Is(err, errNoAgent) && n.pause(c.context, 3*time.Second) {
-			err = n.agentProblem(v) // the agent may have started meanwhile
+			err = n.agentProblem(v) // the agent may have started in these seconds
 		}
 		if err != nil {
 			return nil, err
@@ -64,8 +65,8 @@ func (n *Node) agentInfo(*call, *vm) (any, error) {
 	}})
 }
 
-// lacks wraps an agent command. If the agent does not know the command, the API
-// call still succeeds, and its result contains the error.
+// lacks returns a handler for an agent command that the agent may not know. In
+// this case the API call still succeeds, and its result contains the error.
 func lacks(request string, work func(n *Node, c *call, v *vm) (any, error)) func(n *Node, c *call, v *vm) (any, error) {
 	return func(n *Node, c *call, v *vm) (any, error) {
 		if slices.Contains(n.guest(v.id).Lacks, request) {
@@ -122,7 +123,7 @@ func (n *Node) agentNetwork(_ *call, v *vm) (any, error) {
 		return result([]map[string]any{lo})
 	}
 	card := map[string]any{"name": "ens18", "hardware-address": strings.ToLower(mac)}
-	if len(addresses) > 0 { // without addresses the key is missing
+	if len(addresses) > 0 { // PVE leaves the key out if there are no addresses
 		card["ip-addresses"] = addresses
 	}
 	return result([]map[string]any{lo, card})
@@ -201,8 +202,8 @@ func (n *Node) agentExecStatus(c *call, v *vm) (any, error) {
 	return status, nil
 }
 
-// latin1 returns bytes as PVE sends them. PVE decodes base64 but not UTF-8, so
-// each byte becomes one character.
+// latin1 converts bytes to the text that PVE sends. PVE decodes base64 but not
+// UTF-8, so each byte becomes one character.
 func latin1(data []byte) string {
 	if !slices.ContainsFunc(data, func(b byte) bool { return b > 0x7f }) {
 		return string(data)
@@ -214,9 +215,9 @@ func latin1(data []byte) string {
 	return string(characters)
 }
 
-// toBytes converts text to bytes as PVE does before base64: one byte for each
-// character. This fails for most of Unicode. Clients that want UTF-8 must
-// encode it themselves.
+// toBytes converts text to bytes as PVE does before it encodes them as base64:
+// one byte for each character. This fails for most characters of Unicode.
+// Clients that want UTF-8 must encode it themselves.
 func toBytes(text, where string) (data []byte, err error) {
 	for _, r := range text {
 		if r > 0xff {
@@ -242,7 +243,7 @@ func (n *Node) agentRead(c *call, v *vm) (any, error) {
 	if c.get("decode") == "0" {
 		object["content"] = base64.StdEncoding.EncodeToString(part)
 	}
-	if len(data) >= limit { // the file may continue
+	if len(data) >= limit { // the file may be longer
 		object["truncated"] = 1
 	}
 	return object, nil

@@ -27,7 +27,7 @@ var agentCommands = map[string]func(n *Node, c *call, v *vm) (any, error){
 	"shutdown":               (*Node).agentShutdown,
 }
 
-// always makes a command whose answer is the given answer every time.
+// always returns a handler that always gives the same answer.
 func always(answer any) func(*Node, *call, *vm) (any, error) {
 	return func(*Node, *call, *vm) (any, error) { return result(answer) }
 }
@@ -77,8 +77,8 @@ func (n *Node) agentCPUs(_ *call, v *vm) (any, error) {
 
 func (n *Node) agentTime(*call, *vm) (any, error) { return result(n.now.UnixNano()) }
 
-// agentPassword does nothing, because nobody can log in to the guest. It always
-// succeeds.
+// agentPassword always succeeds and does nothing, because nobody can log in to
+// the guest.
 func (n *Node) agentPassword(*call, *vm) (any, error) { return result(map[string]any{}) }
 
 func (n *Node) agentFrozen(_ *call, v *vm) (any, error) {

@@ -19,7 +19,7 @@ type Agent interface {
 	Execute(ctx context.Context, command string, arguments json.RawMessage) (json.RawMessage, error)
 }
 
-// A realCall is an API request for which an [Agent] is asked.
+// A realCall is an API request that an [Agent] has to answer.
 type realCall struct {
 	*call
 	node  *Node
@@ -27,8 +27,8 @@ type realCall struct {
 }
 
 // ask lets the agent execute a command. It releases the node's lock meanwhile,
-// because an agent can take long. If no agent answers, the error is PVE's.
-// Other errors are the agent's.
+// because an agent can take a long time. If no agent answers, ask returns PVE's
+// error. Other errors are the agent's errors.
 func (r realCall) ask(command string, arguments any) (json.RawMessage, error) {
 	var text json.RawMessage
 	if arguments != nil {
@@ -47,7 +47,8 @@ func (r realCall) ask(command string, arguments any) (json.RawMessage, error) {
 	return answer, err
 }
 
-// execute is ask, and decodes the result into a value unless into is nil.
+// execute does the same as ask, and then decodes the result into the value
+// into. If into is nil, it drops the result.
 func (r realCall) execute(command string, arguments, into any) error {
 	answer, err := r.ask(command, arguments)
 	if err == nil && into != nil {
@@ -59,8 +60,8 @@ func (r realCall) execute(command string, arguments, into any) error {
 	return err
 }
 
-// asAgentError converts an error of an agent to an AgentError. If the class is
-// not known, it is GenericError.
+// asAgentError converts an error of an agent to an AgentError. If the class of
+// the error is not known, the class is GenericError.
 func asAgentError(err error) *AgentError {
 	refused := &AgentError{Class: "GenericError", Desc: err.Error()}
 	errors.As(err, &refused)
@@ -142,7 +143,7 @@ func (r realCall) runStatus() (any, error) {
 			object[key] = bit(v)
 		case float64:
 			object[key] = int(v)
-		case string: // out-data or err-data, in base64
+		case string: // out-data and err-data are in base64
 			data, err := base64.StdEncoding.DecodeString(v)
 			if err != nil {
 				return nil, refuse("Agent error: %v", err)
@@ -153,8 +154,8 @@ func (r realCall) runStatus() (any, error) {
 	return object, nil
 }
 
-// within opens a file in the guest, calls work with the file's handle, and
-// closes the file.
+// within opens a file in the guest, calls the function work with the file's
+// handle, and closes the file.
 func (r realCall) within(mode string, work func(handle int) error) error {
 	var handle int
 	if err := r.execute("guest-file-open", map[string]any{"path": r.get("file"), "mode": mode}, &handle); err != nil {

@@ -15,8 +15,8 @@ import (
 )
 
 // ErrNoAgent reports that no agent answered in time, because the guest is still
-// booting or has no agent. The node then answers as PVE does: the guest agent
-// is not running.
+// booting or has no agent. The node then sends PVE's error: the guest agent is
+// not running.
 var ErrNoAgent = errors.New("pvetest: no guest agent answers")
 
 // An AgentError is an agent's refusal of a command (QEMU's
@@ -40,15 +40,16 @@ func (e *AgentError) Error() string { return printable.Line(e.Desc) }
 type SocketAgent struct {
 	// Path is the path of the socket.
 	Path string
-	// Patience is the time in which the agent must answer that it is there. 0
-	// means three seconds, as in PVE. An emulated processor needs more.
+	// Patience is the time in which the agent must first show that it answers.
+	// 0 means three seconds, as in PVE. A guest on an emulated processor needs
+	// more time.
 	Patience time.Duration
 
 	mu sync.Mutex
 }
 
 // maxAnswer is the time that an agent may take for one command, after it has
-// answered that it is there.
+// shown that it answers.
 const maxAnswer = time.Minute
 
 // Execute implements [Agent]. If there is no socket or nothing answers, the
@@ -61,7 +62,7 @@ func (a *SocketAgent) Execute(ctx context.Context, command string, arguments jso
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNoAgent, err)
 	}
-	defer func() { _ = connection.Close() }() // all data has been written before
+	defer func() { _ = connection.Close() }() // an error does no harm, because all data has been written
 	defer context.AfterFunc(ctx, func() { _ = connection.Close() })()
 	reader := bufio.NewReader(connection)
 	patience := a.Patience
@@ -91,13 +92,13 @@ type agentAnswer struct {
 	Error  *struct{ Class, Desc string }
 }
 
-// flush is a byte that does not occur in JSON. Sent to the agent, it ends an
-// incomplete command of an earlier client. The agent sends it before the answer
-// to guest-sync-delimited (QEMU's qga/qapi-schema.json).
+// flush is a byte that does not occur in JSON. A client sends it to the agent
+// to end an incomplete command of an earlier client. The agent sends it before
+// the answer to guest-sync-delimited (QEMU's qga/qapi-schema.json).
 const flush = "\xff"
 
-// synchronize waits until the agent answers. It drops answers to earlier
-// clients.
+// synchronize waits until the agent answers this client. It drops answers to
+// earlier clients.
 func synchronize(connection net.Conn, reader *bufio.Reader, until time.Time) error {
 	id := rand.Int64N(1 << 50)
 	request := map[string]any{"execute": "guest-sync-delimited", "arguments": map[string]any{"id": id}}

@@ -7,8 +7,8 @@ import (
 	"github.com/proxstation/proxstation/internal/pveschema"
 )
 
-// setBoot returns a boot order in PVE's form. It returns a refusal if a device
-// in the order will not exist.
+// setBoot converts a boot order to PVE's form. It returns a refusal if the VM
+// will not have a device of the order.
 func (v *vm) setBoot(value string, ch change) (string, error) {
 	order := bootOrder(value)
 	if len(order) == 0 {
@@ -28,8 +28,8 @@ func (v *vm) setBoot(value string, ch change) (string, error) {
 	return printBoot(order), nil
 }
 
-// bootOrder returns the devices of a boot value. It returns nil for a value in
-// the legacy form.
+// bootOrder returns the devices in a value of the key boot. It returns nil for
+// a value in the legacy form.
 func bootOrder(value string) []string {
 	keys, err := pveschema.ParseProperties("pve-qm-boot", value)
 	if err != nil {
@@ -47,9 +47,9 @@ func printBoot(order []string) string {
 	return "order=" + strings.Join(order, ";")
 }
 
-// appendBoot adds a new CD to the end of the boot order, and reports whether it
-// did. The cloud-init drive does not count as a CD here
-// (PVE/QemuServer/Drive.pm, drive_is_cdrom).
+// appendBoot appends a new CD to the boot order, and reports whether it did.
+// Here the cloud-init drive does not count as a CD (PVE/QemuServer/Drive.pm,
+// drive_is_cdrom).
 func (v *vm) appendBoot(key, value string) bool {
 	order := bootOrder(v.next()["boot"])
 	d := parseDrive(value)
@@ -71,8 +71,8 @@ func (v *vm) leaveBoot(key string) bool {
 	return true
 }
 
-// defaultBoot returns the boot order of a new VM. It has the first disk, the
-// first CD and the first network card.
+// defaultBoot returns the boot order of a new VM: the first disk, the first CD
+// and the first network card.
 func defaultBoot(config map[string]string) string {
 	var order []string
 	for _, cdrom := range []bool{false, true} {

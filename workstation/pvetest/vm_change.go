@@ -8,8 +8,8 @@ import (
 )
 
 // update changes a configuration key by key, as PVE does. It writes each key to
-// the pending changes, and then applies the pending changes as far as the VM's
-// state allows. If one key fails, the keys before it stay pending.
+// the pending changes. Then it applies the pending changes that the VM's state
+// allows. If one key fails, the keys before it stay pending.
 func (n *Node) update(who identity, v *vm, ch change) error {
 	modified := map[string]bool{}
 	for _, key := range ch.remove {
@@ -54,7 +54,7 @@ func (n *Node) set(who identity, v *vm, key string, ch change, modified map[stri
 	if err != nil {
 		return asRefusal(err)
 	}
-	if key == "cipassword" { // takes effect at once; PVE stores it encrypted
+	if key == "cipassword" { // a password takes effect immediately, and PVE stores it encrypted
 		v.config[key] = value
 	} else {
 		v.pending[key] = stored(key, value)
@@ -92,7 +92,7 @@ func (n *Node) newValue(v *vm, key string, ch change, modified map[string]bool) 
 }
 
 // setDrive makes the volume for a drive. If another drive was pending under the
-// key, its volume is set aside.
+// key, the volume of that drive is set aside.
 func (n *Node) setDrive(v *vm, key, value string, modified map[string]bool) (string, error) {
 	have, want := parseDrive(v.config[key]), parseDrive(value)
 	if key == "tpmstate0" && have.volume == want.volume && cmp.Or(have.options["version"], "v1.2") != cmp.Or(want.options["version"], "v1.2") {
@@ -109,7 +109,7 @@ func (n *Node) setDrive(v *vm, key, value string, modified map[string]bool) (str
 }
 
 // remove marks a key for deletion. If the key is an unused disk, the disk is
-// destroyed at once.
+// destroyed immediately.
 func (n *Node) remove(who identity, v *vm, key string, force bool, modified map[string]bool) error {
 	value, there := v.config[key]
 	waiting, waits := v.pending[key]

@@ -13,7 +13,7 @@ import (
 // A duplicate describes a clone whose checks have passed.
 type duplicate struct {
 	source *vm
-	config map[string]string // configuration to copy: the VM's own, or a snapshot's
+	config map[string]string // configuration to copy, from the VM or from a snapshot
 	full   bool
 	lists  []string // keys of the drives with volumes, in order
 }
@@ -114,7 +114,7 @@ func (n *Node) cloneable(what duplicate, snapshot string) (drives []string, err 
 	return drives, nil
 }
 
-// notCopied matches the keys that a clone does not get from its source.
+// notCopied matches the keys that are not copied from the source to a clone.
 var notCopied = regexp.MustCompile(`^(unused\d+|parent|snaptime|vmstate|snapstate|runningcpu|runningmachine|lock|template)$`)
 
 // cloneNow makes the copy. If a volume fails, it removes the VM and all its
@@ -199,16 +199,17 @@ func (n *Node) cloneVolume(c *call, what duplicate, id int, key string) (string,
 
 var networkMAC = regexp.MustCompile(`(?i)[0-9a-f]{2}(:[0-9a-f]{2}){5}`)
 
-// newMAC returns the value of a network card with a new MAC address.
+// newMAC returns the value of a network card in which the MAC address is
+// replaced by a new MAC address.
 func (n *Node) newMAC(value string) string {
 	r := n.random
 	return networkMAC.ReplaceAllString(value, fmt.Sprintf("BC:24:11:%02X:%02X:%02X", r.IntN(256), r.IntN(256), r.IntN(256)))
 }
 
-// features lists the operations that each kind of storage supports, and for
-// which volumes: a volume in use ("current"), the base of clones ("base") or a
-// snapshot ("snap"). The entry "dir" is for qcow2 files (volume_has_feature of
-// pve-storage PVE/Storage/*.pm).
+// features lists the operations that each kind of storage supports. The values
+// name the volumes for which an operation works: a volume in use ("current"),
+// the base of clones ("base") or a snapshot ("snap"). The entry "dir" is for
+// qcow2 files (volume_has_feature of pve-storage PVE/Storage/*.pm).
 var features = map[string]map[string]string{
 	"lvmthin": {"snapshot": "current", "clone": "base snap", "template": "current", "copy": "base current snap"},
 	"zfspool": {"snapshot": "current snap", "clone": "base", "template": "current", "copy": "base current"},

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// cloneTarget returns the node that gets a clone, or nil if there is no such
-// node.
+// cloneTarget returns the node on which the clone will be, or nil if there is
+// no such node.
 func (n *Node) cloneTarget(c *call) *Node {
 	if target := c.get("target"); target != "" && target != "localhost" {
 		return n.member(target)
@@ -14,10 +14,10 @@ func (n *Node) cloneTarget(c *call) *Node {
 	return n
 }
 
-// mayCloneTo returns PVE's refusal of a clone for another node. PVE clones on the
-// node of the source and then gives the configuration to the other node, so both
-// must reach all volumes (qemu-server PVE/API2/Qemu.pm, clone_vm and
-// $check_storage_access_clone).
+// mayCloneTo returns PVE's refusal of a clone that will be on another node. PVE
+// makes the clone on the node of the source and then moves the configuration to
+// the other node, so both nodes must reach all volumes (qemu-server
+// PVE/API2/Qemu.pm, clone_vm and $check_storage_access_clone).
 func (n *Node) mayCloneTo(c *call, config map[string]string) error {
 	target := n.cloneTarget(c)
 	if target == n {
@@ -40,7 +40,7 @@ func (n *Node) mayCloneTo(c *call, config map[string]string) error {
 	return nil
 }
 
-// mayClone checks the caller's privileges on everything that the clone will
+// mayClone checks the caller's privileges on all things that the clone will
 // use: storages, mapped devices and bridges ($check_storage_access_clone,
 // check_mapping_access, check_bridge_access).
 func (n *Node) mayClone(c *call, config map[string]string) error {

@@ -49,12 +49,12 @@ func (v *vm) cloudInitDrive() string {
 	return ""
 }
 
-// makeCloudInit serves PUT cloudinit. PVE makes a new image. The embedded node
-// has no image, so it does nothing.
+// makeCloudInit serves PUT cloudinit. PVE makes a new image here. The embedded
+// node has no image, so it does nothing.
 func (n *Node) makeCloudInit(*call, *vm) (any, error) { return null() }
 
 // dumpCloudInit serves GET cloudinit/dump. The user data is complete. The
-// network configuration is only a frame without values (qemu-server
+// network configuration has no values (qemu-server
 // PVE/QemuServer/Cloudinit.pm).
 func (n *Node) dumpCloudInit(c *call, v *vm) (any, error) {
 	switch c.get("type") {

@@ -11,9 +11,9 @@ import (
 	"github.com/proxstation/proxstation/internal/pveschema"
 )
 
-// getConfig serves GET config. It includes pending changes, unless the caller
-// asks for the current values. Numbers are sent as numbers, all other values as
-// text.
+// getConfig serves GET config. The answer includes pending changes, unless the
+// caller asks for the current values. Numbers are sent as numbers, and all
+// other values as text.
 func (n *Node) getConfig(c *call, v *vm) (any, error) {
 	config := v.next()
 	switch name := c.get("snapshot"); {
@@ -29,7 +29,7 @@ func (n *Node) getConfig(c *call, v *vm) (any, error) {
 	case c.get("current") == "1":
 		config = v.config
 	default:
-		for key := range v.drop { // PVE hides only values that Perl takes for true (PVE/AbstractConfig.pm, load_current_config)
+		for key := range v.drop { // PVE hides only values that are true in Perl (PVE/AbstractConfig.pm, load_current_config)
 			if v.config[key] == "0" {
 				config[key] = "0"
 			}
@@ -42,9 +42,9 @@ func (n *Node) getConfig(c *call, v *vm) (any, error) {
 	return object, nil
 }
 
-// typed returns a value in the form in which PVE sends it: integers and
-// booleans as numbers, all others as text. A password is hidden. White space at
-// the end of a description is removed.
+// typed returns a value in the form in which PVE sends it. Integers and
+// booleans become numbers, and all other values text. A password is hidden.
+// White space at the end of a description is removed.
 func typed(key, value string) any {
 	switch {
 	case key == "cipassword":
@@ -70,7 +70,7 @@ var steering = []string{
 	"pool", "start", "storage", "unique", "archive", "bwlimit", "live-restore", "ha-managed",
 }
 
-// settings returns those parameters of a call that are keys of a configuration.
+// settings returns the parameters of a call that are keys of a configuration.
 func (c *call) settings() map[string]string {
 	settings := map[string]string{}
 	for name := range c.values {
@@ -101,8 +101,8 @@ func (n *Node) getPending(_ *call, v *vm) (any, error) {
 	return n.anyOrder(list), nil
 }
 
-// network returns the value of a network card in PVE's form. It begins with the
-// model and the MAC address.
+// network converts the value of a network card to PVE's form, which begins with
+// the model and the MAC address.
 func (n *Node) network(value string) string {
 	keys, err := pveschema.ParseProperties("@net[n]", value)
 	if err != nil {
@@ -118,7 +118,7 @@ func (n *Node) network(value string) string {
 	return strings.Join(fields, ",")
 }
 
-// tags returns a list of tags in PVE's form: in lower case, sorted, without
+// tags converts a list of tags to PVE's form: in lower case, sorted, without
 // duplicates.
 func tags(value string) string {
 	list := strings.FieldsFunc(strings.ToLower(value), func(r rune) bool { return strings.ContainsRune(" ,;", r) })
@@ -151,7 +151,7 @@ type change struct {
 	set    map[string]string
 	remove []string
 	revert []string // keys whose pending changes are dropped
-	force  bool     // destroy removed disks instead of keeping them as unused
+	force  bool     // whether removed disks are destroyed instead of kept as unused
 }
 
 // String returns the change in the form of PVE's log.

@@ -12,7 +12,7 @@ import (
 const consoleTime = 10 * time.Second
 
 // vncProxy serves POST vncproxy. It answers with a port and a ticket, but
-// nothing listens at the port. The task fails, as in PVE when no viewer
+// nothing listens at the port. The task fails, as it does in PVE when no viewer
 // connects.
 func (n *Node) vncProxy(c *call, v *vm) (any, error) {
 	t, port := n.console(c, v)
@@ -45,8 +45,8 @@ func (n *Node) consoleTicket(c *call) string {
 	return fmt.Sprintf("PVEVNC:%08X::%x", n.now.Unix(), c.number("vmid")+int(n.random.Uint32()))
 }
 
-// qemuKey matches names of keys (QEMU qapi/ui.json, QKeyCode), or several names
-// joined with "-".
+// qemuKey matches the name of a key (QEMU qapi/ui.json, QKeyCode), or several
+// names joined with "-".
 var qemuKey = regexp.MustCompile(`^([a-z0-9_]+)(-[a-z0-9_]+)*$`)
 
 // sendKey serves PUT sendkey. PVE passes the key to QEMU's monitor, and treats
@@ -66,7 +66,7 @@ func (n *Node) sendKey(c *call, v *vm) (any, error) {
 }
 
 // monitor serves POST monitor. It knows three commands of QEMU's monitor. For
-// all others the answer is empty.
+// all other commands the answer is empty.
 func (n *Node) monitor(c *call, v *vm) (any, error) {
 	if err := mustRun(v); err != nil {
 		return nil, err

@@ -9,9 +9,9 @@ import (
 	"github.com/proxstation/proxstation/internal/pveschema"
 )
 
-// create serves POST qemu. Problems that PVE can find at once are errors of the
-// request. Then the VM exists, but is locked while a task makes its disks
-// (qemu-server PVE/API2/Qemu.pm, create_vm).
+// create serves POST qemu. A problem that PVE can find before the task starts
+// is an error of the request. After that, the VM exists, but is locked while a
+// task makes its disks (qemu-server PVE/API2/Qemu.pm, create_vm).
 func (n *Node) create(c *call) (any, error) {
 	id, settings := c.number("vmid"), c.settings()
 	if !validKeys(settings["sshkeys"]) {
@@ -40,7 +40,7 @@ func (n *Node) create(c *call) (any, error) {
 	v.config["lock"] = "create"
 	n.addVM(v)
 	t := n.fork("qmcreate", text(id), c.who.user)
-	t.cancel = func() { n.removeVM(id) } // a stopped worker removes the new VM
+	t.cancel = func() { n.removeVM(id) } // if the task is stopped, the new VM is removed
 	n.withLock(t, id, func() {
 		n.step(t, time.Second+n.taskTime(), func() { n.createNow(c, t, v, settings) })
 	})
@@ -101,8 +101,8 @@ func (n *Node) createNow(c *call, t *task, v *vm, settings map[string]string) {
 	}
 }
 
-// newConfig makes the disks of a new VM and returns its configuration. If there
-// is an error, it returns the part that was finished.
+// newConfig makes the disks of a new VM and returns its configuration. After an
+// error, it returns the finished part of the configuration.
 func (n *Node) newConfig(t *task, v *vm, settings map[string]string) (map[string]string, error) {
 	config := map[string]string{}
 	for _, key := range sorted(settings) {

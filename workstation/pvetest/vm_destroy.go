@@ -31,7 +31,7 @@ func (n *Node) destroy(c *call, v *vm) (any, error) {
 		if err := cmp.Or(refusal(), c.locked(v), n.usedBases(v)); err != nil {
 			return err
 		}
-		if err := n.mayWriteConfig(v.id); err != nil { // PVE finds out when the disks are gone
+		if err := n.mayWriteConfig(v.id); err != nil { // PVE notices this only when the disks are gone
 			n.eraseVolumes(v, c.get("destroy-unreferenced-disks") == "1")
 			return err
 		}
@@ -43,8 +43,8 @@ func (n *Node) destroy(c *call, v *vm) (any, error) {
 	}})
 }
 
-// erase removes a VM and the volumes that it names. If all is set, it removes
-// all volumes that belong to the VM's number.
+// erase removes a VM and the volumes that its configuration names. If all is
+// set, it removes all volumes that belong to the VMID.
 func (n *Node) erase(v *vm, all bool) {
 	n.eraseVolumes(v, all)
 	n.unreserve(v.id)

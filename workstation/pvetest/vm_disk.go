@@ -56,8 +56,8 @@ func (n *Node) grow(v *vm, disk string, volume *Volume, wanted string) error {
 	return nil
 }
 
-// moveDisk serves POST move_disk. It moves a disk to another storage. Moving a
-// disk to another VM is not supported.
+// moveDisk serves POST move_disk. It moves a disk to another storage. It does
+// not support moving a disk to another VM.
 func (n *Node) moveDisk(c *call, v *vm) (any, error) {
 	switch {
 	case c.has("target-vmid"):

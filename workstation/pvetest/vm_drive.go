@@ -16,10 +16,10 @@ var newVolume = regexp.MustCompile(`^([^:\s/]+):(\d+(?:\.\d+)?)$`)
 
 func isNew(volume string) bool { return newVolume.MatchString(volume) }
 
-// readDrive parses a drive value into PVE's form: options have their real
-// names, booleans are digits, rates are in megabytes instead of bytes, and an
-// image is named by its volume ID (parse_drive of PVE/QemuServer/Drive.pm,
-// cleanup_drive_path of PVE/QemuServer.pm).
+// readDrive parses the value of a drive and converts it to PVE's form. Options
+// have their full names, booleans are digits, rates are in megabytes instead of
+// bytes, and an image is named by its volume ID (parse_drive of
+// PVE/QemuServer/Drive.pm, cleanup_drive_path of PVE/QemuServer.pm).
 func (n *Node) readDrive(key, value string) (drive, error) {
 	options, err := pveschema.ParseDrive(key, value)
 	if err != nil {
@@ -56,7 +56,7 @@ func (n *Node) readDrive(key, value string) (drive, error) {
 }
 
 // volumeOfPath returns the kind and the ID of the volume at a path. The volume
-// need not exist. Both are "" if the path is on no storage.
+// need not exist. If the path is on no storage, both results are "".
 func (st *store) volumeOfPath(path string) (kind, id string) {
 	for _, name := range sorted(st.storages) {
 		for kind, dir := range directories {
@@ -74,8 +74,8 @@ func (st *store) volumeOfPath(path string) (kind, id string) {
 	return "", ""
 }
 
-// driveValue returns the value that is stored for a requested drive. It makes a
-// new volume, or checks that an existing volume is there (create_disks).
+// driveValue returns the value that PVE stores for a requested drive. It makes
+// a new volume, or checks that the existing volume exists (create_disks).
 func (n *Node) driveValue(v *vm, config map[string]string, key, value string) (result string, err error) {
 	d := parseDrive(value)
 	pool, name, _ := strings.Cut(d.volume, ":")
@@ -174,7 +174,7 @@ func (n *Node) newDrive(v *vm, key string, d drive, match []string) (value strin
 
 // imported returns the size of the volume from which a new disk is made.
 func (n *Node) imported(source string) (int64, error) {
-	if strings.HasPrefix(source, "/") { // as abs_filesystem_path in pve-storage PVE/Storage.pm
+	if strings.HasPrefix(source, "/") { // like abs_filesystem_path in pve-storage PVE/Storage.pm
 		size, there := n.host.Files[source]
 		if !there {
 			return 0, refuse("can't find file '%s'", source)
@@ -198,8 +198,8 @@ func (n *Node) enrol(d drive) {
 	}
 }
 
-// round rounds the size of a volume up: to whole extents on LVM, to whole
-// megabytes on ZFS.
+// round returns the size of a volume, rounded up to whole extents on LVM, and
+// to whole megabytes on ZFS.
 func (s *storage) round(size int64) int64 {
 	step := int64(1)
 	switch s.Type {

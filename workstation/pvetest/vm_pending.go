@@ -10,8 +10,9 @@ import (
 	"github.com/proxstation/proxstation/internal/pveschema"
 )
 
-// fast lists the keys that take effect at once in a running VM: those of
-// qemu-server PVE/QemuServer.pm, $fast_plug_option, and the keys of cloud-init.
+// fast lists the keys that take effect immediately in a running VM. These are
+// the keys of qemu-server PVE/QemuServer.pm, $fast_plug_option, and the keys of
+// cloud-init.
 var fast = []string{"description", "hookscript", "lock", "migrate_downtime", "migrate_speed", "name", "onboot", "protection",
 	"shares", "startup", "tags", "vmstatestorage", "cicustom", "cipassword", "citype", "ciuser", "ciupgrade", "nameserver",
 	"searchdomain", "sshkeys", "ipconfig"}
@@ -35,8 +36,8 @@ func (v *vm) hotplugsUSB() bool {
 
 var cpuOrMemory = regexp.MustCompile(`cpu|memory`)
 
-// hotplug applies those modified keys that a running VM accepts. It also
-// applies all pending keys that take effect at once (vmconfig_hotplug_pending).
+// hotplug applies the modified keys that a running VM accepts. It also applies
+// all pending keys that take effect immediately (vmconfig_hotplug_pending).
 func (n *Node) hotplug(who identity, v *vm, modified map[string]bool, problems map[string]string) {
 	for _, key := range sorted(v.pending) {
 		if isFast(key) {
@@ -69,7 +70,8 @@ func isFast(key string) bool {
 	return slices.Contains(fast, key) || slices.Contains(fast, strings.TrimRight(key, "0123456789"))
 }
 
-// gives reports whether a key can be removed from a running VM at once.
+// gives reports whether a key can be removed from a running VM without a
+// restart.
 func (v *vm) gives(key string) bool {
 	switch stem := strings.TrimRight(key, "0123456789"); {
 	case isFast(key), key == "cpuunits", key == "cpulimit":
@@ -94,8 +96,8 @@ func (v *vm) gives(key string) bool {
 	return false
 }
 
-// takes reports whether a new value of a key takes effect at once in a running
-// VM. The error is the refusal of a device.
+// takes reports whether a new value of a key takes effect in a running VM
+// without a restart. The error is the refusal of a device.
 func (n *Node) takes(v *vm, key, value string) (bool, error) {
 	switch stem := strings.TrimRight(key, "0123456789"); {
 	case key == "cpuunits", key == "cpulimit":
@@ -122,9 +124,9 @@ func (n *Node) takes(v *vm, key, value string) (bool, error) {
 	return false, nil
 }
 
-// takesNetwork reports whether a change of a network card takes effect at once.
-// Without hot-plug, only its bridge, VLAN and limits can change
-// (vmconfig_update_net).
+// takesNetwork reports whether a change of a network card takes effect without
+// a restart. Without hot-plug, only the card's bridge, VLAN and limits can
+// change (vmconfig_update_net).
 func (n *Node) takesNetwork(v *vm, have, want string) (bool, error) {
 	old, _ := pveschema.ParseProperties("@net[n]", have)
 	change, _ := pveschema.ParseProperties("@net[n]", want)
@@ -171,7 +173,7 @@ func (v *vm) takesDrive(key, value string) (bool, error) {
 	return !slices.ContainsFunc(coldOptions, func(option string) bool { return have.options[option] != want.options[option] }), nil
 }
 
-// applyPending applies all pending changes to a VM that does not run
+// applyPending applies all pending changes to a VM that is off
 // (vmconfig_apply_pending).
 func (n *Node) applyPending(who identity, v *vm, problems map[string]string) {
 	for _, key := range sorted(v.drop) {
@@ -216,7 +218,7 @@ func (n *Node) putIn(v *vm, key string) {
 	v.dropUsed()
 }
 
-// dropUsed removes those unused disks that are also in a drive, now or at the
+// dropUsed removes the keys of unused disks that a drive uses, now or at the
 // next start. PVE does this whenever it writes a configuration
 // (write_vm_config).
 func (v *vm) dropUsed() {
@@ -229,8 +231,8 @@ func (v *vm) dropUsed() {
 	maps.DeleteFunc(v.config, func(key, value string) bool { return strings.HasPrefix(key, "unused") && used[value] })
 }
 
-// setAside keeps a detached disk as unusedN. It destroys a cloud-init drive. It
-// does nothing with volumes that do not belong to the VM.
+// setAside keeps a detached disk as unusedN. It destroys the volume of a
+// cloud-init drive. It ignores volumes that do not belong to the VM.
 func (n *Node) setAside(v *vm, d drive) {
 	s, name, there := n.volume(d.volume)
 	switch {
@@ -270,8 +272,9 @@ func (n *Node) deallocate(who identity, v *vm, key string, d drive) error {
 	return nil
 }
 
-// uses reports whether another drive of the VM or of a snapshot uses a volume
-// (is_volume_in_use of PVE/QemuServer/Drive.pm).
+// uses reports whether a drive of the VM or of a snapshot uses a volume. It
+// ignores the drive under the key but (is_volume_in_use of
+// PVE/QemuServer/Drive.pm).
 func (v *vm) uses(volume, but string) bool {
 	for key, value := range v.config {
 		if d := parseDrive(value); key != but && isDrive(key) && d.media() != "cdrom" && d.volume == volume {

@@ -8,8 +8,8 @@ import (
 	"github.com/proxstation/proxstation/internal/pveschema"
 )
 
-// putConfig serves PUT and POST config. PUT does the work before it answers.
-// POST does the work in a task, which can still fail after the answer
+// putConfig serves PUT and POST config. PUT makes the change before it answers.
+// POST makes the change in a task, which can still fail after the answer
 // (qemu-server PVE/API2/Qemu.pm, $update_vm_api).
 func (n *Node) putConfig(c *call) (any, error) {
 	ch, err := n.readChange(c)
@@ -61,9 +61,9 @@ func (n *Node) unlink(c *call) (any, error) {
 	return n.putConfig(c)
 }
 
-// readChange reads a requested change, gives it PVE's form, and refuses
-// contradictions. It does not check the caller's privileges, which PVE does
-// later.
+// readChange reads a requested change, converts it to PVE's form, and refuses
+// contradictions. It does not check the caller's privileges, because PVE checks
+// them later.
 func (n *Node) readChange(c *call) (ch change, err error) {
 	ch = change{set: c.settings(), force: c.get("force") == "1", revert: pveschema.SplitList(c.get("revert"))}
 	if !validKeys(ch.set["sshkeys"]) {
@@ -116,8 +116,8 @@ func aliasCDROM(settings map[string]string) {
 	settings["ide2"] = value
 }
 
-// checkDrives gives drives PVE's form, and returns a refusal of impossible
-// values ($check_drive_param).
+// checkDrives converts drives to PVE's form, and returns a refusal of
+// impossible values ($check_drive_param).
 func (n *Node) checkDrives(settings map[string]string) error {
 	for _, key := range sorted(settings) {
 		if !isDrive(key) {
@@ -145,7 +145,7 @@ func (n *Node) completeSettings(settings map[string]string) error {
 			settings[key] = n.network(value)
 		case key == "vmgenid" && value == "1":
 			settings[key] = n.uuid()
-		case key == "cpuunits" && atoi(value, 0) > 10000: // as clamp_cpu_shares in pve-common PVE/CGroup.pm
+		case key == "cpuunits" && atoi(value, 0) > 10000: // like clamp_cpu_shares in pve-common PVE/CGroup.pm
 			settings[key] = "10000"
 		case key == "hookscript":
 			if err := n.badHook(value); err != nil {
@@ -170,7 +170,8 @@ func (n *Node) badHook(value string) error {
 }
 
 // upToDate returns a refusal if the digest does not match or the VM is locked.
-// Otherwise it returns the change, with the keys to revert added.
+// Otherwise it returns the change together with the keys whose pending changes
+// are dropped.
 func (n *Node) upToDate(c *call, v *vm, ch change) (change, error) {
 	switch {
 	case n.vms[v.id] != v:

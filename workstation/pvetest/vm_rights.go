@@ -7,8 +7,8 @@ import (
 	"github.com/proxstation/proxstation/internal/pveschema"
 )
 
-// rights holds the privilege that each key of a configuration requires, from
-// the lists in qemu-server PVE/API2/Qemu.pm.
+// rights maps each key of a configuration to the privilege that it requires,
+// from the lists in qemu-server PVE/API2/Qemu.pm.
 var rights = map[string]string{
 	"cores": "CPU", "cpu": "CPU", "cpulimit": "CPU", "cpuunits": "CPU", "numa": "CPU", "sockets": "CPU", "vcpus": "CPU", "smp": "CPU",
 	"memory": "Memory", "balloon": "Memory", "shares": "Memory", "allow-ksm": "Memory",
@@ -21,11 +21,11 @@ var rights = map[string]string{
 	"boot": "Disk", "bootdisk": "Disk", "vmstatestorage": "Disk",
 }
 
-// cloudinit lists the keys of cloud-init. For these keys, either of two
-// privileges is enough.
+// cloudinit lists the keys of cloud-init. For these keys, the caller needs only
+// one of two privileges.
 var cloudinit = []string{"cicustom", "cipassword", "citype", "ciuser", "ciupgrade", "nameserver", "searchdomain", "sshkeys"}
 
-// mayTouch checks the privileges for keys, whatever their values are
+// mayTouch checks the privileges for keys. It does not consider their values
 // ($check_vm_modify_config_perm).
 func mayTouch(who identity, id int, keys []string) error {
 	if who.root() {
@@ -63,8 +63,8 @@ func mayTouchKey(who identity, id int, key string) error {
 	return who.needs("/", "Sys.Modify")
 }
 
-// mayUseStorages checks that the storages that drives name exist, and that the
-// identity has the privileges on them ($check_storage_access).
+// mayUseStorages checks that the storages in the values of drives exist, and
+// that the identity has privileges on these storages ($check_storage_access).
 func (n *Node) mayUseStorages(who identity, id int, settings map[string]string) error {
 	for _, key := range sorted(settings) {
 		switch {
@@ -136,8 +136,8 @@ func mayUseBridges(who identity, settings map[string]string) error {
 	return nil
 }
 
-// mayMake checks the privileges for the devices of a new VM. Its disks need
-// only VM.Allocate.
+// mayMake checks the privileges for the devices of a new VM. For disks, it
+// requires only VM.Allocate.
 func mayMake(who identity, id int, settings map[string]string) error {
 	for _, stem := range []string{"serial", "usb", "hostpci", "rng", "virtiofs"} {
 		for _, key := range sorted(settings) {
@@ -191,7 +191,7 @@ func (n *Node) mayRemoveValue(who identity, id int, key, value string) error {
 	return mayHaveDevice(who, id, key, value)
 }
 
-// mayHaveDrive checks the privileges for a drive. They depend on the kind of
+// mayHaveDrive checks the privileges for a drive, which depend on the kind of
 // the drive.
 func mayHaveDrive(who identity, id int, value string) error {
 	switch d := parseDrive(value); {

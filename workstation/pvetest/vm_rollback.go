@@ -51,8 +51,8 @@ func (n *Node) mayRollBack(v *vm, name string) error {
 	return locked(v)
 }
 
-// restore sets a VM's configuration to that of a snapshot. The description and
-// the lock do not change.
+// restore sets a VM's configuration to the configuration in a snapshot. The
+// description and the lock do not change.
 func (n *Node) restore(v *vm, s snapshot) {
 	config := maps.Clone(s.config)
 	delete(config, "description")
@@ -75,7 +75,7 @@ func (n *Node) restore(v *vm, s snapshot) {
 	}
 }
 
-// names reports whether a drive of the configuration uses a volume.
+// names reports whether a drive in the configuration uses a volume.
 func names(config map[string]string, volume string) bool {
 	for key, value := range config {
 		if isDrive(key) && parseDrive(value).volume == volume {

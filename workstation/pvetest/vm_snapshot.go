@@ -26,8 +26,8 @@ func (n *Node) listSnapshots(_ *call, v *vm) (any, error) {
 	return append(list, current), nil
 }
 
-// takeSnapshot serves POST snapshot. A snapshot with RAM fails in QEMU if the
-// VM has a passed-through device, because QEMU cannot read the device's state.
+// takeSnapshot serves POST snapshot. If the VM has a passed-through device, a
+// snapshot with RAM fails in QEMU, because QEMU cannot read the device's state.
 func (n *Node) takeSnapshot(c *call, v *vm) (any, error) {
 	name := c.get("snapname")
 	if name == "current" || strings.EqualFold(name, "pending") {
@@ -59,7 +59,7 @@ func (n *Node) takeSnapshot(c *call, v *vm) (any, error) {
 }
 
 // canSnapshot reports whether all disks of a VM support snapshots. Disks on
-// plain LVM and raw files do not.
+// plain LVM and raw files do not support them.
 func (n *Node) canSnapshot(v *vm) bool {
 	for key, value := range v.config {
 		d := parseDrive(value)
@@ -104,7 +104,7 @@ func (v *vm) snapshotConfigs() (list []map[string]string) {
 }
 
 // holds returns the name of a snapshot that needs a volume, or "" if no
-// snapshot does.
+// snapshot needs it.
 func (v *vm) holds(volume string) string {
 	for _, s := range v.snaps {
 		for _, value := range s.config {
@@ -116,7 +116,7 @@ func (v *vm) holds(volume string) string {
 	return ""
 }
 
-// notInSnapshot reports whether snapshots do not contain a key
+// notInSnapshot reports whether a key is left out of snapshots
 // (pve-guest-common PVE/AbstractConfig.pm, __snapshot_copy_config).
 func notInSnapshot(key, _ string) bool {
 	return key == "lock" || key == "description" || strings.HasPrefix(key, "unused")

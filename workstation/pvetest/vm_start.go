@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// The durations of the parts of a start: until the devices are reserved, and
-// from then until QEMU runs.
+// The durations of the parts of a start: the time until the devices are
+// reserved, and the time from then until QEMU runs.
 const (
 	reserveTime = 300 * time.Millisecond
 	launchTime  = 2 * time.Second
@@ -29,7 +29,7 @@ func (n *Node) startTask(id int, user string, skipLock bool) *task {
 	t := n.fork("qmstart", text(id), user)
 	n.withLock(t, id, func() {
 		v := n.vms[id]
-		if v != nil && v.running && v.config["lock"] == "backup" { // QEMU already runs for a backup
+		if v != nil && v.running && v.config["lock"] == "backup" { // QEMU already runs, because a backup started it
 			n.unpause(v)
 			n.finish(t, nil)
 			return
@@ -66,10 +66,10 @@ func (n *Node) mayStart(v *vm, id int, skipLock bool) error {
 	return nil
 }
 
-// readyToStart does the steps before QEMU. Pending changes are applied here,
-// even if the start fails later.
+// readyToStart does the steps before the start of QEMU. It applies pending
+// changes, even if the start fails later.
 func (n *Node) readyToStart(v *vm, t *task) (chosen []PCI, err error) {
-	n.applyPending(rootUser, v, map[string]string{}) // a change that fails stays pending
+	n.applyPending(rootUser, v, map[string]string{}) // if a change fails, it stays pending
 	if hook := v.config["hookscript"]; hook != "" {
 		if _, _, there := n.volume(hook); !there {
 			return nil, refuse("hookscript error for %d on pre-start: script '%s' does not exist", v.id, hook)
@@ -91,8 +91,8 @@ func (n *Node) readyToStart(v *vm, t *task) (chosen []PCI, err error) {
 	return chosen, err
 }
 
-// startTimeout is the time for which PVE waits for QEMU and keeps a
-// reservation. It grows with the VM's memory, because QEMU must pin it
+// startTimeout returns the time for which PVE waits for QEMU and keeps a
+// reservation. It grows with the VM's memory, because QEMU must pin this memory
 // (config_aware_timeout).
 func startTimeout(v *vm) time.Duration {
 	gibibytes := atoi(v.config["memory"], 512) >> 10
@@ -182,7 +182,7 @@ func (n *Node) bridgesExist(config map[string]string) error {
 }
 
 // oldMachine reports whether QEMU considers a pinned machine version
-// deprecated. It does so after three years.
+// deprecated, which it does after three years.
 func oldMachine(machine string) (version string, is bool) {
 	kind, _, _ := strings.Cut(machine, ",")
 	number, pinned := strings.CutPrefix(kind, "pc-q35-")
@@ -210,7 +210,7 @@ func (n *Node) boot(v *vm) {
 	}
 }
 
-// powerOn starts a VM at once. The error is PVE's refusal.
+// powerOn starts a VM immediately, without a task. The error is PVE's refusal.
 func (n *Node) powerOn(v *vm) error {
 	if err := n.mayStart(v, v.id, false); err != nil {
 		return err

@@ -20,7 +20,7 @@ func (n *Node) listVMs(c *call) (any, error) {
 	return n.anyOrder(list), nil
 }
 
-// vmStatus returns the values that the host knows about a VM (qemu-server
+// vmStatus returns the values about a VM that the host knows (qemu-server
 // PVE/QemuServer.pm, vmstatus).
 func (n *Node) vmStatus(v *vm) map[string]any {
 	memory := int64(atoi(v.config["memory"], 512)) << 20
@@ -30,7 +30,7 @@ func (n *Node) vmStatus(v *vm) map[string]any {
 		"maxmem": memory, "mem": 0, "cpu": 0, "uptime": 0, "netin": 0, "netout": 0,
 		"disk": 0, "maxdisk": parseSize(property(v.config[v.bootDisk()], "size")),
 	}
-	modern := !n.olderThan(9, 0) // PVE has pressures and the host's view of memory since 9.0
+	modern := !n.olderThan(9, 0) // since 9.0, PVE reports pressures and the memory that the host sees
 	if modern {
 		status["memhost"] = 0
 	}

@@ -9,8 +9,8 @@ import (
 // process and to clean up.
 const cleanupTime = 500 * time.Millisecond
 
-// quit ends a VM's process. It does nothing if the VM has another process by
-// now.
+// quit ends a VM's process. If the VM meanwhile has another process than pid,
+// quit does nothing.
 func (n *Node) quit(v *vm, pid int) {
 	if !v.running || v.pid != pid {
 		return
@@ -20,8 +20,9 @@ func (n *Node) quit(v *vm, pid int) {
 	n.after(cleanupTime, func() { n.cleanup(v) })
 }
 
-// cleanup does the work after the end of a process. It removes reservations and
-// applies pending changes. If the VM is to reboot, it starts the VM again.
+// cleanup does the work after the end of a VM's process. It removes
+// reservations and applies pending changes. If the VM is being rebooted,
+// cleanup starts it again.
 func (n *Node) cleanup(v *vm) {
 	if v.running || n.vms[v.id] != v {
 		return
@@ -34,7 +35,7 @@ func (n *Node) cleanup(v *vm) {
 	}
 }
 
-// off turns a VM off at once, including the clean-up.
+// The method off turns a VM off immediately, including the clean-up.
 func (n *Node) off(v *vm) {
 	if v.running {
 		n.quit(v, v.pid)
@@ -85,7 +86,8 @@ func (n *Node) shutdown(c *call) (any, error) {
 }
 
 // reboot serves POST status/reboot. Its task shuts the VM down, and another
-// task starts it again. Between the two, another VM can take its devices.
+// task starts the VM again. Between these tasks, another VM can take the VM's
+// devices.
 func (n *Node) reboot(c *call, v *vm) (any, error) {
 	switch {
 	case v.paused:
@@ -103,12 +105,12 @@ func seconds(c *call, otherwise int) time.Duration {
 	return time.Duration(otherwise) * time.Second
 }
 
-// An ending describes how a VM's process is to be ended.
+// An ending describes the way to end a VM's process.
 type ending struct {
-	ask      bool          // ask the guest to shut down, instead of ending QEMU
-	force    bool          // send SIGTERM after patience
-	again    bool          // start the VM again
-	patience time.Duration // time to wait
+	ask      bool          // whether to ask the guest to shut down, instead of ending QEMU
+	force    bool          // whether to send SIGTERM after the time of patience
+	again    bool          // whether to start the VM again
+	patience time.Duration // time to wait for the end
 	skipLock bool          // ignore the key "lock"
 }
 
@@ -152,9 +154,9 @@ func (n *Node) end(t *task, v *vm, e ending) {
 	n.watch(t, v, e)
 }
 
-// ask asks the guest to shut down. A guest that ignores ACPI does nothing, and
-// neither does a VM without ACPI (acpi: 0), which has no power button. ask
-// returns false if the agent answers with an error.
+// ask sends the guest a request to shut down. A guest that ignores ACPI does
+// nothing. A VM without ACPI (acpi: 0) has no power button, so its guest does
+// nothing either. If the agent answers with an error, ask returns false.
 func (n *Node) ask(v *vm) bool {
 	guest, pid := n.guest(v.id), v.pid
 	byAgent := enabled(v.config["agent"]) && n.agentProblem(v) == nil

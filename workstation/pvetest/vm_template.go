@@ -58,7 +58,7 @@ func (n *Node) makeBase(id string) string {
 }
 
 // usedBase returns PVE's refusal to delete a volume that has linked clones. LVM
-// never refuses, because it does not know which volumes are clones.
+// never refuses, because it does not know which of its volumes are clones.
 func (s *storage) usedBase(name string) error {
 	for other := range s.volumes {
 		if strings.HasPrefix(other, name+"/") {

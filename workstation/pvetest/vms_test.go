@@ -57,7 +57,7 @@ func TestCreate(t *testing.T) {
 	})
 }
 
-// A new VM exists, and is locked, while its task runs.
+// While the task of a creation runs, the VM already exists, and is locked.
 func TestCreateIsLocked(t *testing.T) {
 	t.Parallel()
 	inBubble(t, machines(), func(l *lab) {
@@ -111,7 +111,7 @@ func TestResizeAndMove(t *testing.T) {
 	host := machines(vm(140, "scsi0:=local-lvm:vm-140-disk-0,size=8G ide2:=none,media=cdrom"))
 	host.Storages = append(host.Storages, pvetest.Storage{Name: "thick", Type: "lvm", Content: "images", Total: 10 << 30, Config: map[string]string{"vgname": "thick"}})
 	inBubble(t, host, func(l *lab) {
-		for _, tt := range [][]string{ // request, parameters, exit status, scsi0 afterwards
+		for _, tt := range [][]string{ // a row has the request, its parameters, the exit status, and the value of scsi0 afterwards
 			{"resize", "disk=scsi0 size=+1G", "OK", "local-lvm:vm-140-disk-0,size=9G"},
 			{"resize", "disk=scsi0 size=9728M", "OK", "local-lvm:vm-140-disk-0,size=9728M"},
 			{"resize", "disk=scsi0 size=1G", "shrinking disks is not supported", "local-lvm:vm-140-disk-0,size=9728M"},
@@ -208,7 +208,7 @@ func TestMappings(t *testing.T) {
 				t.Errorf("%s: %v", entry, r)
 			}
 		}
-		// a mapping that does not match the hardware is accepted here
+		// A mapping can be made even if it does not match the hardware.
 		l.want("POST", path, "id", "other", "map", "node=pve,path=0000:09:00,id=10de:0001", "map", "node=far,path=0000:01:00,id=10de:0001")
 		checks := map[string]string{"card": "[]", "other": "[map[message:Invalid configuration: pci device '0000:09:00.0' not found\n severity:error]]"}
 		for _, each := range l.list(path, "check-node", "pve") {

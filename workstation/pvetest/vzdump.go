@@ -47,7 +47,8 @@ func (n *Node) vzdump(c *call) (any, error) {
 	return t.upid, nil
 }
 
-// mayBackUp checks parameters and privileges, except those for the storage.
+// mayBackUp checks the parameters and the privileges, but not the privileges
+// for the storage.
 func (n *Node) mayBackUp(c *call) error {
 	if c.has("stdout") {
 		return wrong("stdout", "option is only allowed on the command line interface.")
@@ -73,8 +74,8 @@ func (n *Node) mayBackUp(c *call) error {
 	return nil
 }
 
-// included returns the VMIDs that a backup covers, even those of guests that do
-// not exist.
+// included returns the VMIDs that a backup covers. They may be the VMIDs of
+// guests that do not exist.
 func (n *Node) included(c *call) (ids []int) {
 	for _, id := range splitList(c.get("vmid")) {
 		ids = append(ids, atoi(id, 0))
@@ -92,7 +93,7 @@ func (n *Node) included(c *call) (ids []int) {
 }
 
 // backUp saves the guests one after the other. If a guest fails, the task
-// continues with the others and fails at its end.
+// continues with the other guests and fails at its end.
 func (n *Node) backUp(c *call, t *task, s *storage, ids []int, failed []string) {
 	if len(ids) == 0 {
 		var err error
@@ -124,7 +125,7 @@ func (n *Node) backUp(c *call, t *task, s *storage, ids []int, failed []string) 
 		return
 	case c.get("mode") == "stop" && v.running:
 		n.off(v)
-		if err := n.powerOn(v); err != nil { // the VM runs again while it is saved
+		if err := n.powerOn(v); err != nil { // the VM already runs again while its data is saved
 			next(err)
 			return
 		}

@@ -15,11 +15,12 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// A wire is a raw HTTP request, with the beginning of the expected answer.
+// A wire is the text of an HTTP request, with the beginning of the expected
+// answer.
 type wire struct {
 	name, method, path, kind, body string
 	headers                        []string // "Name: value"
-	want                           string   // beginning of status line and body
+	want                           string   // beginning of the expected status line and body
 }
 
 func (w wire) send(l *lab) string {
@@ -47,7 +48,7 @@ func (w wire) send(l *lab) string {
 	return strings.TrimSpace(response.Status + " " + string(body))
 }
 
-// The node accepts credentials in all forms that PVE accepts, and in no others.
+// The node accepts credentials in exactly the forms that PVE accepts.
 func TestCredentials(t *testing.T) {
 	t.Parallel()
 	inBubble(t, machines(vm(140, "")), func(l *lab) {
@@ -126,8 +127,8 @@ func TestPathsAndBodies(t *testing.T) {
 	})
 }
 
-// HTTP/2 and a recorder have no status line for the message. Errors then still
-// have their JSON body.
+// With HTTP/2 and in a recorder, the status line cannot hold the message.
+// Errors then still have their JSON body.
 func TestErrorsWithoutStatusLine(t *testing.T) {
 	t.Parallel()
 	node := pvetest.New(machines(), nil)
@@ -175,8 +176,8 @@ func TestTraceLimit(t *testing.T) {
 	}
 }
 
-// Each node has its own certificate authority. A client that trusts one node
-// does not have to trust the others.
+// Each node that is not in a cluster has its own certificate authority. A
+// client that trusts one node need not trust the others.
 func TestCertificates(t *testing.T) {
 	t.Parallel()
 	one, other := pvetest.New(machines(), nil), pvetest.New(machines(), nil)
@@ -206,8 +207,8 @@ func TestCertificates(t *testing.T) {
 	}
 }
 
-// Twenty clients work at the same time. Each makes VMs, lists all VMs, and
-// destroys its own.
+// Twenty clients work at the same time. Each client makes VMs, lists all VMs,
+// and destroys its own VMs.
 func TestManyClients(t *testing.T) {
 	t.Parallel()
 	node := pvetest.New(machines(), &pvetest.Options{Speed: 1e4}).Start()
