@@ -135,8 +135,8 @@ func TestRoleOfTheGuide(t *testing.T) {
 }
 
 // neededByThePage plans the reference page as a user with these privileges. It
-// returns the privileges that are needed for the steps of the plan, for a
-// switch and for observing.
+// returns those of the privileges that are needed for the steps of the plan,
+// for a switch and for observing.
 func neededByThePage(t *testing.T, privileges []string) []string {
 	t.Helper()
 	host := pvetest.Reference()

@@ -14,7 +14,7 @@ func TestCheckConfig(t *testing.T) {
 	n := gpu.Node{Name: "pve", Functions: virtual}
 	for name, test := range map[string]struct {
 		config map[string]string
-		want   string // ID; "": none
+		want   string // the finding's ID; "" if there is no finding
 		worst  proxstation.Severity
 	}{
 		"no card":                       {map[string]string{"args": "-cpu host,-hypervisor", "memory": "131072"}, "", 0},

@@ -14,7 +14,7 @@ import (
 type Claim struct {
 	VMID   int
 	Values []HostPCI // in the order of their slots, hostpci0 first
-	Keys   []string  // the keys of Values, "hostpci0"; may be left out
+	Keys   []string  // the key of each value, such as "hostpci0"; may be nil
 	// ByArgs holds the devices that the VM's key args gives to QEMU. PVE does
 	// not look at these devices and does not reserve them.
 	ByArgs []HostPCI
@@ -32,8 +32,8 @@ type Claim struct {
 type Conflict struct {
 	// VMs holds the two VMIDs, the smaller first.
 	VMs [2]int `json:"vms"`
-	// Devices holds the functions that both VMs name. If Group is set, it holds
-	// the functions of that group that the VMs name.
+	// Devices holds the functions that both VMs name. If Group is set, Devices
+	// instead holds the functions of this group that one of the VMs names.
 	Devices []iommu.Address `json:"devices"`
 	// Group is the IOMMU group from which both VMs take a function. The kernel
 	// only gives a whole group to a VM. PVE does not reserve groups, so the

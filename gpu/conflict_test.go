@@ -57,7 +57,7 @@ func TestConflicts(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		a, b string // hostpci values, separated by spaces
-		want string // "": none
+		want string // "" if there is no conflict
 	}{
 		{"nothing", "", "", ""},
 		{"different cards", "01:00", "03:00", ""},

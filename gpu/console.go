@@ -86,8 +86,8 @@ func (j *judgement) picture(fb iommu.Framebuffer) proxstation.Finding {
 	return f
 }
 
-// These initcalls make a device of the firmware's picture (sysfb) and bind a
-// driver to that device (simpledrm). Sources: drivers/firmware/sysfb.c,
+// The initcall sysfb makes a device of the firmware's picture, and the initcall
+// simpledrm binds a driver to this device. Sources: drivers/firmware/sysfb.c,
 // drivers/gpu/drm/sysfb.
 const (
 	sysfb     = "sysfb_init"

@@ -64,7 +64,7 @@ func TestVirtualFunctionsAskedFor(t *testing.T) {
 	for name, test := range map[string]struct {
 		cmdline string
 		change  func(*iommu.Function, *iommu.Facts)
-		want    string // ID; "": none
+		want    string // the finding's ID; "" if there is no finding
 	}{
 		"nobody asks":     {"quiet", func(*iommu.Function, *iommu.Facts) {}, ""},
 		"none are wanted": {"i915.max_vfs=0", func(fn *iommu.Function, _ *iommu.Facts) { fn.Driver = "i915" }, ""},

@@ -41,7 +41,7 @@ func TestDrift(t *testing.T) {
 		name      string
 		mapping   gpu.Mapping
 		functions []iommu.Function
-		id, seen  string // of the only finding; "" for none
+		id, seen  string // of the only finding; "" if there is no finding
 		fix       string // a part of the fix
 	}{
 		{"as it was", rtxMapping, reference, "", "", ""},

@@ -17,13 +17,13 @@ const (
 	Windows10
 	Windows11
 	MacOSHighSierra // version 10.13
-	MacOSMojave     // 10.14
-	MacOSCatalina   // 10.15
-	MacOSBigSur     // 11
-	MacOSMonterey   // 12
-	MacOSVentura    // 13
-	MacOSSonoma     // 14
-	MacOSSequoia    // 15
+	MacOSMojave     // version 10.14
+	MacOSCatalina   // version 10.15
+	MacOSBigSur     // version 11
+	MacOSMonterey   // version 12
+	MacOSVentura    // version 13
+	MacOSSonoma     // version 14
+	MacOSSequoia    // version 15
 	MacOSTahoe      // version 26, the last for Intel processors
 )
 

@@ -20,7 +20,7 @@ func TestParseHostPCI(t *testing.T) {
 	for _, test := range []struct {
 		text  string
 		want  gpu.HostPCI
-		print string // "": the text itself
+		print string // "" if it is the same as text
 	}{
 		{"0000:01:00", gpu.HostPCI{Devices: rtx}, ""},
 		{"01:00", gpu.HostPCI{Devices: rtx}, "0000:01:00"},

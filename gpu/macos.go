@@ -106,7 +106,7 @@ func neverInMacOS(m iommu.Model) string {
 		0x5902, 0x5906, 0x5908, 0x590a, 0x590b, 0x590e, // HD 610
 		0x3e90, 0x3e93, 0x3e99, 0x3e9c, 0x3ea1, 0x3ea4, // UHD 610
 		0x9b21, 0x9ba2, 0x9ba4, 0x9ba5, 0x9ba8, 0x9baa, 0x9bac, // UHD 610
-		0x8a56, 0x8a58, // G1
+		0x8a56, 0x8a58, // Ice Lake G1
 	}, m.Device):
 		return "macOS has no driver for the smallest of the generation's graphics (GT1: HD 610, UHD 610, Ice Lake G1)"
 	case m.Vendor == Intel && (m.Device == 0x0152 || m.Device == 0x015a):

@@ -38,7 +38,7 @@ type Mapping struct {
 }
 
 // A MappingEntry names the device of a mapping on one node. PVE refuses to
-// start a VM if another device is at that address; see [Node.Drift].
+// start a VM if another device is at the entry's address; see [Node.Drift].
 type MappingEntry struct {
 	Node string `json:"node"`
 	// Devices holds one device, or several that go to the guest together.

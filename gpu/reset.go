@@ -61,7 +61,7 @@ func (j *judgement) resetAMD(f *proxstation.Finding, methods []string) {
 	choose := "choose its reset at each start of the host by " + j.chooseReset("device_specific")
 	switch helped := j.card.is(AMDPolaris, AMDVega10, AMDVega20, AMDNavi10, AMDNavi12, AMDNavi14); {
 	case j.card.is(AMDIntegrated):
-		// github.com/gnif/vendor-reset issue 103 and
+		// Sources: github.com/gnif/vendor-reset issue 103 and
 		// github.com/isc30/ryzen-gpu-passthrough-proxmox, both 2025.
 		f.Why = "An AMD iGPU does not come back from a reset: the second start of a VM shows no picture or hangs until the host restarts."
 		f.Fix = "Shut the guest down, never stop it; in Windows install RadeonResetBugFix as a service, which turns the card off before the guest ends. Otherwise restart the host between guests."

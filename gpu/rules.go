@@ -13,7 +13,8 @@ import (
 // their VM. PVE saves a VM that breaks a rule, but then refuses to start it.
 type Rule string
 
-// The rules (parse_hostpci_devices in qemu-server PVE/QemuServer/PCI.pm).
+// These are PVE's rules (parse_hostpci_devices in qemu-server
+// PVE/QemuServer/PCI.pm).
 const (
 	RulePCIeNeedsQ35        Rule = "pcie=1 needs the machine type q35"
 	RuleIGDNeedsI440FX      Rule = "legacy-igd needs the machine type pc (i440fx)"

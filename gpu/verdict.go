@@ -46,7 +46,8 @@ type Verdict struct {
 	Support Support `json:"support"`
 	// Why is the reason.
 	Why string `json:"why"`
-	// Conditions lists what must be done first, if Support is [Conditional].
+	// Conditions lists the changes that must be made first, if Support is
+	// [Conditional].
 	Conditions []string `json:"conditions,omitempty"`
 	// DeviceID is the device number that the guest must see instead of the
 	// card's own number, for [HostPCI].DeviceID. It is nil if the card's own

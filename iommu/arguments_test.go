@@ -12,7 +12,7 @@ import (
 
 func TestMisspeltArguments(t *testing.T) {
 	t.Parallel()
-	for arg, want := range map[string]string{ // "" if the kernel knows the argument, or if it is not judged here
+	for arg, want := range map[string]string{ // "" if the kernel knows the argument, or if the argument is not judged
 		"quiet": "", "iommu=pt": "", "amd_iommu=on": "", "intel_iommu=on,sm_on": "", "vfio-pci.ids=10de:2504": "", "vfio_pci.disable_idle_d3=1": "",
 		"vfio_iommu_type1.allow_unsafe_interrupts=1": "", "pcie_acs_override=downstream,multifunction": "", "pcie_acs_override=id:10de:2504": "",
 		"initcall_blacklist=sysfb_init": "", "modprobe.blacklist=nouveau": "", "video=efifb:off": "", "intel_idle.max_cstate=1": "", "i915.enable_guc=3": "",

@@ -27,7 +27,8 @@ type Binding struct {
 	Findings []proxstation.Finding `json:"findings,omitempty"`
 }
 
-// A Rebind is one function of a [Binding], with the driver that it had before.
+// A Rebind is one function of a [Binding], with the driver that the function
+// had before.
 type Rebind struct {
 	Address  Address `json:"address"`
 	Model    Model   `json:"model"`

@@ -33,7 +33,7 @@ func (f Facts) Check() []proxstation.Finding {
 		f.checkNetwork(), f.checkKernel(), f.checkWidth(), f.checkReservedDevices(), f.checkDrift(), f.checkKept())
 	for _, fn := range f.Functions {
 		for _, finding := range fn.checkConsole() {
-			finding.Severity = proxstation.Info // nobody wants to pass a device through
+			finding.Severity = proxstation.Info // only matters if somebody wants to pass the display through
 			findings = append(findings, finding)
 		}
 	}
@@ -126,7 +126,7 @@ func (f Facts) turnOn(evidence string) (seen, fix string) {
 	return evidence, printable.Sentence(f.Advise(slices.Compact(unique(add))...)) + note
 }
 
-// checkWidth finds an IOMMU that translates fewer address bits than the
+// checkWidth reports an IOMMU that translates fewer address bits than the
 // processor has. A guest that sees all bits of the processor puts memory where
 // the IOMMU cannot reach it (VFIO_MAP_DMA: Invalid argument).
 func (f Facts) checkWidth() []proxstation.Finding {

@@ -29,8 +29,9 @@ func (f Facts) CheckDevice(a Address) []proxstation.Finding {
 }
 
 // CheckFunctions judges functions that are passed one by one, by the rules of
-// [Facts.CheckDevice]. An example is the display and the audio function of an
-// integrated card whose slot also holds other devices of the board.
+// [Facts.CheckDevice]. For example, these can be the display and the audio
+// function of an integrated card whose slot also holds other devices of the
+// board.
 func (f Facts) CheckFunctions(passed ...Address) []proxstation.Finding {
 	findings := f.checkIsolation(passed)
 	for _, a := range passed {
@@ -94,8 +95,8 @@ func (fn Function) checkOverride() []proxstation.Finding {
 		Fix: "Run echo > " + file + ", and remove the program or rule that writes it at each start of the host."}}
 }
 
-// checkReserved finds memory that the firmware keeps for a device: the kernel
-// refuses to give such a device to a guest (reserved_regions in
+// checkReserved reports memory that the firmware keeps for a device, because
+// the kernel refuses to give such a device to a guest (reserved_regions in
 // Documentation/ABI/testing/sysfs-kernel-iommu_groups; VT-d's RMRR).
 func (f Facts) checkReserved(passed []Address) []proxstation.Finding {
 	var found []proxstation.Finding

@@ -121,8 +121,8 @@ func dashed(module string) string {
 	return module
 }
 
-// softdepInVain says why a softdep has no effect, or orders modules the wrong
-// way round.
+// softdepInVain reports a softdep that has no effect, or that orders modules
+// the wrong way round.
 func (c modconf) softdepInVain(d directive) []ignoredLine {
 	pre := d.softdep()
 	all := c.of("softdep", d.module)

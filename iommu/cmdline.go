@@ -13,7 +13,7 @@ type Cmdline struct {
 	parts []part
 }
 
-// A part is the white space before an argument, and the argument.
+// A part is an argument together with the white space before it.
 type part struct{ space, arg string }
 
 // ParseCmdline splits a command line. Every string is valid: a quote without an
@@ -162,8 +162,8 @@ func end(parts []part) int {
 	return len(parts)
 }
 
-// Without returns the command line without the given arguments, each with the
-// white space before it. The other arguments stay as they are.
+// Without returns the command line without the given arguments and without the
+// white space before each of them. The other arguments stay as they are.
 func (c Cmdline) Without(args ...string) Cmdline {
 	var parts []part
 	ended := false

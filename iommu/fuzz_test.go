@@ -17,7 +17,7 @@ func FuzzMounts(f *testing.F) {
 	f.Add("30 1 252:1 / / rw,relatime shared:1 - ext4 /dev/mapper/pve-root rw")
 	f.Add("24 1 0:23 / / rw,relatime shared:1 - zfs rpool/ROOT/pve-1 rw,xattr,posixacl")
 	f.Add(`60 30 8:17 / /mnt/a\040b\134040 rw - vfat /dev/sdb1 rw`)
-	f.Add("1 3 -\f / ,re atime:1 - zfs r") // no device has the number "-"
+	f.Add("1 3 -\f / ,re atime:1 - zfs r") // "-" is not the number of a device
 	f.Fuzz(func(t *testing.T, line string) {
 		m, ok := parseMount(line)
 		if !ok {

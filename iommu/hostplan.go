@@ -122,7 +122,7 @@ func hunk(from, to int) string {
 	return fmt.Sprintf("%d,%d", from+1, to-from)
 }
 
-// lines splits a text; the last line may lack its end.
+// lines splits a text into lines. The last line may have no newline at its end.
 func lines(text *string) []string {
 	if text == nil || *text == "" {
 		return nil

@@ -145,8 +145,8 @@ func driversOf(facts iommu.Facts, model string) (drivers []string) {
 var othersFiles = map[string]struct {
 	files       map[string]string
 	early, late []string // modules loaded by name, before and after the devices' modules
-	sound, nic  string   // the drivers; nic is "" for e1000
-	says        []string // IDs of findings
+	sound, nic  string   // the expected drivers; if nic is "", it is e1000
+	says        []string // the IDs of the expected findings
 	mends       bool     // the fix has a softdep that gives the function to vfio-pci
 }{
 	"nothing":                      {files: map[string]string{}, sound: "snd_hda_intel"},

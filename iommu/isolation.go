@@ -15,7 +15,7 @@ const vfioPCI = "vfio-pci"
 // classPCIBridge is base class and subclass of a PCI-to-PCI bridge.
 const classPCIBridge = 0x0604
 
-// The reasons why a device is not known to be isolated.
+// These errors say why a device is not known to be isolated.
 var (
 	ErrShared   = errors.New("shares its IOMMU group")
 	ErrNoGroup  = errors.New("has no IOMMU group")
@@ -109,11 +109,11 @@ func (f Facts) Isolated(a Address) error {
 	return f.isolated(own)
 }
 
-// IsolatedTogether is [Facts.Isolated] for functions that are passed one by
-// one. When a guest starts, PVE takes every function of their groups from the
-// host, except bridges (pci_dev_group_bind_to_vfio in pve-common
-// PVE/SysFSTools.pm). Functions of other groups stay, even if they are in the
-// same slot.
+// IsolatedTogether is like [Facts.Isolated] for functions that are passed one
+// by one. When a guest starts, PVE takes every function in the groups of the
+// passed functions from the host, except bridges (pci_dev_group_bind_to_vfio in
+// pve-common PVE/SysFSTools.pm). Functions of other groups stay, even if they
+// are in the same slot.
 func (f Facts) IsolatedTogether(passed ...Address) error {
 	var own []Function
 	for _, a := range passed {

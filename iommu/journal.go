@@ -29,8 +29,8 @@ type entry struct {
 }
 
 // A saved file is a change together with the file as it was before. The content
-// is bytes because JSON's strings hold UTF-8 only; nil means that the file did
-// not exist.
+// is a byte slice, because JSON's strings can only hold UTF-8. It is nil if the
+// file did not exist.
 type saved struct {
 	Path   string            `json:"path"`
 	Before []byte            `json:"before"`

@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// A journal that cannot be read stops everything, because without it no change
-// could be undone.
+// If the journal cannot be read, neither Apply nor Undo changes anything,
+// because the change could not be undone.
 func TestADamagedJournalStopsEverything(t *testing.T) {
 	t.Parallel()
 	dir, root := host(t)

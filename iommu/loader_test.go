@@ -140,7 +140,8 @@ func TestGRUBDefaultsAsTheShellReadsThem(t *testing.T) {
 	}
 }
 
-// configured returns the arguments of a text that stands in /etc/default/grub.
+// configured returns the arguments that a text configures if it is the content
+// of /etc/default/grub.
 func configured(text string) (string, error) {
 	facts := iommu.Facts{Running: cmdline("BOOT_IMAGE=/x"),
 		Loader: iommu.LoaderFacts{Synced: proxstation.No, Defaults: []iommu.HostFile{{Path: "etc/default/grub", Text: text}}}}

@@ -14,7 +14,7 @@ import (
 // interface in a bridge or bond, the interface below a VLAN, or an interface
 // with its own address.
 type port struct {
-	name, of string // of is the bridge or bond; "" for an interface without one
+	name, of string // of is the bridge or bond; "" if there is no such interface
 	where    string // file, number and text of the line
 	file     string
 }

@@ -38,8 +38,8 @@ func TestVirtualFunctions(t *testing.T) {
 	if _, err := facts.Bind([]iommu.Address{virtual}, nil); err != nil {
 		t.Errorf("at run time: %v", err)
 	}
-	// Without ACS, all functions are in one group. The physical function goes
-	// to the guest together with the virtual function. The virtual function
+	// Without ACS, all functions are in one group. The physical function and
+	// the virtual function go to the guest together, and the virtual function
 	// does not count as a device that shares the physical function's group.
 	const shared = "function 0000:00:02.% class=030000 id=8086:46a6 group=0 driver=i915"
 	facts = read(t, "odd-laptop", "remove sys/kernel/iommu_groups/17 sys/kernel/iommu_groups/18", strings.Replace(shared, "%", "1", 1), strings.Replace(shared, "%", "2", 1))

@@ -7,7 +7,7 @@ import (
 	"github.com/proxstation/proxstation"
 )
 
-// PrepareOptions are the choices of [Facts.Prepare].
+// PrepareOptions holds the options of [Facts.Prepare].
 type PrepareOptions struct {
 	// Args holds further kernel arguments, such as "iommu=pt", without quotes
 	// and white space. The arguments of an earlier plan stay until
@@ -20,17 +20,17 @@ type PrepareOptions struct {
 // Prepare plans to keep functions for guests from the next start of the host
 // on, in addition to functions that are already kept. The plan writes our own
 // file in /etc/modprobe.d, which makes vfio-pci come before the drivers that
-// would take the functions, and our own file in /etc/modules-load.d. If the
-// IOMMU is off and a kernel argument helps, the plan adds the argument. Nothing
-// is blacklisted. The file gives vfio-pci the models, or the addresses if other
-// functions have the same model. If vfio-pci is built into the kernel, a kernel
-// argument has the models.
+// would take the functions. It also writes our own file in /etc/modules-load.d.
+// If the IOMMU is off and a kernel argument helps, the plan adds the argument.
+// Nothing is blacklisted. The file in /etc/modprobe.d gives vfio-pci the
+// models, or the addresses if other functions have the same model. If vfio-pci
+// is built into the kernel, a kernel argument gives it the models.
 //
 // Prepare refuses ([*RefusedError]) everything that [Facts.Bind] refuses,
 // except functions that have no group yet. It also refuses if somebody else
 // edited our file, if other files set the ids of vfio-pci, if a kernel argument
 // turns the IOMMU off or is not valid, and if the host would be left without a
-// display. Its errors match [ErrRefused]. They match [ErrLoader] if the
+// display. The errors match [ErrRefused]. They match [ErrLoader] if the
 // kernel's arguments must change and the boot loader is not known, or if dracut
 // makes the initramfs.
 func (f Facts) Prepare(addresses []Address, opts *PrepareOptions) (HostPlan, error) {

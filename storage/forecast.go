@@ -29,7 +29,7 @@ const (
 func Forecast(choices []DiskChoice, pools []Pool) ([]Outlook, []proxstation.Finding) {
 	var outlooks []Outlook
 	var findings []proxstation.Finding
-	own, added := map[string]Size{}, map[string]Size{} // own holds sizes by storage, added by the space that storages share
+	own, added := map[string]Size{}, map[string]Size{} // own holds sizes by storage; added holds sizes by the space that storages share
 	for _, c := range choices {
 		own[c.Pool] += c.Request.Size
 	}
@@ -136,8 +136,8 @@ func Check(pools []Pool) []proxstation.Finding {
 	return findings
 }
 
-// wornOut is the part of an SSD's life, in percent, below which the SSD should
-// be replaced.
+// wornOut is a limit for the part of an SSD's life that is left, in percent. An
+// SSD below it should be replaced.
 const wornOut = 10
 
 func (d Disk) check(pool string) []proxstation.Finding {

@@ -114,8 +114,9 @@ var virtual = regexp.MustCompile(`^(loop|ram|zram|dm-|md|sr|fd|nbd|zd|rbd|drbd|b
 
 func physical(name string) bool { return !virtual.MatchString(name) }
 
-// disk reads one disk (Linux Documentation/ABI/stable/sysfs-block: size in
-// 512-byte sectors, queue/rotational).
+// disk reads the facts about one disk (Linux
+// Documentation/ABI/stable/sysfs-block: size in 512-byte sectors,
+// queue/rotational).
 func (h host) disk(name string) Disk {
 	dir := "block/" + name
 	text := func(files ...string) string {

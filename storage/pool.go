@@ -70,8 +70,8 @@ var network = map[string]string{
 }
 
 // Join makes a pool of every storage: it follows the storage through thin pool,
-// volume group, ZFS pool or mount to its disks. override replaces the tiers of
-// storages, by name.
+// volume group, ZFS pool or mount to its disks. override holds tiers that
+// replace the tiers of storages. Its keys are the names of the storages.
 func Join(facts Facts, override map[string]Tier) []Pool {
 	pools := make([]Pool, 0, len(facts.Storages))
 	for _, s := range facts.Storages {

@@ -134,7 +134,7 @@ func (h host) btrfs() map[string][]string {
 	members := map[string][]string{}
 	systems, _ := sysfs.Names(h.sys, "fs/btrfs") // without a Btrfs, the directory does not exist
 	for _, id := range systems {
-		devices, _ := sysfs.Names(h.sys, "fs/btrfs/"+id+"/devices") // "features" has none
+		devices, _ := sysfs.Names(h.sys, "fs/btrfs/"+id+"/devices") // the directory "features" has no devices
 		for _, device := range devices {
 			members[device] = devices
 		}

@@ -204,7 +204,7 @@ func (v *Volume) in(d Entry, name string) (e Entry, there bool, err error) {
 	}
 	for _, e := range entries(slots, v.width) {
 		if strings.EqualFold(e.Name, name) || strings.EqualFold(shortText(e.short), name) {
-			if e.Dir && e.first == 0 { // ".." of a directory in the root
+			if e.Dir && e.first == 0 { // the entry ".." in a directory whose parent is the root
 				e = v.rootEntry()
 			}
 			return e, true, nil

@@ -35,7 +35,7 @@ const (
 	firstCluster = 2
 )
 
-// A Volume is a FAT file system in a part of a disk.
+// A Volume is a FAT file system that takes up a part of a disk.
 type Volume struct {
 	dev   io.ReaderAt
 	start int64 // where the volume begins on the disk, in bytes

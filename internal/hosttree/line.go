@@ -63,8 +63,8 @@ func parseLines(text string) ([]line, error) {
 	return lines, nil
 }
 
-// split splits the text after the verb into arguments and attributes. For the
-// verb cmdline, it does not split the text.
+// split splits the text after the verb into arguments and attributes. It leaves
+// the text whole if the verb is cmdline.
 func (l *line) split() error {
 	if l.verb == "cmdline" {
 		return nil

@@ -59,7 +59,7 @@ type Outcome struct {
 	Console string // the output of the kernel
 	Tainted string // /proc/sys/kernel/tainted at the end: "0" unless the kernel had a warning or a worse fault
 	done    bool
-	failed  string // the reason that init gave
+	failed  string // the reason that init reported
 }
 
 // Run boots a machine and waits until the machine ends. It uses a core for

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// The slots of OpenCore and of the recovery system.
+// These are the slots of OpenCore and of the recovery system.
 const (
 	OpenCoreSlot = "sata4"
 	RecoverySlot = "sata5"

@@ -34,7 +34,7 @@ func answerBound(path string) int64 {
 // absent.
 type Odd struct {
 	Method, Path string // the method and path of the request
-	Value        string // where it is in the answer, and what it is: "[3].maxmem: a list"
+	Value        string // the place in the answer, and the kind of the value: "[3].maxmem: a list"
 }
 
 type oddKey struct{}

@@ -15,7 +15,7 @@ type BackupJob struct {
 	Schedule string // a calendar event: "02:00"
 	Mode     string // "snapshot", "suspend" or "stop"
 	Enabled  bool
-	Pool     string // the resource pool that the job names; empty if it names no pool
+	Pool     string // the resource pool that the job names; empty if the job names no pool
 	VMs      []int  // the VMs that the job names, without the VMs of its pool
 	All      bool   // the job is for all VMs except those in Exclude
 	Exclude  []int

@@ -21,7 +21,7 @@ type NodeStatus struct {
 	CPU     string // model name
 	Cores   int    // logical CPUs
 	Kernel  string // uname -r
-	Version string // of PVE: "9.1.1"
+	Version string // the version of PVE, such as "9.1.1"
 	// MemoryAvailable is the total memory minus the used memory. PVE counts
 	// memory as used unless the kernel reports it as available. PVE's value
 	// "free" leaves out the page cache, and its value "available" only exists

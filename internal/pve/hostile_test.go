@@ -108,7 +108,7 @@ func TestBodiesHaveABound(t *testing.T) {
 	}
 }
 
-// If one value has a wrong type, only this value is lost.
+// If one value in an answer has a wrong type, the other values are still read.
 func TestOddValues(t *testing.T) {
 	t.Parallel()
 	c := saying("200 OK", `{"data":[

@@ -121,8 +121,8 @@ func (c *Client) Replications(ctx context.Context, vmid int) ([]Replication, err
 	return jobs, nil
 }
 
-// Migrate starts to move a VM that is off to another node. If the VM is under
-// high availability, the task only requests the move from the HA manager.
+// Migrate starts to move a VM to another node. The VM must be off. If the VM is
+// under high availability, the task only requests the move from the HA manager.
 func (c *Client) Migrate(ctx context.Context, vmid int, target string) (task UPID, err error) {
 	return task, c.post(ctx, c.vm(vmid, "/migrate"), map[string]any{"target": target}, &task)
 }

@@ -49,7 +49,7 @@ func (c *Client) HARequest(ctx context.Context, vmid int) (string, error) {
 // RequestHA requests a state of a VM from the HA manager. For a VM under high
 // availability, PVE's own start, stop and shutdown do the same with
 // VM.PowerMgmt. RequestHA needs Sys.Console on /. It can also request
-// "disabled", the only state that ends the state "error" (pve-ha-manager
+// "disabled". Only this request ends the state "error" (pve-ha-manager
 // PVE/API2/HA/Resources.pm).
 func (c *Client) RequestHA(ctx context.Context, vmid int, state string) error {
 	return c.call(ctx, http.MethodPut, haResource(vmid), map[string]any{"state": state}, nil)

@@ -37,7 +37,7 @@ type SeenGuest struct {
 	Node      string
 	Container bool
 	Running   bool
-	HA        string // the state that the HA manager knows: "started", "ignored"; empty for none
+	HA        string // the state in the HA manager: "started", "ignored"; empty without high availability
 }
 
 // A SeenStorage is a storage that is enabled on a node.

@@ -178,7 +178,7 @@ func (c *Client) getAlike(ctx context.Context, key, path string, query url.Value
 	if err == nil || ctx.Err() != nil {
 		return err
 	}
-	return c.call(ctx, http.MethodGet, path, nil, v) // the GET was made to another node, which may hang
+	return c.call(ctx, http.MethodGet, path, nil, v) // the node that was to answer for all may hang, so this node is asked too
 }
 
 type limitKey struct{}

@@ -21,7 +21,7 @@ type hall struct {
 	answer string
 
 	mu             sync.Mutex
-	inFlight, most map[string]int // by node, and "" for all
+	inFlight, most map[string]int // by node; the key "" stands for all nodes together
 	requests       map[string]int // the number of requests by path
 }
 

@@ -30,7 +30,7 @@ func (c *Client) zpools(ctx context.Context) ([]storage.ZPool, error) {
 		group.Go(func() error {
 			var tree zdevice
 			err := c.get(ctx, c.here("/disks/zfs/%s", url.PathEscape(e.Name)), nil, &tree)
-			if err != nil && !errors.Is(err, ErrInvalid) { // PVE's own API does not take a name such as "z"
+			if err != nil && !errors.Is(err, ErrInvalid) { // PVE's own API refuses a name such as "z"
 				return fmt.Errorf("ZFS pool %s: %w", e.Name, err)
 			}
 			pools[i] = storage.ZPool{Name: e.Name, Health: e.Health, Devices: tree.devices("data")}

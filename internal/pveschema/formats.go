@@ -197,7 +197,7 @@ var startupField = regexp.MustCompile(`^((order=)?\d+|up=\d+|down=\d+|\s*)$`)
 
 func startup(value string) error {
 	for field := range strings.SplitSeq(value, ",") {
-		if value == "0" || value == "" || !startupField.MatchString(field) { // Perl takes "0" and "" for false
+		if value == "0" || value == "" || !startupField.MatchString(field) { // in Perl, "0" and "" are false
 			return fmt.Errorf("unable to parse startup options")
 		}
 	}

@@ -34,10 +34,10 @@ type Param struct {
 	MinLength *int
 	MaxLength *int
 	Pattern   string
-	Format    string  // the name of a format, PVE's or the table's own ("@net[n]")
+	Format    string  // the name of PVE's format, or of a format of the table ("@net[n]")
 	Default   bool    // a property string may hold its value without the key
-	KeyAlias  string  // "model": the key itself is the value of model
-	Alias     string  // "macaddr": the value belongs to macaddr
+	KeyAlias  string  // if "model", the key itself is the value of the key model
+	Alias     string  // if "macaddr", the value is the value of the key macaddr
 	Requires  string  // another key that must be given too
 	Since     Version // the first version with the parameter; zero if all versions have it
 	Until     Version // the first version without the parameter; zero if no version dropped it

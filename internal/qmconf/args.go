@@ -175,9 +175,9 @@ func MergeArgs(have, want string) (merged string, same bool) {
 	return JoinArgs(list), false
 }
 
-// replaceKind replaces the arguments of one kind by the wanted arguments, in
-// the places of the old arguments. Old arguments without a successor are
-// removed, and wanted arguments without a place are added.
+// replaceKind puts the wanted arguments in the places of the old arguments of
+// one kind. Surplus old arguments are removed, and surplus wanted arguments are
+// added.
 func replaceKind(list []Arg, kind string, wanted []Arg) (replaced []Arg, changed bool) {
 	for _, arg := range list {
 		switch {
