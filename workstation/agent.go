@@ -161,9 +161,10 @@ func notExist(err error) error {
 	return err
 }
 
-// OS returns what the agent reports about the guest's system, by the names of
-// guest-get-osinfo (QEMU guest agent protocol): "id", "pretty-name" and others.
-// If the agent does not have this command, the error is a [RequestError].
+// OS returns the agent's report about the guest's system. The keys are the
+// names of guest-get-osinfo (QEMU guest agent protocol): "id", "pretty-name"
+// and others. If the agent does not have this command, the error is a
+// [RequestError].
 func (a Agent) OS(ctx context.Context) (map[string]string, error) {
 	return a.node.pve.AgentOS(ctx, a.vmid)
 }

@@ -17,7 +17,7 @@ import (
 // A rightSwitch is the expected outcome of a switch between the VMs of a
 // folder.
 type rightSwitch struct {
-	blocked  string // the IDs of the blockers of Preflight; with a blocker, a switch does nothing
+	blocked  string // the IDs of the blockers of Preflight; if there is a blocker, a switch does nothing
 	findings string // IDs that must be among the findings or the advice
 	ends     string // part of the error; "" if the switch succeeds
 	running  []int  // the VMs that run after the switch

@@ -35,7 +35,7 @@ func virtualCPUs(config map[string]string) int {
 	return max(sockets, 1) * max(cores, 1)
 }
 
-// adviseHost warns of settings that are unwise on this host.
+// adviseHost warns about settings that are possible but unwise on this host.
 func (d *differ) adviseHost(vm VM, config map[string]string) {
 	count := virtualCPUs(config)
 	pinned, err := qmconf.ParseCPUs(config["affinity"])

@@ -83,7 +83,7 @@ func (d *differ) macOSCPU(config map[string]string, tell teller) {
 	}
 }
 
-// macOSFit warns if macOS does not recognise the iGPU as an iGPU, or if the
+// macOSFit warns if macOS would not recognise the iGPU as such, or if the
 // processor is of another generation than the iGPU.
 func macOSFit(config map[string]string, card gpu.Card, tell teller) {
 	if path := macos.DevicePath(config, "hostpci0"); macos.BehindBridge(path) {
@@ -99,9 +99,9 @@ func macOSFit(config map[string]string, card gpu.Card, tell teller) {
 	}
 }
 
-// macOSImages warns of images on LVM-thin: some people found the first MiB of
-// the copy damaged (github.com/lucid-fabrics/osx-proxmox-next, pull request
-// 102).
+// macOSImages warns about images on LVM-thin, because some people found the
+// first MiB of the copy damaged (github.com/lucid-fabrics/osx-proxmox-next,
+// pull request 102).
 func (d *differ) macOSImages(vm VM, tell teller) {
 	choice, new := d.chosen[diskName(vm.ID, macos.OpenCoreSlot)]
 	thin := slices.ContainsFunc(d.facts.Pools, func(p storage.Pool) bool { return p.Name == choice.Pool && p.Type == "lvmthin" })

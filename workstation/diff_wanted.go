@@ -117,8 +117,8 @@ func (d *differ) changeable(vm VM, disk Disk, value string) Disk {
 }
 
 // checkSecureBoot reports programs that Secure Boot would stop, if the guest's
-// firmware has Secure Boot's keys enrolled. told is false if the guest needs
-// these keys.
+// firmware has Secure Boot's keys enrolled. If the guest needs these keys,
+// checkSecureBoot reports nothing, and told is false.
 func (d *differ) checkSecureBoot(vm VM, value string) (told bool) {
 	f := proxstation.Finding{ID: "workstation.secure-boot", Severity: proxstation.Warning, Subject: fmt.Sprintf("VM %d %s", vm.ID, vm.Name), Seen: "efidisk0: " + value}
 	const off = "in the VM's firmware (Esc when it starts), Device Manager, Secure Boot Configuration: take the tick from Attempt Secure Boot"

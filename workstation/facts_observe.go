@@ -109,7 +109,7 @@ func (n *Node) observeVMs(ctx context.Context, o *observation) error {
 	return group.Wait()
 }
 
-// observeVM reads one VM. For a running VM, one answer holds both the
+// observeVM reads one VM. For a running VM, a single answer holds the
 // configuration in force and the configuration of the next start.
 func (n *Node) observeVM(ctx context.Context, status pve.VMStatus) (VMFacts, error) {
 	v := VMFacts{ID: status.VMID, Name: status.Name, Node: n.name, Running: status.Running, Paused: status.Running && status.Paused,

@@ -108,8 +108,8 @@ func operations() []operation {
 	}
 }
 
-// made returns the reference host with both workstations, as an apply would
-// have made them.
+// made returns a function. This function returns the reference host with the
+// Windows and the Linux workstation, as an apply would have made them.
 var made = sync.OnceValue(func() func() pvetest.Host {
 	host := pvetest.Reference()
 	host.Mappings = pair().Mappings
@@ -265,7 +265,7 @@ func suffer(t *testing.T, op operation, faults []pvetest.Fault, wrap func(http.R
 	return problem
 }
 
-// told checks that the error which the caller got is true.
+// told checks that an error which the caller got describes what happened.
 func told(op operation, sim *pvetest.Node, err error, began time.Time) error {
 	if err == nil {
 		return op.goal(sim)
@@ -298,7 +298,7 @@ func truthful(sim *pvetest.Node, err error) error {
 	if errors.As(err, &request) && request.Status != 0 && !slices.ContainsFunc(sim.Trace(), func(r pvetest.Request) bool {
 		path, _, _ := strings.Cut(request.Path, "?")
 		path, _ = url.PathUnescape(path)
-		forbidden := r.Status == http.StatusForbidden && request.Status == http.StatusUnauthorized // a plain client cannot distinguish the two
+		forbidden := r.Status == http.StatusForbidden && request.Status == http.StatusUnauthorized // a plain client cannot distinguish 401 from 403
 		return r.Method == request.Method && r.Path == path && (r.Status == request.Status || forbidden)
 	}) {
 		return fmt.Errorf("told %w, but the node did not answer so", err)
@@ -344,7 +344,7 @@ func converge(ctx context.Context, op operation, sim *pvetest.Node) error {
 // random sample left out.
 var cases, left atomic.Int64
 
-// count prints both counters when a part of the campaign ends.
+// count prints the counters cases and left when a part of the campaign ends.
 func count(t *testing.T) {
 	t.Helper()
 	t.Cleanup(func() {
@@ -536,8 +536,8 @@ func TestFaultSecondWriter(t *testing.T) {
 
 var ofVM = regexp.MustCompile(`^/nodes/pve/qemu/(\d+)/(config|resize)$`)
 
-// meddle changes a VM right before the operation's write number i, and reports
-// whether the operation made that many writes.
+// meddle changes a VM just before the operation makes its write number i. found
+// is false if the operation made fewer writes.
 func meddle(t *testing.T, op operation, i int) (found bool) {
 	var sim *pvetest.Node
 	writes, edited := 0, 0

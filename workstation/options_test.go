@@ -145,7 +145,7 @@ func TestAPasswordIsSeenNowhere(t *testing.T) {
 		password := func() string { state, _ := sim.VM(141); return state.Config["cipassword"] }
 		apply()
 		vm.Password = proxstation.NewSecret("hunter2")
-		apply() // adds a password to a VM without a password
+		apply() // this adds a password to a VM without a password
 		if password() != "hunter2" || !strings.Contains(seen, "+ cipassword  [secret]") {
 			t.Errorf("the password is %q; seen: %s", password(), seen)
 		}
@@ -154,7 +154,7 @@ func TestAPasswordIsSeenNowhere(t *testing.T) {
 			t.Errorf("another password makes a plan, which could not know: %s", p)
 		}
 		vm.Password, vm.Absent = proxstation.Secret{}, []string{"cipassword"}
-		apply() // the documented way to change a password
+		apply() // this is the documented way to change a password
 		vm.Password, vm.Absent = proxstation.NewSecret("hunter4"), nil
 		apply()
 		if password() != "hunter4" {

@@ -37,8 +37,8 @@ func asOps(t *testing.T, host pvetest.Host, needs []workstation.Privilege) (*wor
 }
 
 // TestPlansNeedWhatTheySay gives a token exactly the privileges that a plan
-// says it needs. They must be enough. With any one of them missing, no apply
-// may begin.
+// names, and applies the plan. Then it takes away one privilege at a time: no
+// apply may begin.
 func TestPlansNeedWhatTheySay(t *testing.T) {
 	t.Parallel()
 	type making struct {

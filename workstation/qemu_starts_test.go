@@ -44,9 +44,9 @@ func newStarter(t *testing.T, facts workstation.Facts) *starter {
 	return &starter{facts: facts, turn: make(chan bool, 2), known: map[string]string{}}
 }
 
-// from returns the volume that a VM starts from, or "" if it starts from none
-// of its volumes. If QEMU does not accept the command line, from also returns
-// QEMU's message.
+// from returns the volume from which a VM starts. It returns "" if the VM
+// starts from none of its volumes. If QEMU does not accept the command line, it
+// also returns QEMU's message.
 func (s *starter) from(t *testing.T, config map[string]string, mappings []gpu.Mapping) (volume, refused string) {
 	t.Helper()
 	dir := t.TempDir()

@@ -119,8 +119,8 @@ func TestWaysInWithoutAnAgent(t *testing.T) {
 	}
 }
 
-// If a set-up fails, neither the error nor an event holds a secret, whatever
-// the cause.
+// If a set-up fails, neither the error nor an event shows a secret. This holds
+// for every cause of the failure.
 func TestFailuresOfASetupShowNoSecret(t *testing.T) {
 	t.Parallel()
 	const password, key = "correct-horse-battery", "OeVuKk5nlHiXp+APNn0Y3pC1Iwpwn44JGqrQCsWqmBw="

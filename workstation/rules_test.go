@@ -41,8 +41,8 @@ func TestFirmwareStaysAsItWasMade(t *testing.T) {
 	}
 }
 
-// Restore neither removes what PVE has written into EFI variables, nor makes
-// PVE write it again.
+// A restore does not remove variables that PVE has written into the EFI disk,
+// and it does not make PVE write them again.
 func TestRestoreLeavesFirmwareAlone(t *testing.T) {
 	t.Parallel()
 	config := map[string]string{"name": "windows", "memory": "8192", "bios": "ovmf", "efidisk0": "local-lvm:vm-300-disk-0,efitype=4m,ms-cert=2023k,pre-enrolled-keys=1,size=4M"}

@@ -18,8 +18,8 @@ import (
 
 const serverKey = "OeVuKk5nlHiXp+APNn0Y3pC1Iwpwn44JGqrQCsWqmBw="
 
-// serverHost returns the reference host. A script that runs in VM 120 prints
-// output.
+// serverHost returns the reference host. Its guest in VM 120 prints the given
+// output when it runs a set-up script.
 func serverHost(output string) pvetest.Host {
 	host := pvetest.Reference()
 	host.Guests = map[int]pvetest.Guest{120: scripted(func(argv []string, input []byte, _ string) pvetest.Result {

@@ -175,8 +175,8 @@ func failing() map[string]func(context.Context, *workstation.Node, func(workstat
 	}
 }
 
-// If a node echoes a request, no secret from it appears in our error, whatever
-// the failure.
+// If a node echoes a request, no secret from it appears in our error. The test
+// goes through many kinds of failures.
 func TestNoSecretComesBack(t *testing.T) {
 	t.Parallel()
 	for name, call := range failing() {

@@ -111,7 +111,7 @@ func (s *switching) neverStarted() bool {
 }
 
 // clearTarget shuts down the target, which is not up, so that the card is free.
-// It does so only if the caller allows it.
+// If the caller does not allow that, it returns errKeeps.
 func (s *switching) clearTarget(ctx context.Context) error {
 	var target pve.VMStatus
 	err := until(ctx, time.Minute, func(ctx context.Context) (bool, error) {

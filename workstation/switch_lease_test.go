@@ -283,7 +283,7 @@ func TestALeaseOfNonsense(t *testing.T) {
 }
 
 // A status shows a lease with its owner and the time left. A person who knows
-// that the owner is dead can take the lease over at once.
+// that the owner is dead can take the lease over without waiting.
 func TestALeaseIsTakenOverOnPurpose(t *testing.T) {
 	t.Parallel()
 	host := pair()

@@ -94,8 +94,8 @@ func TestSwitchIsTruthful(t *testing.T) {
 	}
 }
 
-// A locked member is reported at once, although the member's description holds
-// the lease.
+// If the running member is locked, the switch reports that immediately,
+// although it cannot write the lease into that member's description.
 func TestSwitchFromALockedVM(t *testing.T) {
 	t.Parallel()
 	scenario(t, pair(), func(t *testing.T, sim *pvetest.Node, node *workstation.Node) {

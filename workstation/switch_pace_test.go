@@ -12,8 +12,8 @@ import (
 )
 
 // A switch starts the target within half a second after the VM that had the
-// card is off. Meanwhile it makes at most five requests a second, however long
-// the guest takes to shut down.
+// card is off. While it waits for the guest to shut down, it makes at most five
+// requests a second.
 func TestPaceOfASwitch(t *testing.T) {
 	t.Parallel()
 	for _, shutdown := range []time.Duration{time.Second, 7 * time.Second, 40 * time.Second, 150 * time.Second} {

@@ -51,7 +51,7 @@ func TestStatusAsksForLittle(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				sim := pvetest.New(beside(test.off, test.running), nil)
 				node := patient(sim, func(base http.RoundTripper) http.RoundTripper { return distant{base} })
-				if _, err := node.Status(t.Context(), both); err != nil { // a new client makes its first request alone
+				if _, err := node.Status(t.Context(), both); err != nil { // a new client makes its first request before all others
 					t.Fatal(err)
 				}
 				before, began := len(sim.Trace()), time.Now()

@@ -182,8 +182,8 @@ func terminalHost() pvetest.Host {
 	return host
 }
 
-// Texts in names, descriptions and a lease do not reach the terminal of a
-// person who switches, whatever fails meanwhile.
+// Texts in names, descriptions and a lease do not reach the terminal unescaped
+// while a person switches, even if the switch fails.
 func TestNoNameReachesTheTerminalOfASwitch(t *testing.T) {
 	t.Parallel()
 	faults := []pvetest.Fault{{}}

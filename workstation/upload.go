@@ -33,8 +33,8 @@ func (e *ImageError) Error() string { return printable.Sprintf("workstation: %s:
 func (e *ImageError) Is(target error) bool { return target == ErrImage }
 
 // The volume names that PVE accepts (pve-storage PVE/Storage.pm, ISO_EXT_RE_0
-// and UPLOAD_IMPORT_EXT_RE_1; the API changes other characters in the name of
-// an ISO).
+// and UPLOAD_IMPORT_EXT_RE_1). In the name of an ISO, the API replaces other
+// characters.
 var imageVolume = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9._-]*):(?:(iso)/([A-Za-z0-9._-]+\.(?:iso|img))|(import)/([A-Za-z0-9.+=_-]+\.(?:raw|qcow2|vmdk)))$`)
 
 // Upload brings an image to the node, as a volume such as

@@ -54,8 +54,8 @@ func (vm VM) readHostPCI(config map[string]string, problems *problems) []gpu.Hos
 // unitMeant is appended to errors about a size that most likely lacks its unit.
 const unitMeant = "; in Go a size has its unit, such as 16*storage.GiB"
 
-// checkNumbers reports processors and memory that PVE would not take
-// (qm.conf manual page: cores, sockets; memory in MiB).
+// checkNumbers reports numbers of processors and sizes of memory that PVE would
+// not accept (qm.conf manual page: cores, sockets; memory in MiB).
 func (vm VM) checkNumbers(problems *problems) {
 	if n, err := strconv.Atoi(vm.Config["cpuunits"]); err == nil && n > 10000 {
 		problems.add(vm, "cpuunits", vm.Config["cpuunits"], "PVE keeps at most 10000 (pve-common PVE/CGroup.pm, for cgroup v2)")

@@ -13,14 +13,14 @@ import (
 )
 
 // Apply makes the changes of a plan: mappings, images, moves, then the changes
-// of each node. Each result is read back. Apply can be repeated: what is done
-// already is skipped, so after a failure the same plan goes on where it
+// of each node. It reads each result back. Apply can be repeated: a change that
+// is made already is skipped. So after a failure the same plan goes on where it
 // stopped.
 //
-// It returns a [workstation.BlockedError] and does nothing if a finding of the
-// plan is a blocker, and [workstation.ErrDestructive] if the plan destroys data
-// without AllowDestroy. The error matches [workstation.ErrStale] if a mapping
-// or a VM changed after the plan was made.
+// If a finding of the plan is a blocker, Apply does nothing and returns a
+// [workstation.BlockedError]. If the plan destroys data without AllowDestroy,
+// it does nothing and returns [workstation.ErrDestructive]. The error matches
+// [workstation.ErrStale] if a mapping or a VM changed after the plan was made.
 func (c *Cluster) Apply(ctx context.Context, plan Plan, opts *workstation.ApplyOptions) error {
 	if opts == nil {
 		opts = &workstation.ApplyOptions{}
@@ -55,7 +55,7 @@ func (c *Cluster) Apply(ctx context.Context, plan Plan, opts *workstation.ApplyO
 	return a.highAvailability(ctx, plan)
 }
 
-// An applier holds what the steps of one Apply share.
+// An applier holds the data that the steps of one Apply share.
 type applier struct {
 	cluster *Cluster
 	opts    workstation.ApplyOptions

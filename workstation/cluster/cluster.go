@@ -55,8 +55,8 @@ func (o *Options) withDefaults() Options {
 }
 
 // Open returns a cluster that is reached with the caller's client, by the one
-// address that the client has. Open makes no request. [workstation.Open]
-// describes what [Connect] does better.
+// address that the client has. Open makes no request. The comment of
+// [workstation.Open] describes the advantages of [Connect].
 func Open(client *proxmox.Client, opts *Options) *Cluster {
 	o := opts.withDefaults()
 	return &Cluster{pve: pve.New(client, ""), first: workstation.Open(client, "", o.Node), opts: o}

@@ -132,9 +132,9 @@ func (c *Cluster) ObserveMove(ctx context.Context, vmid int, from, to string) (M
 	return m, nil
 }
 
-// Plan judges the move and returns its plan. It is pure. With a blocker among
-// the findings, [Cluster.Apply] does not begin. The IDs are those of the
-// findings that begin with "cluster.move-", and cluster.no-quorum.
+// Plan judges the move and returns its plan. It is pure. If a finding is a
+// blocker, [Cluster.Apply] does not begin. The ID of each finding begins with
+// "cluster.move-" or is cluster.no-quorum.
 func (m MoveFacts) Plan(facts Facts, opts *MoveOptions) Plan {
 	if opts == nil {
 		opts = &MoveOptions{}

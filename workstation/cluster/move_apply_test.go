@@ -14,7 +14,7 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// withVM returns two nodes with a mapping for their cards; VM 140 is on node a.
+// withVM returns two nodes with a mapping for their cards. VM 140 is on node a.
 func withVM(config map[string]string, changes ...func(a, b *pvetest.Host)) []pvetest.Host {
 	hosts := twins()
 	for i, name := range []string{"a", "b"} {

@@ -196,8 +196,8 @@ func (s *stopwatch) RoundTrip(r *http.Request) (*http.Response, error) {
 	return response, err
 }
 
-// Nodes that hang do not delay the reading of the other nodes, even if most
-// nodes hang.
+// Nodes that hang do not delay the reading of other nodes, even if most nodes
+// hang.
 func TestNodesThatHangDelayNobody(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -255,7 +255,7 @@ func (p *placing) taken(vm workstation.VM) error {
 			return fmt.Errorf("cluster: %w", &workstation.TakenError{VMID: vm.ID, Want: vm.Name, Have: other})
 		}
 	}
-	for _, g := range p.all.Guests { // also those of nodes that were not read
+	for _, g := range p.all.Guests { // including the guests of nodes that were not read
 		if g.VMID == vm.ID && g.Container {
 			return fmt.Errorf("cluster: %w", &workstation.TakenError{VMID: vm.ID, Want: vm.Name, Have: fmt.Sprintf("container %s on node %s", g.Name, g.Node)})
 		}

@@ -253,7 +253,8 @@ func TestAVMThatExistsStays(t *testing.T) {
 	finding(t, plan.Findings, "cluster.node-away", proxstation.Warning, "online is 0") // the reason
 }
 
-// finding checks that there is a finding, and what it says.
+// finding checks that there is a finding with the given ID, severity and
+// evidence.
 func finding(t *testing.T, findings []proxstation.Finding, id string, severity proxstation.Severity, seen string) {
 	t.Helper()
 	for _, f := range findings {

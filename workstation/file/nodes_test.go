@@ -126,9 +126,9 @@ func TestModelsThatAreNotThere(t *testing.T) {
 	})
 }
 
-// The guests of a node are those of the VMs that exist there, whatever node the
-// page names, and of the new VMs that the page does not want on another node. A
-// VM that exists on another node needs no secret here.
+// Guests returns the guests of the VMs that exist on the node, even if the page
+// names another node for them, and of the new VMs that the page does not put on
+// another node. A VM that exists on another node needs no secret.
 func TestGuestsOfANode(t *testing.T) {
 	t.Parallel()
 	const page = `workstations:

@@ -196,8 +196,8 @@ func (o *Checkout) images(root fs.FS, dir, pattern, pool string) {
 	}
 }
 
-// imageOf recognizes an image by its name: "opencore-osx-proxmox-vm.iso",
-// "recovery-high sierra.iso".
+// imageOf returns the release of an image, which it recognizes by the file
+// name: "opencore-osx-proxmox-vm.iso", "recovery-high sierra.iso".
 func imageOf(name string) (release gpu.Guest, known bool) {
 	stem := strings.ToLower(strings.TrimSuffix(name, path.Ext(name)))
 	if strings.HasPrefix(stem, "opencore") {

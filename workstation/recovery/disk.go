@@ -49,8 +49,8 @@ func WriteDisk(w io.Writer, list *Chunklist, image io.Reader) error {
 	return nil
 }
 
-// DiskSize returns the number of bytes that WriteDisk writes, a multiple of 1
-// MiB.
+// DiskSize returns the number of bytes that WriteDisk writes. It is a multiple
+// of 1 MiB.
 func DiskSize(list *Chunklist) int64 {
 	v := newVolume(list)
 	return v.size() + v.padding()

@@ -88,9 +88,9 @@ func (c *Client) Find(ctx context.Context, release Release) (Asset, error) {
 	return c.FindBoard(ctx, board)
 }
 
-// FindBoard asks the service for the recovery system of a Mac. The IDs that a
-// Mac would send are random here. The error matches [ErrService] or comes from
-// the network.
+// FindBoard asks the service for the recovery system of a Mac. In place of the
+// IDs that a Mac would send, it sends random IDs. The error matches
+// [ErrService] or comes from the network.
 func (c *Client) FindBoard(ctx context.Context, board Board) (Asset, error) {
 	session, err := c.session(ctx)
 	if err != nil {
