@@ -16,7 +16,7 @@ import (
 	"github.com/proxstation/proxstation/workstation/install"
 )
 
-// initialize writes a first page from the node as it is.
+// initialize writes a first page that describes the present state of the node.
 func (a *app) initialize(set *flag.FlagSet) func(context.Context) error {
 	set.StringVar(&a.path, "f", "homelab.yaml", "where the page goes; - is the output")
 	a.connects(set)
@@ -24,7 +24,7 @@ func (a *app) initialize(set *flag.FlagSet) func(context.Context) error {
 		if _, err := os.Stat(a.path); err == nil {
 			return fmt.Errorf("%s is there already: -f names another file", a.path)
 		}
-		a.json = a.path == "-" // so that only the page is printed
+		a.json = a.path == "-" // so that the program prints only the page
 		s, err := a.observe(ctx, file.Page{})
 		if err != nil {
 			return err
@@ -47,7 +47,7 @@ func (a *app) initialize(set *flag.FlagSet) func(context.Context) error {
 	}
 }
 
-// apply carries out a plan that it has just made, or a saved plan.
+// apply makes the changes of a new plan or of a saved plan.
 func (a *app) apply(set *flag.FlagSet) func(context.Context) error {
 	a.onPage(set)
 	a.onNode(set)
@@ -123,7 +123,8 @@ func (a *app) withProgress() *install.Options {
 	return &install.Options{Progress: a.out.Progress()}
 }
 
-// make makes the changes: those of the cluster first, then those of each node.
+// The method make makes the changes. It first makes the changes of the cluster,
+// and then the changes of each node.
 func (a *app) make(ctx context.Context, g goal, opts *install.Options) error {
 	if g.site.isCluster() {
 		if err := g.site.cluster.Apply(ctx, g.plan, &workstation.ApplyOptions{Progress: opts.Progress}); err != nil {
@@ -147,9 +148,9 @@ func (a *app) make(ctx context.Context, g goal, opts *install.Options) error {
 	return nil
 }
 
-// makeWay shuts down the guests that were set up on a node, if another member of
-// their set is set up on a later node: only one of them runs at a time. On its
-// own node, package install does the same.
+// makeWay shuts down the guests that were set up on a node and whose set has a
+// member that will be set up on a later node, because only one member of a set
+// runs at a time. For members on the same node, package install does this.
 func (a *app) makeWay(ctx context.Context, g goal, part int) error {
 	next := map[string]bool{}
 	for _, p := range g.parts[part+1:] {
@@ -168,7 +169,8 @@ func (a *app) makeWay(ctx context.Context, g goal, part int) error {
 	return nil
 }
 
-// advise adds to the error of a failed set-up how the set-up is repeated.
+// advise adds to the error of a failed set-up the command that repeats the
+// set-up.
 func (a *app) advise(err error) error {
 	failed, ok := errors.AsType[*install.SetupError](err)
 	if !ok {
@@ -180,7 +182,8 @@ func (a *app) advise(err error) error {
 	return fmt.Errorf("%w; when the cause is mended, homelab apply -again NAME sets the guest up once more", err)
 }
 
-// report prints what was seen in the guests after their set-up.
+// The method report prints the results of the checks in the guests after their
+// set-up.
 func (a *app) report(reports []install.Report) {
 	if a.json {
 		return
@@ -201,7 +204,7 @@ func (a *app) report(reports []install.Report) {
 	}
 }
 
-// result returns the first error that is not nil.
+// result returns err, or the error then if err is nil.
 func result(err, then error) error {
 	if err != nil {
 		return err

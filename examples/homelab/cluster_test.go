@@ -10,7 +10,8 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// The tour runs from an empty cluster to the switch after a node that died.
+// The tour runs to its end: from an empty cluster to a switch after a node has
+// died.
 func TestTour(t *testing.T) {
 	t.Setenv("PROXMOX_VE_ENDPOINT", "")
 	l := &lab{t: t}
@@ -28,8 +29,8 @@ func TestTour(t *testing.T) {
 	}
 }
 
-// newRack returns a cluster that the environment names by all its addresses, and
-// a page for it.
+// newRack returns a cluster and a page for it. The environment names the
+// cluster by all addresses of its nodes.
 func newRack(t *testing.T) (l *lab, sim *pvetest.Cluster) {
 	t.Helper()
 	var hosts []pvetest.Host
@@ -38,7 +39,7 @@ func newRack(t *testing.T) (l *lab, sim *pvetest.Cluster) {
 		host.Name, host.Guests = name, map[int]pvetest.Guest{140: standIn(), 141: standIn()}
 		hosts = append(hosts, host)
 	}
-	l = newLab(t, hosts[0]) // for its directory and its secrets
+	l = newLab(t, hosts[0]) // gives the directory and the secrets
 	sim = pvetest.NewCluster(hosts, &pvetest.Options{Speed: 100}).Start()
 	t.Cleanup(sim.Close)
 	var urls []string
@@ -60,9 +61,9 @@ func newRack(t *testing.T) (l *lab, sim *pvetest.Cluster) {
 	return l, sim
 }
 
-// One page is planned, saved, applied, switched and destroyed on two of three
-// nodes. The second
-// time there is nothing to do. One of the addresses is enough.
+// One page with workstations on two of three nodes is planned, saved, applied,
+// switched and destroyed. A second run has nothing to do. One address of the
+// cluster is enough.
 func TestAPageOnSeveralNodes(t *testing.T) { //nolint:paralleltest // the environment is the test's
 	l, sim := newRack(t)
 	saved := filepath.Join(t.TempDir(), "plan.json")
@@ -111,7 +112,8 @@ func TestTheStatusOfACluster(t *testing.T) { //nolint:paralleltest // the enviro
 	l.want(3, "quorum", "", "switch", "-f", l.page, "linux-ai", "-force")
 }
 
-// twoNodes is a page whose workstations have the nodes A and B.
+// twoNodes is a page with one workstation on node A and one on node B. The
+// method place replaces A and B.
 const twoNodes = `cards:
   rtx: {model: RTX 5070, mapping: gpu}
 workstations:
@@ -121,7 +123,7 @@ dualboot:
   rtx: {members: [a, b]}
 `
 
-// place writes the page with these nodes.
+// place writes the page twoNodes, with the names of two real nodes.
 func (l *lab) place(a, b string) {
 	l.t.Helper()
 	if err := os.WriteFile(l.page, []byte(strings.NewReplacer("node: A", "node: "+a, "node: B", "node: "+b).Replace(twoNodes)), 0o600); err != nil {
@@ -129,7 +131,7 @@ func (l *lab) place(a, b string) {
 	}
 }
 
-// A node that the page or a flag names is taken at its word, or refused.
+// If the page or a flag names a node, the program uses this node or refuses.
 func TestNodesThatDoNotFit(t *testing.T) {
 	l, sim := newRack(t)
 	l.place("pve2", "nope")
@@ -144,8 +146,8 @@ func TestNodesThatDoNotFit(t *testing.T) {
 	l.want(1, "node pve2 is away: the nodes that are online are pve, pve3", "", "plan", "-f", l.page, "-node", "pve2")
 }
 
-// On a node without a cluster, a workstation of another node is an error and is
-// not left out in silence.
+// On a node without a cluster, a workstation on another node is an error. The
+// program does not leave it out silently.
 func TestAnotherNodeWithoutACluster(t *testing.T) {
 	l := newLab(t, pvetest.Reference())
 	l.place("pve", "pve2")
@@ -155,7 +157,8 @@ func TestAnotherNodeWithoutACluster(t *testing.T) {
 	l.want(2, "Plan for node pve: 3 to add", "", "plan", "-f", l.page)
 }
 
-// What cannot be read is said, also if nothing else is left to say.
+// The output names the parts that could not be read, even if it contains
+// nothing else.
 func TestWorkstationsThatAreAway(t *testing.T) {
 	l, sim := newRack(t)
 	l.place("pve2", "pve2")
@@ -166,7 +169,7 @@ func TestWorkstationsThatAreAway(t *testing.T) {
 	l.want(1, "not every workstation could be judged", "", "check", "-f", l.page)
 }
 
-// A removal that cannot be carried out shuts nothing down.
+// If a removal is blocked, no workstation is shut down.
 func TestDestroyOnACluster(t *testing.T) {
 	l, sim := newRack(t)
 	l.place("pve2", "pve")
@@ -185,8 +188,9 @@ func TestDestroyOnACluster(t *testing.T) {
 	}
 }
 
-// Guests that set themselves up on two nodes take turns as well: the first is
-// off when the second starts. The output and the saved plan hold no secret.
+// Guests that set themselves up on two nodes also take turns: the first guest
+// is off when the second guest starts. The output and the saved plan hold no
+// secret.
 func TestSetUpsOnTwoNodes(t *testing.T) {
 	if testing.Short() {
 		t.Skip("plays in real time")

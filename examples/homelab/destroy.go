@@ -49,15 +49,16 @@ func (a *app) destroy(set *flag.FlagSet) func(context.Context) error {
 	}
 }
 
-// onlyRun reports whether the VMs can be removed when they are shut down.
-// Otherwise nobody loses their desktop for a removal that is blocked.
+// onlyRun reports whether nothing but running VMs blocks the removal. Only then
+// does destroy shut VMs down, so that nobody loses a desktop for a removal that
+// is blocked anyway.
 func (g goal) onlyRun() bool {
 	return !slices.ContainsFunc(g.findings(), func(f proxstation.Finding) bool {
 		return f.Severity == proxstation.Blocker && f.ID != "workstation.running"
 	})
 }
 
-// destroys plans the removal of VMs, each on its node.
+// destroys plans the removal of VMs. Each VM is removed on its own node.
 func (g *goal) destroys(ids []int) error {
 	g.parts = nil
 	on := map[string][]int{}
@@ -89,8 +90,8 @@ func (g *goal) destroys(ids []int) error {
 	return nil
 }
 
-// shutDown shuts down the named workstations that run, and observes the node
-// again.
+// shutDown shuts down the named workstations that run, and then observes the
+// node again.
 func (a *app) shutDown(ctx context.Context, g *goal, names []string, yes bool) error {
 	for _, name := range names {
 		id := g.source.Page.Workstations[name].VMID()
@@ -111,8 +112,8 @@ func (a *app) shutDown(ctx context.Context, g *goal, names []string, yes bool) e
 	return g.site.read(ctx)
 }
 
-// names returns the workstations that the arguments name, and an error for
-// names that the page does not have.
+// names returns the workstations that the arguments name. It returns an error
+// if the page lacks one of the names.
 func (a *app) names(page file.Page) ([]string, error) {
 	if len(a.args) == 0 {
 		return nil, fmt.Errorf("which workstations? The page has %v", known(page))

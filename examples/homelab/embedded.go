@@ -9,8 +9,8 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// embed gives the VMs of the embedded node stand-in guests, which report at
-// once that their set-up is done. On another node it does nothing.
+// embed gives the VMs of the embedded node stand-in guests, which report
+// immediately that their set-up is done. On a real node it does nothing.
 func (a *app) embed(plan install.Plan) {
 	for _, sim := range a.sims {
 		for _, s := range plan.SetUps {
@@ -19,7 +19,7 @@ func (a *app) embed(plan install.Plan) {
 	}
 }
 
-// standIn returns a guest in which nothing is left to set up.
+// standIn returns a guest that needs no further set-up.
 func standIn() pvetest.Guest {
 	return pvetest.Guest{Boot: 40 * time.Second, Exec: answer, Files: map[string][]byte{
 		firstboot.LinuxState:   []byte("phase=done\nmodels=formatted\ndriver=580.126\n"),
@@ -27,7 +27,8 @@ func standIn() pvetest.Guest {
 	}}
 }
 
-// answer returns the output of a program that is run in the stand-in.
+// answer returns the output of a program that somebody runs in the stand-in
+// guest.
 func answer(argv []string, _ []byte) pvetest.Result {
 	switch line := strings.Join(argv, " "); {
 	case strings.Contains(line, "verify: "):
@@ -40,8 +41,8 @@ func answer(argv []string, _ []byte) pvetest.Result {
 	return pvetest.Result{}
 }
 
-// linuxLooks is the output of the script with which package firstboot looks
-// into a Linux guest.
+// linuxLooks is the report of the script with which package firstboot inspects
+// a Linux guest.
 const linuxLooks = `verify: qemu-guest-agent=active
 verify: driver.loaded=580.126
 verify: driver.flavour=NVIDIA UNIX Open Kernel Module for x86_64  580.126

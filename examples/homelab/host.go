@@ -14,8 +14,7 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// host keeps cards of the machine that the program runs on for guests, as the
-// page says.
+// host reserves cards of this machine for guests, as the page says.
 func (a *app) host(set *flag.FlagSet) func(context.Context) error {
 	a.onPage(set)
 	a.asJSON(set)

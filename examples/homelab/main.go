@@ -94,16 +94,16 @@ func commands() []command {
 // An app is one call of the program.
 type app struct {
 	out    *term.Terminal
-	in     io.Reader // for the answers of a person
-	person bool      // whether a person can answer
+	in     io.Reader // the source of a person's answers
+	person bool      // whether a person is there to answer
 	flags  *connect.Flags
 	args   []string
-	path   string // of the page's file
+	path   string // path of the page's file
 	json   bool
 	again  []string        // workstations to set up once more
-	nodes  int             // nodes of the embedded cluster
-	kept   site            // an embedded cluster that several commands share
-	sims   []*pvetest.Node // the embedded nodes, nil if the environment names a node
+	nodes  int             // number of nodes of the embedded cluster
+	kept   site            // the embedded cluster, if several commands share it
+	sims   []*pvetest.Node // the embedded nodes; nil if the environment names a node
 	close  func()
 }
 
@@ -154,7 +154,7 @@ func (a *app) parse(set *flag.FlagSet, args []string) error {
 	if a.flags != nil && a.nodes < 1 {
 		return fmt.Errorf("-embedded-nodes %d: want 1 or more", a.nodes)
 	}
-	if a.flags != nil && a.nodes > 1 && connect.Configured() { // the tour has no flags of a node, because it needs none
+	if a.flags != nil && a.nodes > 1 && connect.Configured() { // the tour needs no node, so it has no flags that name a node
 		return errors.New("-embedded-nodes would have no effect, because PROXMOX_VE_ENDPOINT is set: leave one of them out")
 	}
 	if a.flags != nil && !connect.Configured() {
@@ -173,7 +173,8 @@ func (a *app) help() {
 
 var errNo = errors.New("nothing was changed")
 
-// confirm asks the person at the terminal, who has to type yes.
+// confirm asks the person at the terminal for confirmation. The person has to
+// type yes.
 func (a *app) confirm(question string) error {
 	if a.json {
 		return errors.New("a program cannot answer a question: say -yes beside -json if it is meant")

@@ -29,8 +29,8 @@ type lab struct {
 	t    *testing.T
 	sim  *pvetest.Node
 	page string
-	ca   string // the file with the cluster's authority; empty for a node
-	said string // the output of the last call
+	ca   string // the file with the cluster's certificate authority; empty for a single node
+	said string // the output of the last call of the program
 }
 
 // secrets holds the secrets of the page. No output may show them.
@@ -84,7 +84,8 @@ func (l *lab) byHand() *lab {
 	return l
 }
 
-// call runs the program as a person at a terminal would, and types the answer.
+// call runs the program as for a person at a terminal. This person types the
+// answer.
 func (l *lab) call(answer string, args ...string) int {
 	l.t.Helper()
 	return l.run(&app{in: strings.NewReader(answer), person: answer != ""}, args...)
@@ -114,8 +115,8 @@ func (l *lab) run(a *app, args ...string) int {
 	return connect.Code(err)
 }
 
-// want runs the program and checks its code and its output. Line breaks in the
-// output do not matter.
+// want runs the program and checks its exit code and its output. It ignores
+// line breaks in the output.
 func (l *lab) want(code int, says, answer string, args ...string) {
 	l.t.Helper()
 	got := l.call(answer, args...)
@@ -134,9 +135,9 @@ func (l *lab) state(vms, running []int) {
 	}
 }
 
-// The reference page is carried through all commands, with the first boots of
-// its guests. It takes half a minute, because the installer's question is
-// answered in real time.
+// All commands work on the reference page, including the first boots of its
+// guests. The test takes half a minute, because it answers the installer's
+// question in real time.
 func TestFromThePageToTheEnd(t *testing.T) { //nolint:paralleltest // the environment is the test's
 	if testing.Short() {
 		t.Skip("plays in real time")
@@ -176,8 +177,8 @@ func TestFromThePageToTheEnd(t *testing.T) { //nolint:paralleltest // the enviro
 	}
 }
 
-// A plan is stale if a VM has changed since, even if the plan does not change
-// that VM.
+// A plan is stale if any VM has changed since then, even a VM that the plan
+// does not change.
 func TestSavedPlanIsStale(t *testing.T) { //nolint:paralleltest // the environment is the test's
 	l := newLab(t, pvetest.Reference()).byHand()
 	plan := filepath.Join(t.TempDir(), "plan.json")
@@ -212,7 +213,7 @@ func TestSavedPlanIsStale(t *testing.T) { //nolint:paralleltest // the environme
 	l.want(1, "want a plan that homelab plan -out has saved", "", "apply", plan, "-yes")
 }
 
-// The page that init writes for a node with VMs has an empty plan.
+// If a node has VMs, the plan for the page that init writes is empty.
 func TestInitOnANodeWithVMs(t *testing.T) { //nolint:paralleltest // the environment is the test's
 	host := pvetest.Reference()
 	for i, name := range []string{"windows", "linux-ai", "router"} {
@@ -232,7 +233,8 @@ func TestInitOnANodeWithVMs(t *testing.T) { //nolint:paralleltest // the environ
 	}
 }
 
-// With -json, each command prints one JSON value and ends with the same codes.
+// With -json, each command prints one JSON value. Its exit codes are the same
+// as without -json.
 func TestJSON(t *testing.T) { //nolint:paralleltest // the environment is the test's
 	l := newLab(t, pvetest.Reference()).byHand()
 	read := func(code int, into any, args ...string) {
@@ -272,7 +274,8 @@ func TestJSON(t *testing.T) { //nolint:paralleltest // the environment is the te
 	}
 }
 
-// Wrong calls are refused with a message and a code, and change nothing.
+// The program refuses wrong calls with a message and an exit code, and changes
+// nothing.
 func TestRefusals(t *testing.T) {
 	l := newLab(t, pvetest.Reference())
 	broken := filepath.Join(t.TempDir(), "broken.yaml")
@@ -308,7 +311,7 @@ func TestRefusals(t *testing.T) {
 		{"plan -h", 0, "PROXMOX_VE_ENDPOINT"},
 	} {
 		if test.args == "host go -f "+l.page && os.Geteuid() != 0 {
-			continue // for this case only: other users are refused before
+			continue // only root gets as far as the message of this case
 		}
 		l.want(test.code, test.says, "", strings.Fields(test.args)...)
 	}
@@ -323,8 +326,8 @@ func TestRefusals(t *testing.T) {
 	l.state(nil, nil)
 }
 
-// Ways into the guests are planned and set up over their agents. A guest that
-// is off is reported, and the others are set up all the same.
+// The program plans ways into the guests, and sets them up over the guests'
+// agents. It reports a guest that is off, and still sets up the other guests.
 func TestRemote(t *testing.T) { //nolint:paralleltest // the environment is the test's
 	host := pvetest.Reference()
 	key := "no"
@@ -355,7 +358,7 @@ func TestRemote(t *testing.T) { //nolint:paralleltest // the environment is the 
 	}
 }
 
-// A host is prepared, and undo restores every byte of its files.
+// The program prepares a host. Undo restores every byte of the host's files.
 func TestHost(t *testing.T) {
 	l := newLab(t, pvetest.Reference())
 	t.Setenv("PROXMOX_VE_ENDPOINT", "")
@@ -396,7 +399,8 @@ func TestWatch(t *testing.T) { //nolint:paralleltest // the environment is the t
 	}
 }
 
-// until cancels a context as soon as a given text is written to it.
+// An until is a writer that cancels a context when somebody writes a given text
+// to it.
 type until struct {
 	said   bytes.Buffer
 	text   string
@@ -411,7 +415,8 @@ func (u *until) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// A switch that is stopped while Windows shuts down starts Windows again.
+// If a switch is stopped while Windows shuts down, the program starts Windows
+// again.
 func TestStoppedInMidSwitch(t *testing.T) {
 	t.Parallel()
 	host := pvetest.Reference()

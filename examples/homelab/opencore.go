@@ -14,8 +14,8 @@ import (
 	"github.com/proxstation/proxstation/workstation/opencore"
 )
 
-// copies returns the planned copies of OpenCore images that the page wants. It
-// reads the images and the kernel extensions, and writes nothing. Its errors
+// copies returns the planned copies of OpenCore images that the page describes.
+// It reads the images and the kernel extensions, and writes nothing. Its errors
 // name the place on the page.
 func (a *app) copies(source *file.Source, facts workstation.Facts) ([]loader.Copy, error) {
 	loaders, err := source.Loaders(facts, resolve)
@@ -43,8 +43,9 @@ func (a *app) copies(source *file.Source, facts workstation.Facts) ([]loader.Cop
 	return all, errors.Join(mistakes...)
 }
 
-// bring writes the copies and uploads them. For the embedded node, which is gone
-// at the end, they are written to a temporary directory.
+// bring writes the copies and uploads them. For the embedded node, it writes
+// them to a temporary directory, because this node is gone when the program
+// ends.
 func (a *app) bring(ctx context.Context, p part, progress func(workstation.Event)) error {
 	for _, c := range p.copies {
 		if a.sims != nil {
@@ -62,7 +63,7 @@ func (a *app) bring(ctx context.Context, p part, progress func(workstation.Event
 	return nil
 }
 
-// atHome returns a path in which ~/ is the user's home directory.
+// atHome returns a path in which the user's home directory replaces ~/.
 func atHome(name string) string {
 	if rest, home := strings.CutPrefix(name, "~/"); home {
 		if dir, err := os.UserHomeDir(); err == nil {

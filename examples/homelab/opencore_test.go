@@ -13,7 +13,7 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// numbers holds the identity of a Mac. No output may show it.
+// numbers holds the serial numbers of a Mac. No output may show them.
 var numbers = map[string]string{"MACOS_SERIAL": "C02XW0AAJV3Q", "MACOS_MLB": "C02834707ABLNV9AX", "MACOS_UUID": "6D3BCE8A-9B3C-4E5A-8C57-6C2E9AB5E0F1", "MACOS_ROM": "0a:1b:2c:3d:4e:5f"}
 
 const givenIdentity = "{serial: env:MACOS_SERIAL, mlb: env:MACOS_MLB, uuid: env:MACOS_UUID, rom: env:MACOS_ROM}"
@@ -56,7 +56,8 @@ func (m mac) write(stage, keys string) {
 	}
 }
 
-// says runs the program, checks its code, and that its output has the words.
+// says runs the program. It checks the exit code, and that the output contains
+// the words.
 func (m mac) says(code int, command string, words ...string) {
 	m.t.Helper()
 	args := strings.Fields(command)
@@ -77,7 +78,7 @@ func (m mac) says(code int, command string, words ...string) {
 	}
 }
 
-// copies returns the names of the configured copies beside the image.
+// copies returns the names of the configured copies that are beside the image.
 func (m mac) copies() []string {
 	m.t.Helper()
 	entries, err := os.ReadDir(m.dir)
@@ -98,9 +99,10 @@ func (m mac) config(key string) string {
 	return state.Config[key]
 }
 
-// The page's image becomes the VM's boot loader, in a configured copy. Applied
-// again, the page changes nothing. A change of the page reaches a VM that exists
-// only if the page asks for it, and taken back it brings the first copy back.
+// A configured copy of the page's image becomes the VM's boot loader. If the
+// page is applied again, nothing changes. A changed page gives an existing VM a
+// new copy only if the page asks for this. If the change is undone, the VM gets
+// the first copy again.
 func TestOpenCoreOnThePage(t *testing.T) { //nolint:paralleltest // the environment is the test's
 	m := newMac(t)
 	first := "image: DIR/oc.iso.gz\nkexts: DIR/Lilu.kext\nidentity: " + givenIdentity
@@ -152,8 +154,8 @@ func TestOpenCoreOnThePage(t *testing.T) { //nolint:paralleltest // the environm
 	}
 }
 
-// An identity that is made up is made once: a saved plan can be applied, and the
-// same page finds the VM as it is.
+// The program makes up an identity only once. A saved plan can therefore be
+// applied, and a second plan for the same page is empty.
 func TestMadeUpIdentityIsMadeOnce(t *testing.T) { //nolint:paralleltest // the environment is the test's
 	m := newMac(t)
 	m.write("install", "image: DIR/oc.iso.gz\nidentity: made-up\nreplace: true")
@@ -178,7 +180,7 @@ func TestMadeUpIdentityIsMadeOnce(t *testing.T) { //nolint:paralleltest // the e
 	}
 }
 
-// For programs, a plan has the copies with the changes of the image.
+// The JSON of a plan contains the copies with the changes of the image.
 func TestOpenCoreAsJSON(t *testing.T) { //nolint:paralleltest // the environment is the test's
 	m := newMac(t)
 	m.write("install", "image: DIR/oc.iso.gz\nidentity: "+givenIdentity)
@@ -192,8 +194,8 @@ func TestOpenCoreAsJSON(t *testing.T) { //nolint:paralleltest // the environment
 	}
 }
 
-// Without a node of one's own, the page is played on the embedded node, and
-// nothing is left beside the image.
+// If the environment names no node, the program applies the page to the
+// embedded node, and leaves no file beside the image.
 func TestOpenCoreOnTheEmbeddedNode(t *testing.T) {
 	m := newMac(t)
 	t.Setenv("PROXMOX_VE_ENDPOINT", "")
@@ -205,7 +207,7 @@ func TestOpenCoreOnTheEmbeddedNode(t *testing.T) {
 	}
 }
 
-// Bad input is an error that names the place on the page, and changes nothing.
+// The error for bad input names the place on the page, and nothing changes.
 func TestOpenCoreRefusals(t *testing.T) {
 	m := newMac(t)
 	t.Setenv("MACOS_BAD", "12345")

@@ -72,11 +72,11 @@ func (a *app) read() (*file.Source, error) {
 type goal struct {
 	source *file.Source
 	site   site
-	parts  []part       // one for each node that has workstations of the page
-	plan   cluster.Plan // where the workstations are, and their mappings, in a cluster
+	parts  []part       // one part for each node that has workstations of the page
+	plan   cluster.Plan // in a cluster: the nodes of the workstations, and their mappings
 }
 
-// A part is what a goal wants of one node.
+// A part is the share of a goal that belongs to one node.
 type part struct {
 	node   *workstation.Node
 	facts  workstation.Facts
@@ -85,7 +85,7 @@ type part struct {
 	plan   install.Plan
 }
 
-// look reads the page, observes the node and makes the plan.
+// look reads the page, observes the nodes and makes the plan.
 func (a *app) look(ctx context.Context) (goal, error) {
 	source, err := a.read()
 	if err != nil {
@@ -94,7 +94,7 @@ func (a *app) look(ctx context.Context) (goal, error) {
 	return a.lookAt(ctx, source)
 }
 
-// lookAt does what look does, for a page that was read already.
+// lookAt does the same as look, for a page that was already read.
 func (a *app) lookAt(ctx context.Context, source *file.Source) (goal, error) {
 	g := goal{source: source}
 	var err error
@@ -112,7 +112,7 @@ func (a *app) lookAt(ctx context.Context, source *file.Source) (goal, error) {
 	return g, g.explain(err)
 }
 
-// alone plans a page of one node.
+// alone plans a page about a single node.
 func (a *app) alone(g *goal) (err error) {
 	p := part{node: g.site.node, facts: g.site.facts}
 	if p.copies, err = a.copies(g.source, p.facts); err != nil {
@@ -146,12 +146,13 @@ func (g goal) findings() []proxstation.Finding {
 	return all
 }
 
-// empty reports whether nothing has to be done.
+// empty reports whether there is nothing to do.
 func (g goal) empty() bool {
 	return g.plan.Empty() && !slices.ContainsFunc(g.parts, func(p part) bool { return !p.plan.Empty() })
 }
 
-// steps returns the number of changes, and of guests that are set up.
+// steps returns the number of changes, and the number of guests that are set
+// up.
 func (g goal) steps() (changes, setUps int) {
 	changes = len(g.plan.Changes())
 	for _, p := range g.parts {
@@ -162,7 +163,7 @@ func (g goal) steps() (changes, setUps int) {
 
 // printPlan writes the plan for people.
 func (a *app) printPlan(g goal) {
-	judged := len(g.plan.Placements)+len(g.plan.Findings) > 0 || len(g.parts) == 0 // also if no workstation could be placed
+	judged := len(g.plan.Placements)+len(g.plan.Findings) > 0 || len(g.parts) == 0 // true even if no workstation could be placed
 	if judged {
 		a.out.Lines(g.plan.String())
 	}
@@ -174,8 +175,8 @@ func (a *app) printPlan(g goal) {
 	}
 }
 
-// explain adds to errors about a VM or its field the place on the page that
-// describes it.
+// explain adds a place on the page to errors about a VM or a field of a VM. It
+// is the place that describes the VM or the field.
 func (g goal) explain(err error) error {
 	if many, ok := err.(interface{ Unwrap() []error }); ok {
 		var all []error
@@ -199,7 +200,8 @@ func (g goal) explain(err error) error {
 	return err
 }
 
-// standInSecret is as long as the key of a Mac.
+// standInSecret replaces a secret that is not set. It has the length of the key
+// of a Mac.
 var standInSecret = strings.Repeat("x", 64)
 
 // resolve reads a secret from the environment or a file. On the embedded node,

@@ -15,15 +15,16 @@ var update = flag.Bool("update", false, "write docs/pictures/plan.txt anew")
 
 const planPicture = "../../docs/pictures/plan.txt"
 
-// The name and the size of a seed follow from its content. The picture shows
-// fixed values, so that a change of a seed does not change the picture.
+// The name and the size of a seed depend on its content. The picture shows
+// fixed values in their place, so that a changed seed does not change the
+// picture.
 var (
 	seedName = regexp.MustCompile(`(firstboot-[a-z-]+)-[0-9a-f]{12}\.iso`)
 	seedSize = regexp.MustCompile(`\d+\.\d KiB: the seed`)
 )
 
 // The guide's picture shows the plan of the reference page on the embedded
-// node, as a terminal of 80 columns without colours prints it.
+// node. It is the output on a terminal with 80 columns and without colours.
 func TestPictureOfThePlan(t *testing.T) { //nolint:paralleltest // the environment is the test's
 	l := newLab(t, pvetest.Reference())
 	if code := l.call("", "plan", "-f", l.page); code != connect.Changes {

@@ -10,7 +10,8 @@ import (
 	"github.com/proxstation/proxstation/workstation"
 )
 
-// check reports whether the node can have what the page describes.
+// check reports whether the node can be brought to the state that the page
+// describes.
 func (a *app) check(set *flag.FlagSet) func(context.Context) error {
 	a.onPage(set)
 	a.onNode(set)
@@ -81,8 +82,8 @@ func (a *app) plan(set *flag.FlagSet) func(context.Context) error {
 	}
 }
 
-// A planView is a plan in the form that programs read. A saved plan is compared
-// with it.
+// A planView is a plan in the form that programs read. The program also
+// compares a saved plan with it.
 type planView struct {
 	Node     string                `json:"node"`  // empty if the page is about several nodes
 	Nodes    []string              `json:"nodes"` // the nodes that have workstations of the page
@@ -100,7 +101,7 @@ type copyView struct {
 	Image   string   `json:"image"`
 	File    string   `json:"file"`    // the copy on this machine
 	Volume  string   `json:"volume"`  // the copy on the node
-	Changes []string `json:"changes"` // of the image
+	Changes []string `json:"changes"` // changes of the image
 }
 
 type setUpView struct {
@@ -113,7 +114,7 @@ type setUpView struct {
 }
 
 type changeView struct {
-	Node       string     `json:"node"` // empty for a change of the cluster, such as a mapping
+	Node       string     `json:"node"` // name of the node; empty for a change of the cluster, such as a mapping
 	Sign       string     `json:"sign"` // +, ~ or -
 	Object     string     `json:"object"`
 	Lines      []lineView `json:"lines"`
@@ -152,7 +153,7 @@ func viewOf(g goal) planView {
 	return v
 }
 
-// changes adds changes of a node.
+// The method changes adds the changes of a node to the view.
 func (v *planView) changes(node string, all []workstation.StepChange) {
 	for _, c := range all {
 		v.Changes = append(v.Changes, changeView{Node: node, Sign: string(c.Sign), Object: c.Object, Lines: lines(c.Lines), Needs: privileges(c.Needs), RootTicket: append([]string{}, c.RootTicket...)})
@@ -175,7 +176,7 @@ func privileges(all []workstation.Privilege) []string {
 	return names
 }
 
-// export prints the page as a Spec.
+// export prints the page as a Spec, in JSON.
 func (a *app) export(set *flag.FlagSet) func(context.Context) error {
 	a.onPage(set)
 	a.connects(set)

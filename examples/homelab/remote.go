@@ -14,13 +14,13 @@ import (
 	"github.com/proxstation/proxstation/workstation/rustdesk"
 )
 
-// A reachView lists the changes in one guest for remote access: changes that it
-// needs, or that were made.
+// A reachView lists the changes in one guest for remote access. Either the
+// guest needs them, or they were made.
 type reachView struct {
 	Name    string   `json:"name"`
 	VMID    int      `json:"vmid"`
 	Changes []string `json:"changes"`
-	Error   string   `json:"error"` // why the guest could not be asked or set up, or empty
+	Error   string   `json:"error"` // the reason why the guest could not be asked or set up; empty if it could
 	ID      string   `json:"id"`    // RustDesk's ID in the guest, after the set-up
 }
 
@@ -154,9 +154,9 @@ func (a *app) doReach(ctx context.Context, node *workstation.Node, r file.Reach,
 	return v
 }
 
-// told prints the changes that are needed or were made. It returns an error if
-// a guest could not be asked. If changes were only shown, it returns the code
-// [connect.Changes].
+// told prints the changes that are needed or were made. If a guest could not be
+// asked, it returns an error. If changes were only shown, it returns an error
+// with the code [connect.Changes].
 func (a *app) told(views []reachView, changes bool) error {
 	failed := slices.ContainsFunc(views, func(v reachView) bool { return v.Error != "" })
 	if a.json {

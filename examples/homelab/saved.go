@@ -14,7 +14,7 @@ import (
 )
 
 // A saved plan holds the page, and the changes that a person has seen. It holds
-// no secrets: they are resolved again.
+// no secrets. The program reads the secrets again when it applies the plan.
 type saved struct {
 	Format  int               `json:"format"`
 	Name    string            `json:"name"` // the name of the page's file
@@ -23,7 +23,7 @@ type saved struct {
 	Changes []changeView      `json:"changes"`
 	SetUps  []setUpView       `json:"setUps"`
 	Again   []string          `json:"again,omitempty"`
-	Digests map[string]string `json:"digests"` // of the page's VMs, when the plan was made
+	Digests map[string]string `json:"digests"` // digests of the page's VMs at the time of the plan
 }
 
 const savedFormat = 1
@@ -67,8 +67,8 @@ func load(name string) (saved, error) {
 	return s, nil
 }
 
-// saved returns the goal of a saved plan, if planning again gives the same
-// plan.
+// saved returns the goal of a saved plan. It returns an error unless planning
+// again gives the same plan.
 func (a *app) saved(ctx context.Context, name string) (goal, error) {
 	s, err := load(name)
 	if err != nil {

@@ -17,14 +17,14 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// A site is the node of a page, or the cluster over whose nodes the page is
-// spread.
+// A site is the node that a page is about, or the cluster whose nodes have the
+// page's workstations.
 type site struct {
 	cluster *cluster.Cluster // nil if only one node was asked for
-	names   []string         // the cluster's nodes
+	names   []string         // names of the cluster's nodes
 	node    *workstation.Node
-	facts   workstation.Facts // of the node
-	all     cluster.Facts     // of the cluster
+	facts   workstation.Facts // facts of the node
+	all     cluster.Facts     // facts of the cluster
 }
 
 // isCluster reports whether the page can be about several nodes.
@@ -38,7 +38,7 @@ func (s site) String() string {
 	return "Node " + s.facts.Node
 }
 
-// on returns the node with a name.
+// The method on returns the node with a name.
 func (s site) on(name string) *workstation.Node {
 	if s.cluster == nil || name == "" {
 		return s.node
@@ -46,8 +46,8 @@ func (s site) on(name string) *workstation.Node {
 	return s.cluster.Node(name)
 }
 
-// vm returns a VM of the site, with the node on which it is. A VM on a node
-// that is away has no facts.
+// vm returns a VM of the site, and the name of the VM's node. If the node is
+// away, the VM has no facts.
 func (s site) vm(id int) (have workstation.VMFacts, node string, there bool) {
 	if !s.isCluster() {
 		have, there = s.facts.VMs[id]
@@ -62,9 +62,10 @@ func (s site) vm(id int) (have workstation.VMFacts, node string, there bool) {
 	return have, "", false
 }
 
-// open connects to the node that the environment names. If neither the page nor
-// a flag says which node, or the page names several, that is the cluster.
-// Without such a node it starts an embedded node.
+// open connects to the node that the environment names. It connects to the
+// whole cluster if neither the page nor a flag names a node, or if the page
+// names several nodes. If the environment names no node, open starts an
+// embedded node.
 func (a *app) open(ctx context.Context, page file.Page) (site, error) {
 	if a.kept.cluster != nil {
 		return a.kept, nil
@@ -107,8 +108,9 @@ func (a *app) open(ctx context.Context, page file.Page) (site, error) {
 	return site{node: node}, nil
 }
 
-// chosen returns an error if the page wants a workstation on another node than
-// the flag -node names. The flag replaces only the node of the whole page.
+// chosen returns an error if the flag -node names a node and the page wants a
+// workstation on another node. The flag replaces only the node of the whole
+// page.
 func (a *app) chosen(page file.Page) error {
 	page.Node = ""
 	for _, name := range known(page) {
@@ -131,7 +133,7 @@ func (s site) unknown(source *file.Source) error {
 	return nil
 }
 
-// of returns the site of a cluster.
+// The function of returns the site of a cluster.
 func of(ctx context.Context, c *cluster.Cluster) (site, error) {
 	online, away, err := c.Names(ctx)
 	if err == nil && len(online) == 0 {
@@ -162,7 +164,7 @@ func (s *site) read(ctx context.Context) (err error) {
 	return err
 }
 
-// locate finds out on which node each VM is, if there is more than one.
+// locate finds the node of each VM, if the site has several nodes.
 func (s *site) locate(ctx context.Context) error {
 	if !s.isCluster() {
 		return nil
@@ -170,8 +172,8 @@ func (s *site) locate(ctx context.Context) error {
 	return s.read(ctx)
 }
 
-// spread plans a page of several nodes: first the places of the workstations
-// and the mappings of their cards, then each node.
+// spread plans a page about several nodes. It first plans the places of the
+// workstations and the mappings of their cards, and then each node.
 func (a *app) spread(g *goal) error {
 	spec, err := g.source.Cluster(g.site.all, resolve)
 	if err != nil {
@@ -180,7 +182,7 @@ func (a *app) spread(g *goal) error {
 	if g.plan, err = cluster.Diff(spec, g.site.all); err != nil {
 		return err
 	}
-	g.plan.Nodes = nil // each node is planned below, with the guests that set themselves up
+	g.plan.Nodes = nil // each node is planned below, together with the guests that set themselves up
 	for _, name := range g.site.names {
 		p := part{node: g.site.cluster.Node(name), spec: workstation.Spec{Place: spec.Place}}
 		home := map[int]bool{}
@@ -208,8 +210,8 @@ func (a *app) spread(g *goal) error {
 	return a.againThere(g)
 }
 
-// againThere returns an error if a guest that is to be set up once more is on a
-// node that was not read.
+// againThere returns an error if a guest that is to be set up again is on a
+// node that could not be read.
 func (a *app) againThere(g *goal) error {
 	for _, name := range a.again {
 		id := g.source.Page.Workstations[name].VMID()
@@ -221,7 +223,8 @@ func (a *app) againThere(g *goal) error {
 	return nil
 }
 
-// after returns the facts of a node with the mappings that the plan makes.
+// The function after returns the facts of a node together with the mappings
+// that the plan makes.
 func after(facts workstation.Facts, plan cluster.Plan) workstation.Facts {
 	facts.Mappings = slices.Clone(facts.Mappings)
 	for _, change := range plan.Mappings {

@@ -35,8 +35,8 @@ type stationView struct {
 	VMID    int     `json:"vmid"`
 	Profile string  `json:"profile"`
 	State   string  `json:"state"`   // missing, off, running, paused, asleep, or unknown on a node that is away
-	Seconds float64 `json:"seconds"` // how long it has been running
-	Set     string  `json:"set"`     // the set in which it takes turns, or empty
+	Seconds float64 `json:"seconds"` // how long the VM has been running
+	Set     string  `json:"set"`     // the set in which the workstation takes turns; empty if there is no set
 }
 
 type setView struct {
@@ -49,7 +49,7 @@ type setView struct {
 type memberView struct {
 	Name     string                `json:"name"`
 	Node     string                `json:"node"`
-	Away     bool                  `json:"away"` // the node is away: the workstation may run there
+	Away     bool                  `json:"away"` // the node is away, and the workstation may run there
 	VMID     int                   `json:"vmid"`
 	Running  bool                  `json:"running"`
 	CanStart proxstation.Answer    `json:"canStart"`
@@ -64,7 +64,8 @@ type storageView struct {
 	Available storage.Size `json:"available"`
 }
 
-// status shows the workstations, their sets and the storages as they are now.
+// status shows the present state of the workstations, their sets and the
+// storages.
 func (a *app) status(set *flag.FlagSet) func(context.Context) error {
 	a.onPage(set)
 	a.onNode(set)
@@ -131,7 +132,7 @@ func stationOf(page file.Page, s site, name string) stationView {
 	case !there:
 		v.State, v.Node = "missing", ""
 	case have.ID == 0:
-		v.State = "unknown" // its node could not be read
+		v.State = "unknown" // the node of the VM could not be read
 	case have.Asleep:
 		v.State = "asleep"
 	case have.Paused:
@@ -182,7 +183,7 @@ func setStatus(ctx context.Context, node *workstation.Node, page file.Page, name
 
 // print prints a status for people.
 func (a *app) print(v statusView) {
-	node := func(name string) string { return "" } // only a cluster has the column
+	node := func(name string) string { return "" } // only the table of a cluster has this column
 	if len(v.Nodes) > 0 {
 		node = func(name string) string { return "\t" + name }
 		a.out.Title("Nodes of the cluster")

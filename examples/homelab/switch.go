@@ -13,7 +13,7 @@ import (
 	"github.com/proxstation/proxstation/workstation"
 )
 
-// watch prints a set whenever it changes.
+// watch prints a set each time the set changes.
 func (a *app) watch(set *flag.FlagSet) func(context.Context) error {
 	a.onPage(set)
 	a.onNode(set)
@@ -51,7 +51,7 @@ func (a *app) watch(set *flag.FlagSet) func(context.Context) error {
 	}
 }
 
-// printChange prints a set in one line.
+// printChange prints the state of a set in one line.
 func (a *app) printChange(v setView, text []byte) {
 	if a.json {
 		fmt.Fprintf(a.out, "%s\n", text)
@@ -98,7 +98,7 @@ func (a *app) switchTo(set *flag.FlagSet) func(context.Context) error {
 		}
 		db.Force, db.NodesOff = db.Force || *force, off
 		if db.Owner == "" {
-			host, _ := os.Hostname() // the same name in each call: a repeated call can go on with its lease
+			host, _ := os.Hostname() // the name is the same in each call, so a repeated call can continue with its lease
 			db.Owner = "homelab on " + host
 		}
 		return a.doSwitch(ctx, s.node, db, source.Page.Workstations[names[0]].VMID(), *takeOver)

@@ -12,8 +12,8 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// tour shows the commands one after the other on one embedded cluster, and cuts
-// the power of a node in between.
+// tour shows the commands one after the other, all on the same embedded
+// cluster. In between it cuts the power of a node.
 func (a *app) tour(set *flag.FlagSet) func(context.Context) error {
 	set.StringVar(&a.path, "f", "examples/homelab/cluster.yaml", "the page: with a set of two workstations")
 	set.IntVar(&a.nodes, "embedded-nodes", 3, "nodes of the embedded cluster, 2 or more")
@@ -34,7 +34,7 @@ func (a *app) tour(set *flag.FlagSet) func(context.Context) error {
 	}
 }
 
-// walk does the steps of the tour.
+// walk runs the steps of the tour.
 func (a *app) walk(ctx context.Context, sim *pvetest.Cluster) error {
 	a.heading("homelab apply")
 	g, err := a.look(ctx)
@@ -86,7 +86,7 @@ func (a *app) walk(ctx context.Context, sim *pvetest.Cluster) error {
 	return change(names[0], first)
 }
 
-// cut cuts the power of a node, and goes on with another node.
+// cut cuts the power of a node. From then on, the program asks another node.
 func (a *app) cut(ctx context.Context, sim *pvetest.Cluster, gone, other string) error {
 	a.heading("the power of node " + gone + " is cut")
 	sim.Down(gone)
@@ -98,7 +98,8 @@ func (a *app) cut(ctx context.Context, sim *pvetest.Cluster, gone, other string)
 
 func (a *app) heading(text string) { a.out.Title("# " + text) }
 
-// until waits until as many nodes are away as the function wants.
+// until waits until the number of nodes that are away satisfies the function
+// reached.
 func (a *app) until(ctx context.Context, reached func(away int) bool) error {
 	for {
 		_, away, err := a.kept.cluster.Names(ctx)
