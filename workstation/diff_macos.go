@@ -13,8 +13,8 @@ import (
 	"github.com/proxstation/proxstation/storage"
 )
 
-// checkOSK removes the SMC's key from a configuration. It returns the given
-// key, or else the key of the VM.
+// checkOSK removes the SMC's key from a configuration. It returns the key of
+// the Spec, or the key of the VM if the Spec has no key.
 func (d *differ) checkOSK(vm VM, config map[string]string, have string) (hidden map[string]string, osk proxstation.Secret) {
 	args := config["args"]
 	osk = vm.OSK
@@ -83,8 +83,8 @@ func (d *differ) macOSCPU(config map[string]string, tell teller) {
 	}
 }
 
-// macOSFit warns if macOS would not recognise the iGPU as such, or if the
-// processor is of another generation than the iGPU.
+// macOSFit warns if macOS would not recognise the iGPU as an iGPU, or if the
+// generation of the processor differs from the generation of the iGPU.
 func macOSFit(config map[string]string, card gpu.Card, tell teller) {
 	if path := macos.DevicePath(config, "hostpci0"); macos.BehindBridge(path) {
 		tell("macos.igpu-place", proxstation.Warning, "hostpci0: "+config["hostpci0"]+" is at "+path, "Lilu takes an Intel display for an integrated one only directly below the PCI root: behind a bridge it gets no driver",

@@ -95,8 +95,9 @@ func (d *differ) tellSlot(have VMFacts, disk Disk, slot string) {
 }
 
 // asItIs returns the disk in the form in which it is compared with its existing
-// drive. A volume that the drive already has is not imported again. A drive that
-// is a disk with this volume stays a disk, even if the option media says cdrom.
+// drive. A volume that the drive already has is not imported again. If the
+// drive is a disk with this volume, it stays a disk, even if the option media
+// says cdrom.
 func (d Disk) asItIs(value string) Disk {
 	drive, err := storage.ParseDrive(value)
 	if err != nil {

@@ -94,8 +94,8 @@ func withoutLease(description string) string {
 	return strings.TrimRight(leaseLine.ReplaceAllString(description, ""), "\n")
 }
 
-// leases remembers when a [Node] first saw each lease of another controller.
-// Its keys are the VMIDs of the VMs that hold the leases.
+// leases remembers, by the VMID of the VM that holds a lease, when a [Node]
+// first saw each lease of another controller.
 type leases struct {
 	mu   sync.Mutex
 	seen map[int]seenLease

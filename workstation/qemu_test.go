@@ -310,9 +310,9 @@ var driveKey = regexp.MustCompile(`^(virtio|scsi|sata|ide)(\d+)$`)
 
 // firmwarePath returns the end of a drive's device path (UEFI specification,
 // Text Device Node Reference). It returns "" for a key that is not a drive. It
-// also returns "" for scsi1 and above: PVE gives each of these drives its own
-// controller, with the drive's number as LUN. OVMF sees no LUN on a controller
-// without LUN 0, but an operating system's driver does.
+// also returns "" for scsi1 and above. PVE gives each of these drives a
+// controller of its own, with the drive's number as LUN. OVMF sees no LUN on a
+// controller without LUN 0, but the driver of an operating system does.
 func firmwarePath(key string, config map[string]string) string {
 	match := driveKey.FindStringSubmatch(key)
 	if match == nil {

@@ -18,7 +18,8 @@ func taken(config map[string]string) pvetest.Host {
 	return host
 }
 
-// What the findings say about existing firmware volumes is true.
+// A plan leaves existing firmware volumes as they were made, and its findings
+// about these volumes are true.
 func TestFirmwareStaysAsItWasMade(t *testing.T) {
 	t.Parallel()
 	host := taken(map[string]string{"name": "windows", "memory": "8192", "cores": "4", "bios": "ovmf", "machine": "pc-q35-9.0", "ostype": "win11", "scsihw": "virtio-scsi-single",

@@ -208,7 +208,7 @@ func usedStorages(config map[string]string) []string {
 	return names
 }
 
-// preflightStorage checks that the storages of the target's drives are there.
+// preflightStorage checks that the storages of the target's drives can be used.
 func preflightStorage(target VMFacts, facts Facts, subject string) []proxstation.Finding {
 	if facts.unread(subjectCluster) {
 		return nil // another finding reports that

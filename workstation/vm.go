@@ -99,8 +99,8 @@ func (vm VM) Validate() error {
 	return append(problems, vm.checkRules(vm.whole())...).err()
 }
 
-// checkForm reports values that PVE could not read, whatever other keys the VM
-// has.
+// checkForm reports values that PVE could not read. It judges each key alone,
+// without the other keys of the VM.
 func (vm VM) checkForm() problems {
 	var problems problems
 	if vm.ID < minVMID || vm.ID > maxVMID {

@@ -38,7 +38,7 @@ type score struct {
 // ruleWarnings is the index of the rule that counts warnings.
 const ruleWarnings = 4
 
-// judge judges whether a node could have a VM.
+// judge finds out whether a node could have a VM, and why not.
 func (p *placing) judge(needs Needs, node NodeFacts) candidate {
 	c := candidate{node: node.Name}
 	if c.refused = node.away(); c.refused != "" {

@@ -12,8 +12,8 @@ import (
 )
 
 // OpenCore is the boot loader of a macOS VM. It is either a volume that is used
-// as it is, or an image from which a copy is made that is configured for the VM
-// and its card.
+// as it is, or an image. From an image, a copy is made that is configured for
+// the VM and its card.
 type OpenCore struct {
 	// Volume is an OpenCore image on the node that is used as it is: a volume of
 	// content type import ("local:import/..."), a file of the node, or a disk of

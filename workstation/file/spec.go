@@ -102,7 +102,8 @@ func (c *conversion) secret(key string, r Reference) proxstation.Secret {
 	return secret
 }
 
-// resolveAs returns the method secret for one key.
+// resolveAs returns a function that resolves references as the method secret
+// does, always for the same key.
 func (c *conversion) resolveAs(key string) func(Reference) proxstation.Secret {
 	return func(r Reference) proxstation.Secret { return c.secret(key, r) }
 }

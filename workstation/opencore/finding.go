@@ -110,7 +110,8 @@ func (j *judge) say(id string, severity proxstation.Severity, seen, why, fix, so
 // get returns a value of config.plist.
 func (j *judge) get(key ...string) Value { return j.image.Config.Get(key...) }
 
-// want adds a finding if a key does not have the wanted value.
+// want checks a key. It adds a finding if the key does not have the wanted
+// value.
 func (j *judge) want(id string, severity proxstation.Severity, key Key, want Value, why, source string) {
 	now := j.get(key...)
 	if now.Equal(want) {

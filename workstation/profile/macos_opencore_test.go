@@ -101,8 +101,8 @@ func TestMacOSChooseKeepsTheMode(t *testing.T) {
 	}
 }
 
-// A disk of the VM is used as it is. An image to import is copied, whatever its
-// name is.
+// An image that is a disk of the VM is used as it is. An image to import is
+// copied, even if its name looks like a disk of the VM.
 func TestMacOSImages(t *testing.T) {
 	t.Parallel()
 	for image, imported := range map[string]bool{"local-lvm:vm-130-disk-1": false, "local:130/vm-130-disk-1.raw": false, "local:import/vm-130-disk-1-1a2b3c4d.raw": true, "local:import/oc.raw": true} {

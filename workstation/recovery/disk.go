@@ -12,14 +12,15 @@ const Folder = "com.apple.recovery.boot"
 // WriteDisk writes a raw disk from which a VM boots the recovery system: a
 // FAT32 file system without a partition table, with the image and its chunklist
 // in [Folder]. Firmware and OpenCore can read such a disk. The same input gives
-// the same disk. The chunklist should have been verified; the image is verified
-// while it is written. After an error the written data is not a usable disk.
-// The error is an [*ImageError] if the image does not match its chunklist.
+// the same disk. The caller should have verified the chunklist. WriteDisk
+// verifies the image while it writes the image. After an error the written data
+// is not a usable disk. The error is an [*ImageError] if the image does not
+// match its chunklist.
 //
-// Attach the disk in PVE as a disk, not as a CD-ROM: OpenCore does not look for
-// this folder on a CD-ROM. OpenCore also ignores a disk without GPT, unless its
-// Misc > Security > ScanPolicy is 0 or allows this file system (OpenCore
-// Configuration; by default only APFS is allowed).
+// Attach the disk in PVE as a disk, not as a CD-ROM, because OpenCore does not
+// look for this folder on a CD-ROM. OpenCore also ignores a disk without GPT,
+// unless its Misc > Security > ScanPolicy is 0 or allows this file system
+// (OpenCore Configuration; by default only APFS is allowed).
 func WriteDisk(w io.Writer, list *Chunklist, image io.Reader) error {
 	v := newVolume(list)
 	if v.files[0].size > maxImage {
