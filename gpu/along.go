@@ -11,7 +11,7 @@ import (
 )
 
 // checkAlong names the functions that PVE takes from the host together with the
-// functions of a value, because they share an IOMMU group with them. It skips
+// functions of a value, because both are in the same IOMMU group. It skips
 // functions of the same card, which the finding gpu.partial-card reports.
 func (n Node) checkAlong(slot string, set []iommu.Address) []proxstation.Finding {
 	facts := iommu.Facts{Functions: n.Functions, GroupsKnown: proxstation.Unknown}

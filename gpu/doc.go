@@ -1,12 +1,12 @@
 // Package gpu finds graphics cards, says which guest can use which card, and
-// reads and writes the values by which Proxmox VE (PVE) passes them through.
+// reads and writes the values with which Proxmox VE (PVE) passes cards through.
 //
 // It does no I/O. Functions come from [iommu.Read] on the host itself, or from
 // the PVE API. Facts that the API does not give stay unknown and are never
 // guessed.
 //
-//   - Cards: [Cards] finds them by the PCI class of their functions, also when
-//     vfio-pci holds them. [FamilyOf] returns the generation for a PCI number,
+//   - Cards: [Cards] finds cards by the PCI class of their functions, also when
+//     vfio-pci holds these. [FamilyOf] returns the generation for a PCI number,
 //     and [Family.IGD] says what an Intel iGPU needs to be a guest's display.
 //   - Judging: [Judge] says whether a guest's system can use a card, and why;
 //     [Ready] reports what keeps a host from handing the card over.
@@ -19,9 +19,9 @@
 //
 // # Files
 //
-// card.go, family.go, family_ids.go and igd.go describe cards; guest.go,
-// verdict.go and macos.go say which guest can use them; ready.go, place.go and
-// reset.go judge a card on its host. device.go, hostpci.go and rules.go hold
-// PVE's values, mapping.go and drift.go its mappings; node.go, check.go and
-// conflict.go relate values to devices.
+// card.go, family.go, family_ids.go and igd.go describe cards. guest.go,
+// verdict.go and macos.go say which guest can use a card. ready.go, place.go
+// and reset.go judge a card on its host. device.go, hostpci.go and rules.go
+// hold PVE's values, and mapping.go and drift.go hold PVE's mappings. node.go,
+// check.go and conflict.go relate values to devices.
 package gpu

@@ -27,8 +27,8 @@ const (
 	IntelJasperLake         // Jasper Lake and Elkhart Lake
 	IntelTigerLake          // 11th generation Core, mobile
 	IntelRocketLake         // 11th generation Core, desktop
-	IntelAlderLake          // 12th generation Core, desktop; and Raptor Lake, 13th and 14th
-	IntelAlderLakeP         // 12th generation Core, mobile; and Raptor Lake, 13th
+	IntelAlderLake          // 12th to 14th generation Core, desktop; includes Raptor Lake
+	IntelAlderLakeP         // 12th and 13th generation Core, mobile; includes Raptor Lake
 	IntelAlderLakeN         // N-series, and Twin Lake
 	IntelMeteorLake         // Core Ultra 1, and Arrow Lake
 	IntelLunarLake          // Core Ultra 2 V

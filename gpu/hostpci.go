@@ -13,12 +13,12 @@ import (
 // ErrHostPCI reports a text or a [HostPCI] that is not a hostpci value of PVE.
 var ErrHostPCI = errors.New("not a valid hostpci value")
 
-// A HostPCI is the value of a hostpciN key of a VM's configuration, N from 0 to
-// 15 (qm.conf manual page; qemu-server PVE/QemuServer/PCI.pm). Either Devices
-// or Mapping names the devices that are passed through, never both.
+// A HostPCI is the value of a hostpciN key of a VM's configuration, where N is
+// 0 to 15 (qm.conf manual page; qemu-server PVE/QemuServer/PCI.pm). Either
+// Devices or Mapping names the devices that are passed through, never both.
 //
 // Only root@pam with a ticket may set Devices or ROMFile. A token is enough for
-// Mapping, if it may use the mapping.
+// Mapping, if the token may use the mapping.
 type HostPCI struct {
 	// Devices holds PCI devices of the host that are passed through together.
 	Devices []Device

@@ -1,10 +1,11 @@
 package gpu
 
 // An IGD says how a generation of Intel's integrated graphics becomes a guest's
-// boot display. PVE calls this legacy-igd, and it needs i440fx
+// boot display. PVE calls this legacy-igd. It needs the machine type i440fx
 // (intel-igpu-passthru README; QEMU docs/igd-assign.txt). On q35 the same iGPU
-// is only a second, headless card. The guest can then compute and draw with it,
-// but its connectors stay dark until the guest's driver has loaded.
+// is only a second, headless card: the guest can compute and draw with the
+// iGPU, but the iGPU's connectors stay dark until the guest's driver has
+// loaded.
 type IGD struct {
 	// ROM is the name of the option ROM in the intel-igpu-passthru release
 	// v0.1. PVE reads option ROMs from /usr/share/kvm.

@@ -12,10 +12,11 @@ import (
 
 // Ready judges whether a host can hand a card to a guest. It reports what is in
 // the way and what to expect. The card is ready if no finding is a
-// [proxstation.Blocker]. Facts that are missing, such as reset methods when the
-// facts come from PVE's API, are not guessed: gpu.host-only names them.
+// [proxstation.Blocker]. Ready does not guess missing facts, such as reset
+// methods when the facts come from PVE's API. The finding gpu.host-only names
+// them.
 //
-// The IDs are those of [iommu.Facts.CheckDevice], and gpu.unsupported,
+// The IDs are all IDs of [iommu.Facts.CheckDevice], and gpu.unsupported,
 // gpu.conditions, gpu.unknown-card, gpu.not-a-card, gpu.host-driver,
 // gpu.foreign-functions, gpu.virtual-functions, gpu.virtual-function,
 // gpu.physical-taken, gpu.sriov-driver, gpu.gvt-gone, gpu.separate-audio,
@@ -137,8 +138,9 @@ func (j *judgement) busy() bool {
 	return loaded && j.card.Display().Driver == "nvidia" && nvidia.Users > 0
 }
 
-// bar reports a card of whose memory the guest can only reach a part at a time.
-// QEMU does not resize BARs: the guest sees the size that the host has set.
+// bar reports a card if the guest can only reach a part of the card's memory at
+// a time. QEMU does not resize BARs: the guest sees the size that the host has
+// set.
 func (j *judgement) bar() {
 	where := "the firmware's set-up"
 	if j.facts.Virtual.Answer == proxstation.Yes {

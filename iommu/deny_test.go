@@ -10,8 +10,8 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// deniedFS is a tree with one file or directory that cannot be read, neither by
-// its own name nor through a link.
+// deniedFS is a tree with a file or directory that can be read neither by its
+// own name nor through a link.
 type deniedFS struct {
 	*hosttree.Tree
 	denied string

@@ -12,13 +12,13 @@
 //   - Changing, by a plan that is data: [Facts.Bind] makes a [Binding], which
 //     moves functions to vfio-pci at run time. [Facts.Prepare] and
 //     [Facts.GiveBack] make a [HostPlan], which changes files for the next start.
-//     Apply carries out a plan; [Binding.Release] and [Undo] take it back.
+//     Apply carries out a plan. [Binding.Release] and [Undo] take it back.
 //
 // # Words
 //
 // A function has an [Address] such as 0000:01:00.0. A device (or card) is all
 // functions of one slot, 0000:01:00. A group is a set of functions that the
-// IOMMU cannot tell apart; only a single guest can get the group, as a whole.
+// IOMMU cannot tell apart. Only a single guest can get the group, as a whole.
 //
 // # Files
 //

@@ -14,7 +14,7 @@ type foreign struct {
 	ids   []string // the effective models, such as "10de:2c05"
 	file  string   // the file with these ids; "" for the kernel's arguments
 	seen  []string // all lines with such settings
-	order []string // lines that order vfio-pci; they disable its install commands
+	order []string // lines that order vfio-pci and therefore disable its install commands
 }
 
 func (f Facts) foreign(k kept) foreign {

@@ -48,8 +48,9 @@ func parseIDs(value string) (models []Model, bad []string) {
 }
 
 // effectiveIDs returns the models that vfio-pci gets, and the line that sets
-// them. Among several lines, the last counts; the kernel's arguments come after
-// all files. A built-in vfio-pci only sees the arguments.
+// these models. If there are several lines, the last line counts. The kernel's
+// arguments come after the lines of all files. A built-in vfio-pci only sees
+// the arguments.
 func (c modconf) effectiveIDs(builtIn bool) ([]Model, directive) {
 	values, lines := c.options("vfio_pci", "ids")
 	for i := len(values) - 1; i >= 0; i-- {

@@ -70,9 +70,10 @@ func parseModprobe(file HostFile) (directives []directive, ignored []ignoredLine
 	return directives, ignored
 }
 
-// unescaped returns a text without its backslashes. A backslash at the end of a
-// line joins the line with the next line; a zero byte marks the place. Every
-// other backslash is dropped (freadline_wrapped in kmod's shared/util.c).
+// unescaped returns a text without its backslashes, as freadline_wrapped in
+// kmod's shared/util.c does. A backslash at the end of a line joins the line
+// with the next line, and a zero byte marks the place. Every other backslash is
+// dropped.
 func unescaped(text string) string {
 	var b strings.Builder
 	for i := 0; i < len(text); i++ {

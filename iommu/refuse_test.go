@@ -21,8 +21,9 @@ func refusedFor(err error) string {
 	return strings.Join(ids(refused.Findings), " ")
 }
 
-// A host with two displays can give away either display, but not both, neither
-// in one plan nor in two plans.
+// A host with two displays can give away either display, but not both. It makes
+// no difference whether one plan takes both displays or two plans take one
+// display each.
 func TestOneDisplayStays(t *testing.T) {
 	t.Parallel()
 	root := onDisk(t, "two-identical-cards", "dir var/lib")

@@ -121,14 +121,14 @@ func (d Drive) Size() (size Size, ok bool) {
 //
 //   - discard=on if the pool gets back the space of data that the guest deletes
 //     (PVE manual, Trim/Discard).
-//   - ssd=1 on SSD and NVMe, so that the guest trims and does not defragment;
-//     virtio has no such option.
+//   - ssd=1 on SSD and NVMe, so that the guest trims and does not defragment.
+//     On virtio there is no such option.
 //   - iothread=1 on scsi and virtio, so that one busy disk does not hold up
-//     the VM; on scsi it needs the controller virtio-scsi-single, and PVE warns at
-//     each start without it (PVE manual, IO Thread).
+//     the VM. On scsi this option needs the controller virtio-scsi-single. PVE
+//     warns at each start without this controller (PVE manual, IO Thread).
 //
 // scsihw is the VM's SCSI controller, as in its configuration. Cache and aio
-// are left at PVE's defaults (none, io_uring), which suit all.
+// keep PVE's defaults (none, io_uring), which suit all media.
 func (d Drive) Suit(slot, scsihw string, pool Pool) (Drive, string) {
 	bus := strings.TrimRight(slot, "0123456789")
 	var reasons []string

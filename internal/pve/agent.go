@@ -118,7 +118,7 @@ func characters(data string) string {
 	return string(runes)
 }
 
-// askAgent makes a request to the agent that has no parameters. If the agent
+// askAgent makes a request without parameters to the agent. If the agent
 // reports an error, PVE's answer is a success whose result holds the error
 // (PVE/QMPClient.pm).
 func (c *Client) askAgent(ctx context.Context, vmid int, command string, result any) error {

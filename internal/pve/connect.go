@@ -114,7 +114,7 @@ func Dial(e Endpoint) (*Client, error) {
 	options = append(options, proxmox.WithHTTPClient(&http.Client{Transport: Transport(transport)}))
 	c := New(proxmox.NewClient(address, options...), "")
 	c.secrets, c.foreign = known, false
-	c.ready.Store(true) // a token needs no login, and our own login serves many requests at once
+	c.ready.Store(true) // a token needs no login, and our own login allows concurrent requests
 	return c, nil
 }
 

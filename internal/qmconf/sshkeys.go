@@ -53,8 +53,8 @@ func PublicKeyProblem(line string) string {
 }
 
 // sshStrings splits a public key into its strings (RFC 4253, section 6.6; RFC
-// 4251, section 5). The first string is the type of the key. It returns nil for
-// any other data.
+// 4251, section 5). The first string is the type of the key. sshStrings returns
+// nil for any other data.
 func sshStrings(blob []byte) []string {
 	var parts []string
 	for len(blob) > 0 {

@@ -62,13 +62,13 @@ func (k *kvm) device(format string, values ...any) { k.add("-device", format, va
 // a QEMU without KVM on a machine without the host's devices. The VM's drives are
 // files in dir, named by their keys. Missing files are made, empty and sparse.
 // QEMU makes the sockets "serial", "qmp" and "qga" in dir. network is a backend of
-// QEMU's -netdev; "" connects the VM to nothing. A key of the configuration
-// without a translation is an error, so that every key is tried.
+// QEMU's -netdev; "" connects the VM to nothing. If a key of the configuration
+// has no translation, Arguments returns an error, so that no key is forgotten.
 //
 // These parts differ from PVE's arguments:
 //
 //   - -cpu max replaces -cpu host and the properties that KVM has for Windows.
-//     There are at most 2 GiB and 2 CPUs: no guest of the tests needs more.
+//     The VM has at most 2 GiB and 2 CPUs. No guest of the tests needs more.
 //   - A VGA and a sound device replace a card's functions, at the same addresses,
 //     without the options of vfio-pci (a ROM, other ids, the x-igd properties).
 //   - Mice replace USB devices, files replace volumes, ordinary memory replaces
