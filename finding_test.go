@@ -52,8 +52,8 @@ func TestWorst(t *testing.T) {
 	}
 }
 
-// If the name of a disk or a driver has unprintable characters, the printed
-// finding has them quoted.
+// A finding that contains the name of a disk or a driver is printed with all
+// unprintable characters quoted.
 func TestFindingsOnlyPrint(t *testing.T) {
 	t.Parallel()
 	const evil = "sda\x1b[2J\r\nall is well\u202e"

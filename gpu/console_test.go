@@ -128,7 +128,7 @@ func TestPowerOfIdleCards(t *testing.T) {
 	}
 }
 
-// A fix names the other display of this host, or says that the host has no
+// The fix names the other display of this host, or says that the host has no
 // other display.
 func TestAnotherDisplayOfThisHost(t *testing.T) {
 	t.Parallel()

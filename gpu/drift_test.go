@@ -86,7 +86,7 @@ func TestDrift(t *testing.T) {
 	}
 }
 
-// An entry of a newer PVE still shows which device it means. An entry that
+// If an entry comes from a newer PVE, its device is still read. An entry that
 // cannot be read at all is reported as unread, not as missing.
 func TestDriftReportsWhatItCannotRead(t *testing.T) {
 	t.Parallel()

@@ -77,8 +77,8 @@ func TestCheckRules(t *testing.T) {
 	}
 }
 
-// PVE's rule refuses legacy-igd on every machine with q35 in its name, whatever
-// else is set.
+// CheckRules refuses legacy-igd on every machine with q35 in its name, whatever
+// other settings the VM has.
 func FuzzLegacyIGDNeverOnQ35(f *testing.F) {
 	f.Add("type=", ",viommu=intel", "romfile=igd.rom")
 	f.Add("pc-", "-9.2+pve1", "device-id=0x3e9b")

@@ -49,8 +49,9 @@ func TestQuotedArguments(t *testing.T) {
 	}
 }
 
-// The effect of an argument depends on its place. All advice names the file and
-// the command of the loader that boots the host.
+// The findings on an argument depend on the file in which the argument is
+// written. All advice names the file and the command of the loader that boots
+// the host.
 func TestArgumentsElsewhere(t *testing.T) {
 	t.Parallel()
 	const systemd, grub = `cmdline initrd=\EFI\proxmox\vmlinuz root=ZFS=rpool/ROOT/pve-1 boot=zfs`, "cmdline BOOT_IMAGE=/boot/vmlinuz root=/dev/sda3 ro quiet"

@@ -149,7 +149,8 @@ func TestUses(t *testing.T) {
 	}
 }
 
-// sysfs does not show the disks of ZFS, but udev's records do.
+// Read finds the disks of ZFS in udev's records, because sysfs does not show
+// them.
 func TestUsesOfZFS(t *testing.T) {
 	t.Parallel()
 	const member = `file run/udev/data/b%s "E:ID_FS_TYPE=zfs_member\nE:ID_FS_LABEL=%s\n"`
@@ -237,8 +238,9 @@ file proc/net/ipv6_route
 	}
 }
 
-// A default route still counts if its device is not on PCI, such as Wi-Fi on
-// USB's own bus or a tunnel.
+// If the device of the default route is not on PCI, such as Wi-Fi on USB's own
+// bus or a tunnel, the uses are not completely known, and no network card may
+// be bound.
 func TestUsesOfARouteThatLeadsNowhere(t *testing.T) {
 	t.Parallel()
 	facts := read(t, "reference", "net wg0", "file proc/net/route\n| Iface\n| wg0 00000000 00000000 0001 0 0 0 00000000 0 0 0")

@@ -17,9 +17,9 @@ func intelFunction(address string, device iommu.ID, class iommu.Class) iommu.Fun
 	return iommu.Function{Address: a, Class: class, Model: iommu.Model{Vendor: 0x8086, Device: device}, DriverKnown: proxstation.Yes}
 }
 
-// Integrated graphics have no group while the IOMMU is on for other devices.
-// The cause is the chipset or an argument. If both could be the cause, the
-// finding names the argument.
+// If integrated graphics have no group while the IOMMU is on for other devices,
+// the finding names the cause: the chipset or an argument. If both could be the
+// cause, the finding names the argument.
 func TestGraphicsThatTheKernelKeepsFromTheIOMMU(t *testing.T) {
 	t.Parallel()
 	groups, units := some()
@@ -83,7 +83,8 @@ func TestInterruptRemappingThatThisMachineCanHave(t *testing.T) {
 	}
 }
 
-// Linux leaves AMD's IOMMU off on machines with Stoney Ridge's graphics.
+// The finding explains that Linux leaves AMD's IOMMU off on machines with
+// Stoney Ridge's graphics.
 func TestIOMMUThatTheKernelLeavesOff(t *testing.T) {
 	t.Parallel()
 	for device, fix := range map[iommu.ID]string{0x98e4: "amd_iommu=force_enable", 0x15d8: "AMD-Vi errors"} {

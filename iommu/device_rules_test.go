@@ -83,7 +83,8 @@ func TestKernelRules(t *testing.T) {
 	}
 }
 
-// It depends on the chipset whether a setting of the firmware can help.
+// The fix only names a setting of the firmware if the setting can help on this
+// chipset.
 func TestInterruptRemappingByChipset(t *testing.T) {
 	t.Parallel()
 	groups, units := some()

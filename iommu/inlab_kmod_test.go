@@ -242,8 +242,9 @@ func TestInKmodFilesOfOthers(t *testing.T) { //nolint:paralleltest // the machin
 }
 
 // After a plan for a card, the card's functions are on vfio-pci at the next
-// start. If two cards have the same model, the plan keeps only its own card, by
-// the address. After the undo of the plan, no function is kept.
+// start. If two cards have the same model, the plan keeps only the card for
+// which it was made, by the card's address. After the undo of the plan, no
+// function is kept.
 func TestInKmodPlanKeepsACard(t *testing.T) { //nolint:paralleltest // the machine is shared
 	inKmod(t)
 	configure(t, map[string]string{"theirs.conf": "options snd_hda_intel power_save=1\n"})

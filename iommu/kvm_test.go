@@ -8,8 +8,8 @@ import (
 	"github.com/proxstation/proxstation"
 )
 
-// The processor's flags and KVM's modules show whether the processor can run
-// VMs.
+// Read finds out whether the processor can run VMs, from the processor's flags
+// and from KVM's modules.
 func TestVirtualizationThatIsOff(t *testing.T) {
 	t.Parallel()
 	const cpuinfo = `file proc/cpuinfo "vendor_id\t: GenuineIntel\nflags\t\t: fpu vme `

@@ -221,8 +221,8 @@ func TestAnUnreadConfigurationIsTold(t *testing.T) {
 	}
 }
 
-// Facts from the API have no traces of a loader. The reason given for that
-// differs from the reason on a host where no traces were found.
+// Facts from the API have no traces of a loader. BootLoader then says that the
+// traces were not read, because this differs from a host without traces.
 func TestLoaderOfFactsWithoutTheHost(t *testing.T) {
 	t.Parallel()
 	loader, why := iommu.Facts{}.BootLoader()

@@ -53,8 +53,8 @@ func TestRenamedNetworkCards(t *testing.T) {
 	}
 }
 
-// On a card with two ports, each port gets its own new name. If several cards
-// may be meant, the finding names all of them.
+// If both ports of a card were renamed, the finding names the new name of each
+// port. If several cards may be meant, the finding names all of them.
 func TestTwoPortsThatWereRenamed(t *testing.T) {
 	t.Parallel()
 	const ports = "function 0000:07:00.0 class=020000 id=8086:10fb group=30 driver=ixgbe\nfunction 0000:07:00.1 class=020000 id=8086:10fb group=30 driver=ixgbe\n"

@@ -106,9 +106,9 @@ func TestOddPlaces(t *testing.T) {
 	}
 }
 
-// A function without the file reset_method cannot be reset if other functions
-// have the file. If no function has the file, the kernel may be too old to show
-// reset methods.
+// If other functions have the file reset_method, a function without this file
+// has no way to be reset. If no function has the file, the reset methods are
+// not known, because the kernel may be too old to show them.
 func TestResetMethodsThatAreNotThere(t *testing.T) {
 	t.Parallel()
 	facts := read(t, "odd-laptop")
@@ -122,8 +122,9 @@ func TestResetMethodsThatAreNotThere(t *testing.T) {
 	}
 }
 
-// A unified kernel image contains its arguments. Arguments in other files have
-// no effect, whichever loader started the image.
+// If a host starts a unified kernel image, the boot loader counts as unknown
+// and no argument is planned, because only the arguments in the image have an
+// effect.
 func TestUnifiedKernelImage(t *testing.T) {
 	t.Parallel()
 	facts := read(t, "odd-laptop", `file etc/kernel/proxmox-boot-uuids "1A2B-3C4D\n"`)
@@ -139,8 +140,8 @@ func TestUnifiedKernelImage(t *testing.T) {
 	}
 }
 
-// An argument that turns the IOMMU off takes precedence over an argument that
-// turns it on.
+// Prepare refuses if an argument turns the IOMMU off, because such an argument
+// takes precedence over an argument that turns it on.
 func TestPrepareRefusesWhileToldOff(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

@@ -142,8 +142,8 @@ func TestAnUndoThatWasCutShortStaysOnePlan(t *testing.T) {
 	}
 }
 
-// A failed plan and the plan after it are undone together: each file gets the
-// content that it had before both.
+// A failed plan and the plan after it are undone together. Each file then has
+// the content that it had before the first plan.
 func TestASecondPlanKeepsWhatWasBeforeTheFirst(t *testing.T) {
 	t.Parallel()
 	v := newVolatile()
@@ -165,7 +165,7 @@ func TestASecondPlanKeepsWhatWasBeforeTheFirst(t *testing.T) {
 }
 
 // Each operation fails in turn, as on a full disk. The error is returned, and
-// after an undo nothing is left behind.
+// an undo leaves nothing behind.
 func TestEveryFailureIsTold(t *testing.T) {
 	t.Parallel()
 	full := errors.New("no space left on device")

@@ -170,8 +170,8 @@ func onDisk(t *testing.T, name string, lines ...string) *os.Root {
 	return root
 }
 
-// A host on disk is prepared for one card, then for a second card, and then
-// gives both back. In the end every file is as it was.
+// A host on disk is prepared for one card, and then for a second card. Then
+// both cards are given back. In the end every file is as it was.
 func TestPrepareAndGiveBackOnDisk(t *testing.T) {
 	t.Parallel()
 	root := onDisk(t, "amd-desktop", "function 0000:0d:00.0 class=0c0330 id=1b21:2142 driver=xhci_hcd group=30", "dir var/lib")

@@ -249,8 +249,8 @@ func TestBindChecksBeforeItTouchesAnything(t *testing.T) {
 	}
 }
 
-// The vendor and device registers of a virtual function read ffff although it
-// works.
+// A virtual function is bound although its vendor and device registers read
+// ffff, because a virtual function works nevertheless.
 func TestBindVirtualFunction(t *testing.T) {
 	t.Parallel()
 	c := newFakeCore()

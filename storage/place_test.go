@@ -133,8 +133,8 @@ func TestForecastWarnsBeforeItHurts(t *testing.T) {
 	}
 }
 
-// Storages that share a thin pool, a volume group, a ZFS pool or a file system
-// share its space.
+// If storages share a thin pool, a volume group, a ZFS pool or a file system,
+// the space of this is promised only once.
 func TestSpaceIsPromisedOnce(t *testing.T) {
 	t.Parallel()
 	twice := func(change func(*storage.Pool)) []storage.Pool {

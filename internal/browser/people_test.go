@@ -159,8 +159,8 @@ func TestADeadServer(t *testing.T) {
 	do(t, ctx, says("#system-141", "On for"), gone("#link:not(:empty)"))
 }
 
-// Under a host name and without HTTPS, as in most homes, browsers send no
-// Sec-Fetch-Site. Login and forms also work there. After the end of a browser's
+// Login and forms also work under a host name and without HTTPS, as in most
+// homes, where browsers send no Sec-Fetch-Site. After the end of a browser's
 // session, the page asks for the secret again.
 func TestUnderAName(t *testing.T) {
 	t.Parallel()

@@ -136,7 +136,8 @@ func TestOddValues(t *testing.T) {
 	}
 }
 
-// A VM whose state is unknown does not count as off.
+// If the answer says nothing about a VM's state, Status returns an error, so
+// that the VM does not count as off.
 func TestAStatusThatSaysNothing(t *testing.T) {
 	t.Parallel()
 	for _, data := range []string{`{}`, `[]`, `{"status":{}}`, `{"status":"unknown"}`, `null`} {

@@ -169,7 +169,7 @@ func TestASilentNode(t *testing.T) {
 	})
 }
 
-// No request waits for ever for an answer.
+// A request returns an error if the node never answers.
 func TestNoAnswer(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, sim *pvetest.Node, c *pve.Client) {
