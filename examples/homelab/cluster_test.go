@@ -132,7 +132,7 @@ func (l *lab) place(a, b string) {
 }
 
 // If the page or a flag names a node, the program uses this node or refuses.
-func TestNodesThatDoNotFit(t *testing.T) {
+func TestNodesThatDoNotFit(t *testing.T) { //nolint:paralleltest // the environment is the test's
 	l, sim := newRack(t)
 	l.place("pve2", "nope")
 	l.want(1, `workstations.b.node: no such node: "nope" is not among the nodes pve, pve2, pve3`, "", "plan", "-f", l.page)
@@ -148,7 +148,7 @@ func TestNodesThatDoNotFit(t *testing.T) {
 
 // On a node without a cluster, a workstation on another node is an error. The
 // program does not leave it out silently.
-func TestAnotherNodeWithoutACluster(t *testing.T) {
+func TestAnotherNodeWithoutACluster(t *testing.T) { //nolint:paralleltest // the environment is the test's
 	l := newLab(t, pvetest.Reference())
 	l.place("pve", "pve2")
 	l.want(1, `workstations.b.node: no such node: "pve2" is not among the nodes pve`, "", "apply", "-f", l.page, "-yes")
@@ -159,7 +159,7 @@ func TestAnotherNodeWithoutACluster(t *testing.T) {
 
 // The output names the parts that could not be read, even if it contains
 // nothing else.
-func TestWorkstationsThatAreAway(t *testing.T) {
+func TestWorkstationsThatAreAway(t *testing.T) { //nolint:paralleltest // the environment is the test's
 	l, sim := newRack(t)
 	l.place("pve2", "pve2")
 	l.want(0, "Done", "", "apply", "-f", l.page, "-yes")
@@ -170,7 +170,7 @@ func TestWorkstationsThatAreAway(t *testing.T) {
 }
 
 // If a removal is blocked, no workstation is shut down.
-func TestDestroyOnACluster(t *testing.T) {
+func TestDestroyOnACluster(t *testing.T) { //nolint:paralleltest // the environment is the test's
 	l, sim := newRack(t)
 	l.place("pve2", "pve")
 	l.want(0, "Done", "", "apply", "-f", l.page, "-yes")
@@ -191,7 +191,7 @@ func TestDestroyOnACluster(t *testing.T) {
 // Guests that set themselves up on two nodes also take turns: the first guest
 // is off when the second guest starts. The output and the saved plan hold no
 // secret.
-func TestSetUpsOnTwoNodes(t *testing.T) {
+func TestSetUpsOnTwoNodes(t *testing.T) { //nolint:paralleltest // the environment is the test's
 	if testing.Short() {
 		t.Skip("plays in real time")
 	}

@@ -77,7 +77,7 @@ func TestDescribe(t *testing.T) {
 
 // The environment may have several addresses of a cluster. An empty address is
 // skipped. The call must name a node, and that node must exist and be online.
-func TestSeveralAddresses(t *testing.T) { //nolint:paralleltest // the environment is the test's
+func TestSeveralAddresses(t *testing.T) {
 	a, b := pvetest.Reference(), pvetest.Reference()
 	b.Name = "pve2"
 	sim := pvetest.NewCluster([]pvetest.Host{a, b}, nil).Start()
