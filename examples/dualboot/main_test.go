@@ -28,8 +28,8 @@ func TestEmbedded(t *testing.T) {
 	}
 }
 
-// On a real node, the program only carries out the plan. A switch needs a call
-// of its own, and flags without effect are refused.
+// On a real node, the program only carries out the plan. It switches only in a
+// call of its own, and refuses flags without effect.
 func TestRealNode(t *testing.T) {
 	host := pvetest.Reference()
 	sim := pvetest.New(host, &pvetest.Options{Speed: 50}).Start()

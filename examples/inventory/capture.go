@@ -259,7 +259,8 @@ func (t *tape) target(name string) (string, error) {
 	return filepath.Rel("/"+path.Dir(name), target)
 }
 
-// tell prints what a capture contains.
+// tell prints which files a capture contains, and which files could not be
+// read.
 func tell(out io.Writer, dir string, denied []string) {
 	fmt.Fprintf(out, "Captured into %s: it holds serial numbers and what is written in /etc; look through it before you hand it on.\n", dir)
 	if len(denied) > 0 {

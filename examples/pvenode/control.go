@@ -136,7 +136,7 @@ func power(cluster *pvetest.Cluster, r *http.Request) error {
 	return nil
 }
 
-// partition splits the network: the nodes in the list no longer reach the other
+// partition splits the network between the nodes in the list and all other
 // nodes.
 func partition(cluster *pvetest.Cluster, list string) error {
 	names := strings.FieldsFunc(list, func(r rune) bool { return r == ',' })

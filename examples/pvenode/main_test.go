@@ -53,7 +53,7 @@ func start(t *testing.T, args ...string) *served {
 		t.Fatal(lines.Err())
 	}
 	s.output += lines.Text() + "\n"
-	go io.Copy(io.Discard, reader) // discards the lines with the other logins
+	go io.Copy(io.Discard, reader) // discards all further lines, which hold the other logins
 	pool := x509.NewCertPool()
 	data, err := os.ReadFile(ca)
 	if err != nil || !pool.AppendCertsFromPEM(data) {

@@ -12,8 +12,8 @@ import (
 
 // A Guest runs commands in a guest, with the rights of root or LocalSystem.
 type Guest interface {
-	// Run runs a command and waits for its end. An exit code other than 0 is
-	// not an error.
+	// Run runs a command and returns when the command has ended. An exit code
+	// other than 0 is not an error.
 	Run(ctx context.Context, command proxstation.GuestCommand) (proxstation.GuestOutput, error)
 }
 

@@ -40,8 +40,8 @@ func (n *Node) status(*call) (any, error) {
 }
 
 // memory returns the node's figures of memory. Most of the available memory is
-// page cache and does not count as "free", as on every host that has run for a
-// while.
+// page cache and does not count as "free", as on every host that was started
+// long ago.
 func (n *Node) memory() map[string]any {
 	available := n.freeMemory()
 	memory := map[string]any{"total": n.host.Memory, "free": available / 8, "used": n.host.Memory - available}

@@ -8,8 +8,8 @@ import (
 	"github.com/proxstation/proxstation/internal/pveschema"
 )
 
-// A base is the state that all parts of a node share: its description, its VMs,
-// and the state that it shares with the other nodes of its cluster.
+// A base is the state that all parts of a node use: its description, its VMs,
+// and the state of the cluster.
 type base struct {
 	*datacenter
 	reach

@@ -216,8 +216,8 @@ func TestCloudInitDump(t *testing.T) {
 	})
 }
 
-// Methods with a constant answer are served. Directories list the names of the
-// paths below them.
+// The node serves methods with a constant answer. Directories list the names of
+// the paths below them.
 func TestConstantsAndIndexes(t *testing.T) {
 	t.Parallel()
 	inBubble(t, machines(vm(140, "")), func(l *lab) {

@@ -83,8 +83,8 @@ func (c *Cluster) Close() {
 	}
 }
 
-// Down cuts the power of a node. Its running VMs and tasks end at once, and
-// nobody reaches it until [Cluster.Up].
+// Down cuts the power of a node. Its running VMs and tasks end immediately, and
+// nobody reaches the node until [Cluster.Up] is called.
 func (c *Cluster) Down(name string) {
 	n := c.Node(name)
 	c.d.mu.Lock()

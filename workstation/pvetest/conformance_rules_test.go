@@ -164,7 +164,7 @@ func TestOrderOfChecks(t *testing.T) {
 	inBubble(t, host, func(l *lab) {
 		l.login = withToken(token)
 		for _, tt := range []struct{ path, key, value, want string }{
-			{"140", "scsi1", "local-lvm:vm-150-disk-0", "403 Permission check failed (/storage/local-lvm, Datastore.Audit)"}, // the volume does not exist, and its name is that of another VM
+			{"140", "scsi1", "local-lvm:vm-150-disk-0", "403 Permission check failed (/storage/local-lvm, Datastore.Audit)"}, // the volume does not exist, and its name contains the VMID of another VM
 			{"140", "scsi1", "local-lvm:vm-140-disk-7", "500 no such logical volume pve/vm-140-disk-7"},
 			{"140", "scsi1", "local-lvm:nonsense", "500 unable to parse lvm volume name 'nonsense'"},
 			{"140", "scsi1", "service-pool:1", "403 Permission check failed (/storage/service-pool, Datastore.AllocateSpace)"},

@@ -37,8 +37,8 @@ type Fault struct {
 	// fault never happens.
 	Method, Path string
 	// Task selects tasks by type ("qmstart"). If Task is set, Method and Path
-	// are ignored. VMID selects the tasks of one VM; 0 selects the tasks of all
-	// VMs.
+	// are ignored. VMID selects the tasks of one VM. If VMID is 0, the tasks of
+	// all VMs are selected.
 	Task string
 	VMID int
 	// Skip is the number of matching requests or tasks that succeed before the

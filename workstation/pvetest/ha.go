@@ -48,14 +48,14 @@ type haService struct {
 	command []string // command that the CRM has not yet carried out
 }
 
-// newHA returns the HA stack of a cluster whose resources have been under high
-// availability for a while.
+// newHA returns the HA stack of a cluster whose HA manager has already worked
+// for some time.
 func newHA(d *datacenter) *haStack {
 	return &haStack{d: d, resources: map[string]*haResource{}, rules: map[string]*haRule{}, groups: map[string]*haGroup{},
 		crm: haCRM{nodes: map[string]string{}, services: map[string]*haService{}, seen: map[string]time.Time{}}, lrms: map[string]*haLRM{}}
 }
 
-// settle gives the managers the state that they have after working for a while.
+// settle gives the managers the state that they have after some time of work.
 // It does so only if a host's description puts VMs under high availability.
 func (h *haStack) settle() {
 	if len(h.resources) == 0 {

@@ -123,8 +123,8 @@ func (h *haStack) manageResources(n *Node, l *haLRM) {
 	}
 }
 
-// work does what the state of a service requires. Its result is known when the
-// task has ended (PVE/HA/LRM.pm, exec_resource_agent).
+// The method work does what the state of a service requires. The result of the
+// work is known when its task has ended (PVE/HA/LRM.pm, exec_resource_agent).
 func (h *haStack) work(n *Node, l *haLRM, sid string, s *haService) {
 	id, state, uid, target := h.resources[sid].id, s.state, s.uid, s.target
 	v := n.vms[id]

@@ -2,9 +2,10 @@ package pvetest
 
 import "time"
 
-// Requests about a VM under high availability only ask the HA manager. Their
-// task ends at once, and the manager acts in its next rounds (qemu-server
-// PVE/API2/Qemu.pm, vm_start, vm_stop, vm_shutdown and migrate_vm).
+// Requests about a VM under high availability only ask the HA manager. The task
+// of such a request ends immediately, and the manager acts in its next rounds
+// (qemu-server PVE/API2/Qemu.pm, vm_start, vm_stop, vm_shutdown and
+// migrate_vm).
 
 // askHA starts the task that asks the HA manager: "hastart", "hastop" or
 // "hamigrate". command is the command line of ha-manager.

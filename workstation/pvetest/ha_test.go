@@ -13,8 +13,8 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// haState returns what PVE says of a VM's service: the state, the state as the
-// CRM knows it, and the node.
+// haState returns PVE's report on a VM's service: the state, the state that the
+// CRM knows, and the node.
 func (r *rack) haState(node string, vmid int) string {
 	r.Helper()
 	e := entry(r.ok(node, "GET", "/cluster/ha/status/current", nil), "id", fmt.Sprintf("service:vm:%d", vmid))

@@ -137,8 +137,8 @@ func thick(hosts []pvetest.Host) {
 	hosts[1].Storages[last].Total = 1 << 30
 }
 
-// GET migrate reports for each node what the node lacks. It ignores the node's
-// hardware.
+// GET migrate reports for each node which storages and mappings the node lacks.
+// It ignores the node's hardware.
 func TestMigrationCheck(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -15,7 +15,8 @@ import (
 // goroutines, and works inside a testing/synctest bubble.
 type Node struct {
 	server *httptest.Server // of Start
-	// listening is the server of Start, or that of the newest boot after it.
+	// The field listening is the server of Start, or the server of the newest
+	// boot after Start.
 	listening *httptest.Server
 	pki       pki
 	trace     trace

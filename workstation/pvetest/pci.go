@@ -15,8 +15,8 @@ type hardware struct {
 }
 
 // A reservation assigns a PCI function to a running process, or to a VM that is
-// about to start (/run/qemu-server/pci-id-reservations). The rules are those of
-// qemu-server PVE/QemuServer/PCI.pm, reserve_pci_usage.
+// about to start (/run/qemu-server/pci-id-reservations). Reservations follow
+// the rules of qemu-server PVE/QemuServer/PCI.pm, reserve_pci_usage.
 type reservation struct {
 	vmid  int
 	pid   int       // 0 while the VM starts

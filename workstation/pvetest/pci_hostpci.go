@@ -80,7 +80,7 @@ func (h *hardware) parseHostPCI(slot int, value string) (d hostpci, err error) {
 }
 
 // contradicts returns a refusal if the device's options contradict each other
-// or the rest of the configuration.
+// or other keys of the configuration.
 func (d hostpci) contradicts(config map[string]string, igd bool) error {
 	q35 := strings.Contains(config["machine"], "q35")
 	if d.keys["pcie"] == "1" && !q35 {

@@ -9,8 +9,8 @@ import (
 const chooseTimeout = 15 * time.Second
 
 // reserve reserves all given functions for a VM that starts. If another VM has
-// one of the functions, reserve reserves nothing and returns an error that
-// names the other VM.
+// one of these functions, nothing is reserved, and the error names the other
+// VM.
 func (h *hardware) reserve(v *vm, say printer, addresses []string, until time.Time) error {
 	for _, address := range addresses {
 		r, taken := h.reserved[address]

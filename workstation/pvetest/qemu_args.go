@@ -17,11 +17,12 @@ func (n *Node) argsFit(config map[string]string) error {
 	return err
 }
 
-// qemuArgs checks the value of args as QEMU does at the end of the command line
-// that PVE makes (qemu-server PVE/QemuServer.pm, config_to_command). It returns
-// QEMU's message, or "" if QEMU accepts the arguments. It checks options and
-// their form first, then drives, then devices in their order. It does not check
-// addresses on a bus, nor properties of devices other than bus, id and unit.
+// qemuArgs checks the value of args, which PVE appends to QEMU's command line
+// (qemu-server PVE/QemuServer.pm, config_to_command). It returns QEMU's
+// message, or "" if QEMU accepts the arguments. It checks the form of the
+// options first, then the drives, and then the devices in their order. It
+// checks neither addresses on a bus nor properties of devices other than bus,
+// id and unit.
 func qemuArgs(config map[string]string, hostPCI []hostpci) string {
 	words := shellWords(config["args"])
 	l := newCommandLine(config, hostPCI)

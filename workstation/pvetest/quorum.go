@@ -101,8 +101,8 @@ const cfsLockTimeout = 10 * time.Second
 
 // mayChangeCluster returns the refusal of a method that cannot write to
 // /etc/pve because the node has no quorum. A method that takes a lock of pmxcfs
-// first tries for a while to take it. It is refused when this time is over, and
-// goes on if the quorum returns before.
+// tries to take it for [cfsLockTimeout] before it is refused. If the quorum
+// returns in this time, the method continues.
 func (n *Node) mayChangeCluster(c *call) error {
 	method := c.endpoint.Method + " " + c.endpoint.Path
 	if quorumFirst[method] {

@@ -33,7 +33,7 @@ func TestSpace(t *testing.T) {
 	}
 }
 
-// ISO images use space. The description's figure of used space includes them.
+// ISO images use space. The used space in the description includes their space.
 func TestSpaceOfImages(t *testing.T) {
 	t.Parallel()
 	inBubble(t, pvetest.Reference(), func(l *lab) {

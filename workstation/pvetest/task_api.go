@@ -133,9 +133,8 @@ func (n *Node) clusterTasks(c *call) (any, error) {
 	return list, nil
 }
 
-// recentTasks returns the newest tasks of the node, in the form in which the
-// node sends them to the other nodes (pve-common PVE/RESTEnvironment.pm,
-// active_workers).
+// recentTasks returns the newest tasks of the node, in the form that pmxcfs
+// distributes to all nodes (pve-common PVE/RESTEnvironment.pm, active_workers).
 func (w *workers) recentTasks() []map[string]any {
 	list := []map[string]any{}
 	for i := len(w.tasks) - 1; i >= 0 && len(list) < 25; i-- {

@@ -72,7 +72,7 @@ func shared(targets []Target, ids []ID) [][]int {
 	return same
 }
 
-// unresolved returns an error for every ID that more than one target would keep.
+// unresolved returns an error for every ID that several targets would keep.
 func unresolved(targets []Target, ids []ID) []*CloneError {
 	var clones []*CloneError
 	for i, group := range shared(targets, ids) {

@@ -7,20 +7,22 @@
 //
 //   - [Config] is the configuration that a guest should have: a [Server] (the
 //     zero Server is RustDesk's public infrastructure), an [Access], a permanent
-//     password. [Unattended] makes the configuration of a workstation without a person at it.
-//   - [Config.File] and [ParseFile] write and read RustDesk2.toml, [File.Path]
-//     says where it lies. [Server.ConfigString], [Server.FileName] and
-//     [ParseServer] handle the two texts in which RustDesk passes servers on.
+//     password. [Unattended] makes the configuration of a workstation that
+//     nobody sits at.
+//   - [Config.File] and [ParseFile] write and read RustDesk2.toml, and
+//     [File.Path] returns the path of this file. [Server.ConfigString],
+//     [Server.FileName] and [ParseServer] write and read the two texts with
+//     which RustDesk hands a server on to other clients.
 //   - [Diff] says which options differ. [PlanFor] reads many guests and returns
-//     their differences as a [Plan], so that a move from the public servers to
-//     an own server can be read before it is made. A plan also names guests that
-//     share an ID because they are clones.
+//     their differences as a [Plan]. A person can read a move from the public
+//     servers to a self-hosted server before it is made. A plan also names
+//     guests that share an ID because they are clones.
 //   - [SetUp] brings one guest to the state that a [Setup] describes: it runs a
 //     [Script] for [Linux], [Windows] or [MacOS] and returns a [Report].
-//   - [SetUpServer] turns a guest into an own [Server] by a [ServerSetup], and
-//     reads the server's public key back for [Unattended]. [ReadServerHealth]
-//     looks at the server later, and [Server.Online] asks it which guests are
-//     there.
+//   - [SetUpServer] turns a guest into a self-hosted [Server] by a
+//     [ServerSetup], and reads the server's public key for [Unattended].
+//     [ReadServerHealth] checks the server later, and [Server.Online] asks the
+//     server which guests are online.
 //   - [Report.Judge] names the obstacles for a person who connects,
 //     [Report.Picture] says what the person would see, and [Capture] takes a
 //     picture.

@@ -112,7 +112,7 @@ rustdesk: done
 	// {ID:rd.home.example Relay: API: Key:[secret]}
 }
 
-// The relay of an own server has stopped, and Judge says what to do.
+// The relay of a self-hosted server has stopped, and Judge says what to do.
 func ExampleServerHealth_Judge() {
 	fine := rustdesk.ServerProgram{Version: rustdesk.Version{Major: 1, Minor: 1, Patch: 17}, Active: proxstation.Yes, Enabled: proxstation.Yes, Keyed: proxstation.Yes}
 	stopped := fine

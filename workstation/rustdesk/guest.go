@@ -19,8 +19,8 @@ type Guest interface {
 	// Wait returns when the guest takes commands. It waits no longer than
 	// atMost.
 	Wait(ctx context.Context, atMost time.Duration) error
-	// Run runs a command and waits for its end. An exit code other than 0 is
-	// not an error.
+	// Run runs a command and returns when the command has ended. An exit code
+	// other than 0 is not an error.
 	Run(ctx context.Context, command proxstation.GuestCommand) (proxstation.GuestOutput, error)
 	// ReadFile reads a file. The error matches [fs.ErrNotExist] if the guest
 	// says that the file does not exist, in words that the implementation

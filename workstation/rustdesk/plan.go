@@ -26,9 +26,9 @@ type Target struct {
 }
 
 // A Plan holds the changes of RustDesk in some guests, such as a move of all
-// guests from the public servers to an own server. Its method String shows no
-// secret. A given password is always part of the plan, because RustDesk never
-// reveals the password that it has.
+// guests from the public servers to a self-hosted server. Its method String
+// shows no secret. A given password is always part of the plan, because
+// RustDesk never reveals the password that it has.
 type Plan struct {
 	// Steps holds the changes, one for each guest that has to change, in the
 	// order of the targets.
@@ -39,8 +39,8 @@ type Plan struct {
 	// NoID holds the guests that were reached but whose ID could not be read,
 	// such as guests without RustDesk. They may be clones.
 	NoID []Unreached `json:"noID,omitempty"`
-	// Clones holds the guests that share an ID although none of them is to get
-	// a new ID. Apply refuses a plan with such guests.
+	// Clones holds the guests that share an ID and should all keep it. Apply
+	// refuses a plan with such guests.
 	Clones []*CloneError `json:"clones,omitempty"`
 }
 
@@ -132,14 +132,14 @@ func PlanFor(ctx context.Context, targets []Target) (Plan, error) {
 }
 
 // Apply makes the changes of the plan, one guest after the other, so that a
-// mistake does not lock the caller out of all guests at once. It stops at the
-// first guest that fails, with the error of [SetUp], and returns the reports of
-// the guests before it, in the order of the steps. A new plan then goes on with
-// that guest.
+// mistake does not lock the caller out of all guests. It stops at the first
+// guest that fails, with the error of [SetUp]. It returns the reports of the
+// guests before this guest, in the order of the steps. To continue with this
+// guest, make a new plan.
 //
-// The error matches [ErrClone] if guests share an ID. If the plan names them,
-// nothing is changed; otherwise the error comes with the report that has the
-// ID.
+// The error matches [ErrClone] if guests share an ID. If the plan names these
+// guests, nothing is changed. Otherwise the error comes with the report that
+// has the ID.
 func (p Plan) Apply(ctx context.Context, progress func(Event)) ([]Report, error) {
 	if len(p.Clones) > 0 {
 		return nil, p.Clones[0]

@@ -33,8 +33,8 @@ type Report struct {
 	// Before that, the ID may still change, and nobody can reach the guest by
 	// the ID. [Server.Online] asks the server whether the guest is there now.
 	Registered proxstation.Answer `json:"registered,omitzero"`
-	// Ports says which ports of an own server the guest reached: the ID server,
-	// its second port and the relay, in this order.
+	// Ports says which ports of a self-hosted server the guest reached: the ID
+	// server, its second port and the relay, in this order.
 	Ports []ServerPort `json:"ports,omitempty"`
 	// Keeps holds the home directories of users on Linux or macOS who have
 	// options of their own. When such a user logs in, RustDesk will use the
@@ -97,8 +97,8 @@ func (e *SetupError) Error() string {
 func (e *SetupError) Is(target error) bool { return target == ErrSetup }
 
 // ParseReport parses the output of a [Script]. It skips lines that are not part
-// of the report. The error is a [*SetupError]; the report then holds the
-// findings so far.
+// of the report. The error is a [*SetupError]. After an error, the report holds
+// the findings up to that point.
 func ParseReport(output string) (Report, error) {
 	var r Report
 	err := parseLines(output, func(word, rest string) (err error) {

@@ -8,7 +8,8 @@ import (
 )
 
 // A Screen holds the facts that decide what a person who connects sees. A field
-// is zero if the guest's system does not have it, or if it could not be read.
+// has its zero value if the guest's system has no such fact, or if the fact
+// could not be read.
 type Screen struct {
 	// Session is the type of the active session on seat0 (logind): "x11",
 	// "wayland" or "tty". It is "none" if there is no session, and "" if the
@@ -54,8 +55,8 @@ type ScreenOutput struct {
 	// Connected says whether the output has a monitor, a dummy plug or a forced
 	// EDID.
 	Connected bool `json:"connected"`
-	// EDID is the size of the monitor's description in bytes; 0 means that
-	// there is no description.
+	// EDID is the size of the monitor's description in bytes. It is 0 if there
+	// is no description.
 	EDID int `json:"edid,omitempty"`
 }
 

@@ -70,7 +70,8 @@ const (
 	relayPort = 21117
 )
 
-// ports returns the TCP ports of an own server that a guest has to reach.
+// ports returns the TCP ports of a self-hosted server that a guest has to
+// reach.
 func (s Server) ports() []ServerPort {
 	if s.Public() {
 		return nil
@@ -104,8 +105,8 @@ func validateAPI(api string) error {
 
 // These patterns match the addresses that RustDesk can use (hbb_common
 // src/socket_client.rs, check_port, and src/lib.rs, is_ipv6_str). An IPv6
-// address in brackets needs its port. A text that begins with a colon is not
-// taken for an address.
+// address in brackets needs its port. A text that begins with a colon does not
+// count as an address.
 var (
 	hostName = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?(:[0-9]+)?$`)
 	hostIPv6 = regexp.MustCompile(`^(([a-fA-F0-9]{1,4}:{1,2})+[a-fA-F0-9]{1,4}|\[([a-fA-F0-9]{1,4}:{1,2})+[a-fA-F0-9]{1,4}\]:[0-9]+)$`)

@@ -11,7 +11,7 @@ import (
 	"github.com/proxstation/proxstation/internal/printable"
 )
 
-// A ServerHealth holds the state of an own server in its guest.
+// A ServerHealth holds the state of a self-hosted server in its guest.
 type ServerHealth struct {
 	// HBBS is the ID server's program, and HBBR is the relay's program.
 	HBBS ServerProgram `json:"hbbs"`

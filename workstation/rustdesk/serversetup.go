@@ -9,7 +9,7 @@ import (
 	"github.com/proxstation/proxstation"
 )
 
-// A ServerSetup turns a guest into an own [Server]: a virtual machine or
+// A ServerSetup turns a guest into a self-hosted [Server]: a virtual machine or
 // container with Debian or Ubuntu, in which hbbs and hbbr run as services of
 // systemd. It can be repeated: settings that are right already are left alone.
 //
@@ -89,8 +89,8 @@ func (s ServerSetup) script(root string) (Script, error) {
 }
 
 // ParseReport parses the output of the setup's [Script], as [ParseReport] does
-// for a client. The error is a [*SetupError]; the report then holds the
-// findings so far.
+// for a client. The error is a [*SetupError]. After an error, the report holds
+// the findings up to that point.
 func (s ServerSetup) ParseReport(output string) (ServerReport, error) {
 	r := ServerReport{Server: Server{ID: s.Host}}
 	err := parseLines(output, func(word, rest string) (err error) {

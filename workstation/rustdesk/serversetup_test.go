@@ -11,11 +11,11 @@ import (
 	"github.com/proxstation/proxstation"
 )
 
-// serverTools holds stand-ins for the tools of a Debian, and for hbbs and hbbr
-// as far as files and ports show them. The content of a package is its name and
-// version. Files in the guest cause failures: "dead" (nothing runs), "no-key",
-// "silent-PORT". hbbs takes a while until it has its keys; hbbr makes keys if
-// there are none.
+// serverTools holds stand-ins for the tools of a Debian system, and for hbbs
+// and hbbr. The stand-ins of hbbs and hbbr only make files and open ports. The
+// content of a package is its name and version. Files in the guest cause
+// failures: "dead" (nothing runs), "no-key", "silent-PORT". hbbs makes its keys
+// only after a while. hbbr makes keys if there are none.
 var serverTools = map[string]string{
 	"apt-get": `for f; do :; done
 read -r name version <"$f"

@@ -53,7 +53,7 @@ type Setup struct {
 type Script struct {
 	// OS is the guest's operating system.
 	OS OS
-	// Body is the program; it contains no secret.
+	// Body is the program. It contains no secret.
 	Body string
 	// Stdin is the program's standard input: a line with the password and a
 	// line with the server's key. A line is empty if that secret is not set.

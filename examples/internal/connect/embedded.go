@@ -20,8 +20,8 @@ func Embedded(ctx context.Context, speed float64) (*workstation.Node, *pvetest.N
 	return embedded(ctx, speed, workstation.Endpoint{Token: "root@pam!" + token.ID + "=" + token.Secret})
 }
 
-// EmbeddedAsRoot does what Embedded does, but logs in as root@pam with a
-// password. Only that login may set args, a ROM, pinned CPUs and the like.
+// EmbeddedAsRoot does the same as Embedded, but logs in as root@pam with a
+// password. Only this login may set args, a ROM, pinned CPUs and the like.
 func EmbeddedAsRoot(ctx context.Context, speed float64) (*workstation.Node, *pvetest.Node, error) {
 	return embedded(ctx, speed, workstation.Endpoint{Username: "root@pam", Password: "secret"})
 }
