@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
+	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/workstation"
 	"github.com/proxstation/proxstation/workstation/file"
 	"github.com/proxstation/proxstation/workstation/loader"
@@ -30,7 +32,7 @@ func (a *app) copies(source *file.Source, facts workstation.Facts) ([]loader.Cop
 		for i, name := range s.Kexts {
 			s.Kexts[i] = atHome(name)
 		}
-		if a.sims != nil && s.Identity.Serial.Reveal() == standInSecret {
+		if a.sims != nil && hasStandIn(s.Identity) {
 			s.Identity, s.MadeUp = opencore.Identity{}, true
 		}
 		made, err := s.Plan(l.Mac, facts)
@@ -41,6 +43,11 @@ func (a *app) copies(source *file.Source, facts workstation.Facts) ([]loader.Cop
 		all = append(all, made)
 	}
 	return all, errors.Join(mistakes...)
+}
+
+// hasStandIn reports whether a number of an identity is not set.
+func hasStandIn(i opencore.Identity) bool {
+	return slices.ContainsFunc([]proxstation.Secret{i.Serial, i.Board, i.UUID, i.ROM}, func(s proxstation.Secret) bool { return s.Reveal() == standInSecret })
 }
 
 // bring writes the copies and uploads them. For the embedded node, it writes

@@ -148,7 +148,9 @@ func TestOpenCoreOnThePage(t *testing.T) { //nolint:paralleltest // the environm
 	}
 	m.says(1, "plan", "homelab.yaml:11:14: loader: VM 130: image:", "no such file")
 	m.write("off", first)
-	m.says(0, "plan", "nothing to do", "(opencore.kept)", "is not here, so that nobody compared it")
+	m.says(0, "plan", "nothing to do", "(opencore.kept)", "oc.iso.gz is not here, so that nobody compared the boot loader")
+	m.write("off", "image: DIR/oc.iso.gz\nkexts: DIR/gone.kext")
+	m.says(0, "plan", "nothing to do", "(opencore.kept)", "gone.kext is not here")
 	if err := m.sim.Check(); err != nil {
 		t.Error(err)
 	}
@@ -199,7 +201,7 @@ func TestOpenCoreAsJSON(t *testing.T) { //nolint:paralleltest // the environment
 func TestOpenCoreOnTheEmbeddedNode(t *testing.T) {
 	m := newMac(t)
 	t.Setenv("PROXMOX_VE_ENDPOINT", "")
-	os.Unsetenv("MACOS_SERIAL")
+	os.Unsetenv("MACOS_MLB")
 	m.write("install", "image: DIR/oc.iso.gz\nidentity: "+givenIdentity)
 	m.says(0, "apply -yes", "Done: 2 changes", "is there")
 	if len(m.copies()) != 0 {

@@ -29,6 +29,9 @@ func (s *show) configure(mac profile.MacOS, facts workstation.Facts) (loader.Cop
 	case "given":
 		secret := func(name string) proxstation.Secret { return proxstation.NewSecret(os.Getenv(name)) }
 		source.Identity = opencore.Identity{Serial: secret("MACOS_SERIAL"), Board: secret("MACOS_MLB"), UUID: secret("MACOS_UUID"), ROM: secret("MACOS_ROM")}
+		if source.Identity.Serial.IsZero() {
+			return loader.Copy{}, false, errors.New("-identity given: set MACOS_SERIAL, MACOS_MLB, MACOS_UUID and MACOS_ROM")
+		}
 	case "made-up":
 		source.MadeUp = true
 	case "keep", "":

@@ -51,6 +51,14 @@ func TestOpenCore(t *testing.T) { //nolint:paralleltest // the environment is th
 		}
 		return found
 	}
+	t.Run("identity given and not set", func(t *testing.T) { //nolint:paralleltest // the environment is the test's
+		for _, name := range []string{"MACOS_SERIAL", "MACOS_MLB", "MACOS_UUID", "MACOS_ROM"} {
+			t.Setenv(name, "")
+		}
+		if out, err := run("-opencore", image, "-identity", "given"); err == nil || !strings.Contains(err.Error(), "-identity given: set MACOS_SERIAL") {
+			t.Errorf("%v\n%s", err, out)
+		}
+	})
 	for _, wrong := range [][]string{{"-identity", "mine"}, {"-kext", image}} {
 		if out, err := run(append([]string{"-opencore", image}, wrong...)...); err == nil {
 			t.Errorf("%s is taken:\n%s", wrong, out)

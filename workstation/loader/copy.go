@@ -108,8 +108,9 @@ func (c Copy) With(facts workstation.Facts) workstation.Facts {
 // Bring writes the copy to the file To and uploads it to the node, as the
 // volume that the VM's plan names. It does nothing if the VM gets no new drive,
 // or if the node has the volume. If the file To exists already, Bring uses it
-// as the copy that an earlier call wrote, with its made-up identity. The error
-// is an error of package opencore or of [workstation.Node.Upload].
+// as the copy that an earlier call wrote, with its made-up identity, unless it
+// is not an OpenCore image of the copy's size. The error is an error of package
+// opencore or of [workstation.Node.Upload].
 func (c Copy) Bring(ctx context.Context, node *workstation.Node, progress func(workstation.Event)) error {
 	if c.Volume == "" || c.there {
 		return nil
@@ -122,7 +123,28 @@ func (c Copy) Bring(ctx context.Context, node *workstation.Node, progress func(w
 		return fmt.Errorf("loader: %w", err)
 	}
 	defer func() { _ = file.Close() }()
+	if err := c.check(file); err != nil {
+		return err
+	}
 	return node.Upload(ctx, c.Volume, file, progress)
+}
+
+// check returns an error if a file is not an OpenCore image of the copy's size.
+// An earlier call may have written the file, and something else may have cut it
+// off since.
+func (c Copy) check(file *os.File) error {
+	info, err := file.Stat()
+	if err != nil {
+		return fmt.Errorf("loader: %w", err)
+	}
+	_, err = opencore.Read(file, info.Size())
+	if err == nil && info.Size() != c.Plan.Size {
+		err = &opencore.ImageError{Found: fmt.Sprintf("a file of %d bytes", info.Size()), Why: fmt.Sprintf("the copy has %d", c.Plan.Size)}
+	}
+	if err != nil {
+		return fmt.Errorf("loader: VM %d: %s is not the configured copy; move it away, and it is written anew: %w", c.VMID(), printable.Line(c.To), err)
+	}
+	return nil
 }
 
 // String returns the copy's volume with the changes of the image and their

@@ -61,7 +61,7 @@ func TestExistingVM(t *testing.T) {
 		{name: "the copy behind another", drives: map[string]string{"sata4": mine, "sata0": "local-lvm:vm-130-disk-3,serial=opencore-00000000", "boot": "order=sata0;sata4;virtio0"}, kept: "starts from sata0"},
 		{name: "the copy behind another, to be first", drives: map[string]string{"sata4": mine, "sata0": "local-lvm:vm-130-disk-3", "boot": "order=sata0;sata4;virtio0"}, replace: true, boot: "order=sata4;sata0;virtio0"},
 		{name: "the copy, out of the order", drives: map[string]string{"sata4": mine, "boot": "order=virtio0"}, replace: true, boot: "order=sata4;virtio0"},
-		{name: "no image any more", drives: map[string]string{"sata4": mine, "boot": "order=sata4;virtio0"}, gone: true, kept: "is not here, so that nobody compared it"},
+		{name: "no image any more", drives: map[string]string{"sata4": mine, "boot": "order=sata4;virtio0"}, gone: true, kept: "oc.iso.gone is not here, so that nobody compared the boot loader"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -173,6 +173,19 @@ func TestBring(t *testing.T) {
 	if _, err := bring(func(c *loader.Copy) { c.To = filepath.Join(image, "no folder") }); err == nil {
 		t.Error("a copy below a file was written")
 	}
+	for _, damaged := range [][]byte{[]byte("cut off, or something else"), opencoretest.New(opencoretest.Config).FAT(12, 1<<20)} {
+		made, err := bring(func(c *loader.Copy) {
+			if err := os.WriteFile(c.To, damaged, 0o600); err != nil {
+				t.Error(err)
+			}
+		})
+		if !errors.Is(err, opencore.ErrImage) || !strings.Contains(err.Error(), made.To+" is not the configured copy") {
+			t.Errorf("a file of %d bytes was taken for the copy: %v", len(damaged), err)
+		}
+		if err := os.Remove(made.To); err != nil {
+			t.Fatal(err)
+		}
+	}
 	made, err := bring(func(*loader.Copy) {})
 	if err != nil {
 		t.Fatal(err)
@@ -252,5 +265,24 @@ func TestDiskOfTheVM(t *testing.T) {
 	}
 	if !slices.ContainsFunc(made.VM().Disks, func(d workstation.Disk) bool { return d.Import == made.Volume && d.Volume == "" }) {
 		t.Errorf("the copy is not imported: %+v", made.VM().Disks)
+	}
+}
+
+// A volume of the copy's name that is shorter than the copy is left of an
+// upload that broke off. It is refused.
+func TestShortVolume(t *testing.T) {
+	t.Parallel()
+	source := loader.Source{Image: imageFile(t)}
+	fresh, err := source.Plan(profile.MacOS{}, facts())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for size, refused := range map[storage.Size]bool{0: false, 1 << 20: true, storage.Size(fresh.Plan.Size): false} {
+		with := facts()
+		with.Pools[0].Images = []storage.Volume{{ID: fresh.Volume, Size: size}}
+		_, err := source.Plan(profile.MacOS{}, with)
+		if refused != errors.Is(err, loader.ErrSource) || refused && !strings.Contains(err.Error(), "pvesm free "+fresh.Volume) {
+			t.Errorf("a volume of %d bytes: %v", size, err)
+		}
 	}
 }

@@ -94,7 +94,11 @@ func (s Source) Plan(mac profile.MacOS, facts workstation.Facts) (Copy, error) {
 	plan, err := s.configure(c.VMID(), mac.Machine(vm.Config))
 	switch {
 	case exists && !s.Replace && errors.Is(err, fs.ErrNotExist):
-		c.keep(vm.Config, fmt.Sprintf("%s is not here, so that nobody compared it", s.Image))
+		gone := s.Image
+		if path, ok := errors.AsType[*fs.PathError](err); ok {
+			gone = path.Path
+		}
+		c.keep(vm.Config, gone+" is not here, so that nobody compared the boot loader")
 		return c, nil
 	case err != nil:
 		return Copy{}, err
@@ -195,8 +199,15 @@ func (s Source) checkStorage(c *Copy, facts workstation.Facts) error {
 	case !facts.Pools[i].Holds("import"):
 		why = fmt.Sprintf("storage %s is not for images to import: allow it, on the node: pvesm set %[1]s --content %[2]s,import", s.storage(), strings.Join(facts.Pools[i].Content, ","))
 	default:
-		c.there = slices.ContainsFunc(facts.Pools[i].Images, func(v storage.Volume) bool { return v.ID == c.Volume })
-		return nil
+		at := slices.IndexFunc(facts.Pools[i].Images, func(v storage.Volume) bool { return v.ID == c.Volume })
+		if c.there = at >= 0; !c.there {
+			return nil
+		}
+		size := facts.Pools[i].Images[at].Size
+		if size == 0 || size >= storage.Size(c.Plan.Size) { // 0 is not known
+			return nil
+		}
+		why = fmt.Sprintf("%s has %d bytes, and the copy has %d: an upload may have broken off; remove it, on the node: pvesm free %[1]s", c.Volume, size, c.Plan.Size)
 	}
 	return &SourceError{VMID: c.VMID(), Field: "storage", Err: errors.New(why)}
 }

@@ -120,7 +120,7 @@ func TestReadSaysWhatItFound(t *testing.T) {
 		wanted []string
 	}{
 		"nothing":       {nil, []string{"a file of 0 bytes", "too short"}},
-		"zeros":         {zeros, []string{"no folder EFI/OC"}},
+		"zeros":         {zeros, []string{"the image is a file without a partition table (", "no folder EFI/OC"}},
 		"qcow2":         {append([]byte("QFI\xfb"), zeros...), []string{"qcow2", "qemu-img convert -O raw"}},
 		"zip":           {append([]byte("PK\x03\x04"), zeros...), []string{"zip", "unpack"}},
 		"UDIF":          {udif, []string{"Apple disk image", "hdiutil"}},

@@ -148,7 +148,11 @@ func locate(d *disk) (*fat.Volume, Layout, error) {
 	for _, p := range parts {
 		v, err := fat.Open(d, p.start, p.size)
 		if err != nil {
-			seen = append(seen, fmt.Sprintf("%s at byte %d: %v", layout.Table, p.start, err))
+			what := fmt.Sprintf("a disk (%s) with no FAT file system at byte %d", layout.Table, p.start)
+			if layout.Table == "none" {
+				what = "a file without a partition table"
+			}
+			seen = append(seen, fmt.Sprintf("%s (%v)", what, err))
 			continue
 		}
 		if _, err = v.List(folder); err == nil {

@@ -43,6 +43,8 @@ type PlannedChange struct {
 type Plan struct {
 	// Image describes in a few words the image for which the plan was made.
 	Image string
+	// Size is the size of the copy in bytes.
+	Size int64
 	// Before is the SHA-256 of the config.plist for which the plan was made.
 	Before string
 	// Changes holds the changes of config.plist, in the order in which they are
@@ -107,7 +109,7 @@ func Configure(image Image, machine Machine, o *Options) (Plan, error) {
 		o = &Options{}
 	}
 	sum := sha256.Sum256(image.ConfigText)
-	plan := Plan{Before: hex.EncodeToString(sum[:]), Bundles: o.Bundles,
+	plan := Plan{Size: image.Size, Before: hex.EncodeToString(sum[:]), Bundles: o.Bundles,
 		Image: fmt.Sprintf("OpenCore %s, %s; for %s, %s", image.Version, image.Layout, machine.Release, purpose(machine))}
 	with := image
 	with.Kexts = slices.Clone(image.Kexts)
