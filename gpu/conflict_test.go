@@ -72,7 +72,7 @@ func TestConflicts(t *testing.T) {
 		{"two functions of one group", "01:00.0", "01:00.1", "VMs 140 and 141 want parts of IOMMU group 1 (0000:01:00.0, 0000:01:00.1)"},
 		{"two cards of one group", "04:00", "05:00", "VMs 140 and 141 want parts of IOMMU group 40 (0000:04:00.0, 0000:05:00.0)"},
 		{"an alternative is free", "mapping=any", "mapping=any", ""},
-		{"the first alternative may be taken", "mapping=any", "01:00", shared}, // if 140 starts first
+		{"the first alternative may be taken", "mapping=any", "01:00", shared}, // if VM 140 starts first
 		{"both alternatives taken", "mapping=any", "01:00 03:00", "VMs 140 and 141 want 0000:01:00.0, 0000:01:00.1, 0000:03:00.0, 0000:03:00.1"},
 		{"a mapping for another node", "mapping=elsewhere", "01:00", ""},
 		{"two mediated devices", "00:02.0,mdev=a", "00:02.0,mdev=b", ""},

@@ -111,7 +111,7 @@ func (j *judgement) takeOff(fb iommu.Framebuffer) string {
 	if slices.Contains(listed, missing) {
 		return now
 	}
-	if missing == simpledrm && strings.Contains(j.facts.Kernel, "pve") { // a module in PVE's kernels since 5.15.19-2
+	if missing == simpledrm && strings.Contains(j.facts.Kernel, "pve") { // simpledrm is a module since PVE's kernel 5.15.19-2
 		return now + "; or for good, " + j.facts.Advise("module_blacklist=simpledrm")
 	}
 	return now + "; or for good, " + j.facts.Advise("initcall_blacklist="+strings.Join(append(listed, missing), ","))

@@ -16,7 +16,7 @@ func TestFirmwarePictures(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		picture, kernel, cmdline, driver string
-		class                            iommu.Class // 0: VGA
+		class                            iommu.Class // 0 stands for VGA
 		severity                         proxstation.Severity
 		says, never                      string
 	}{
@@ -98,14 +98,15 @@ func TestVirtualFunctionsAskedFor(t *testing.T) {
 	}
 }
 
-// An idle card in D3cold is reported, because it may not wake up. A card that
-// is awake, or that is kept awake, is not reported.
+// A card is reported if it may not wake up: if it is in D3cold or in error, and
+// always if it is an RX 9070. A card that is kept awake, or that cannot reach
+// D3cold, is not reported.
 func TestPowerOfIdleCards(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		device  iommu.ID
 		power   iommu.Power
-		idle    string // disable_idle_d3
+		idle    string // the value of vfio-pci's parameter disable_idle_d3
 		finding bool
 	}{
 		"RX 9070 asleep":         {0x7550, iommu.Power{State: "D3cold", Runtime: "suspended", D3ColdAllowed: proxstation.Yes}, "N", true},

@@ -141,7 +141,7 @@ func ExampleHostPCI() {
 func ExampleParseHostPCI() {
 	h, err := gpu.ParseHostPCI("01:00,x-vga=on,pcie=1,rombar=1")
 	fmt.Println(h, err)
-	h, err = gpu.ParseHostPCI("01:00,pci=1") // the device is read although the key is unknown
+	h, err = gpu.ParseHostPCI("01:00,pci=1") // the device can be read although the key is unknown
 	fmt.Println(h.Devices, h.Unread, err)
 	fmt.Println(h.Validate())
 	// Output:

@@ -57,7 +57,7 @@ type MappingEntry struct {
 }
 
 var (
-	pathFormat  = regexp.MustCompile(`^[a-f0-9]{4,}:[^;]+(;[a-f0-9]{4,}:[^;]+)*$`) // with its domain
+	pathFormat  = regexp.MustCompile(`^[a-f0-9]{4,}:[^;]+(;[a-f0-9]{4,}:[^;]+)*$`) // the path includes the domain
 	modelFormat = regexp.MustCompile(`^[0-9A-Fa-f]{4}:[0-9A-Fa-f]{4}$`)
 	oneLine     = regexp.MustCompile(`^[^,\n]+$`)
 )

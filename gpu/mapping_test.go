@@ -59,7 +59,7 @@ func TestParseMappingEntryRefuses(t *testing.T) {
 		good + ",iommugroup=x":              `iommugroup "x"`,
 		good + ",subsystem-id=14625317":     `subsystem-id "14625317"`,
 		"0000:01:00,node=pve":               `"0000:01:00" has no key`,
-		"node=pve,path=01:00,id=10de:2c05":  `path "01:00"`, // PVE wants the domain in a mapping
+		"node=pve,path=01:00,id=10de:2c05":  `path "01:00"`, // PVE requires the domain in a mapping
 		"node=p_e,path=0000:01:00":          `node "p_e"`,
 		"node=pve,path=0000:01:00,id=10de":  `id "10de"`,
 		"node=pve,path=0000:01:00;":         `path "0000:01:00;"`,
@@ -67,7 +67,7 @@ func TestParseMappingEntryRefuses(t *testing.T) {
 		"node=pve,path=0000:01:00,id=0x10d": `id "0x10d"`,
 	} {
 		got, err := gpu.ParseMappingEntry(text)
-		if strings.HasPrefix(text, good) { // the device of a newer PVE's entry is read
+		if strings.HasPrefix(text, good) { // an entry that a newer PVE wrote can still be read
 			_, added, _ := strings.Cut(text, good+",")
 			if err != nil || got.Node != "pve" || !slices.Equal(got.Unread, []string{added}) || !strings.HasSuffix(got.String(), added) {
 				t.Errorf("%q: %+v, %v; want the entry, with %s unread", text, got, err, added)

@@ -10,7 +10,7 @@ import (
 // name the same device in different ways.
 type Node struct {
 	Name      string
-	Functions []iommu.Function // all functions of the node, with bridges
+	Functions []iommu.Function // all functions of the node, including bridges
 	Mappings  []Mapping        // the cluster's mappings
 }
 

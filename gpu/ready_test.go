@@ -164,7 +164,7 @@ func TestReadyReset(t *testing.T) {
 // the host, not for another plan.
 func TestReadyAfterAHostPlan(t *testing.T) {
 	t.Parallel()
-	var planned []string // lines that describe the files of the plan
+	var planned []string // lines of a description with the plan's files
 	for _, want := range []string{"go run ./examples/host -keep 0000:0a:00.0 -apply", "Restart the host"} {
 		facts := captured(t, "two-identical-cards", planned...)
 		card := gpu.Cards(facts.Functions)[0]

@@ -137,7 +137,7 @@ func TestVerdictDeviceID(t *testing.T) {
 	for _, test := range []struct {
 		guest        gpu.Guest
 		vendor, from iommu.ID
-		want         iommu.ID // 0 if the card's own number works
+		want         iommu.ID // 0 if the guest sees the card's own number
 	}{
 		{gpu.MacOSSequoia, gpu.Intel, 0x3e92, 0}, {gpu.MacOSSequoia, gpu.Intel, 0x3e91, 0}, {gpu.MacOSSequoia, gpu.Intel, 0x3e98, 0},
 		{gpu.MacOSSequoia, gpu.Intel, 0x9bc8, 0}, {gpu.MacOSSequoia, gpu.Intel, 0x3e94, 0x3e9b}, {gpu.MacOSSequoia, gpu.Intel, 0x9bca, 0x3e9b},

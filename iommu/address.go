@@ -12,7 +12,7 @@ import (
 // function number (lspci calls this the BDF). Addresses are comparable. The
 // zero Address is 0000:00:00.0, the host bridge of most machines.
 type Address struct {
-	domain   uint32 // 16 bits in the PCI specification; Intel VMD makes wider domains
+	domain   uint32 // 16 bits in the PCI specification, but Intel VMD makes wider domains
 	bus      uint8
 	device   uint8 // 5 bits
 	function uint8 // 3 bits

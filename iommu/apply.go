@@ -126,7 +126,7 @@ func (p HostPlan) apply(ctx context.Context, d disk, run Runner) error {
 			return err
 		}
 	}
-	if left, err := p.pending(d); err != nil || len(left) > 0 { // reads the files back
+	if left, err := p.pending(d); err != nil || len(left) > 0 { // checks the files by reading them back
 		return cmp.Or(err, ErrForeignEdit)
 	}
 	if err := runAll(ctx, e.Commands, run); err != nil {

@@ -71,7 +71,7 @@ func host(t *testing.T) (string, *os.Root) {
 	if err := os.WriteFile(file, []byte("root=\xff\x00 quiet"), 0o640); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Chmod(file, 0o640); err != nil { // independent of the umask
+	if err := os.Chmod(file, 0o640); err != nil { // so that the mode does not depend on the umask
 		t.Fatal(err)
 	}
 	root, err := os.OpenRoot(dir)

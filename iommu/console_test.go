@@ -56,8 +56,8 @@ func TestConsoleDisplays(t *testing.T) {
 		want           string
 	}{
 		{0x1a03, 0x2000, "ASPEED"}, {0x102b, 0x0534, "Matrox G200eR"}, {0x1002, 0x515e, "ATI ES1000"}, {0x1234, 0x1111, "QEMU standard VGA"},
-		{0x102b, 0x0525, ""}, // a G400, a graphics card
-		{0x1a03, 0x1150, ""}, // the bridge of ASPEED's chip
+		{0x102b, 0x0525, ""}, // a G400, which is a graphics card
+		{0x1a03, 0x1150, ""}, // the bridge in ASPEED's chip
 		{0x10de, 0x2c05, ""}, {0x8086, 0x3e92, ""}, {0, 0, ""},
 	} {
 		if got := (iommu.Function{Model: iommu.Model{Vendor: test.vendor, Device: test.device}}).Console(); got != test.want {

@@ -200,7 +200,7 @@ type Framebuffer struct {
 	// driver then holds memory of the function without being the function's
 	// driver.
 	Firmware bool   `json:"firmware"`
-	BAR      *int   `json:"bar,omitempty"` // the base address register that holds the picture; nil if not known
+	BAR      *int   `json:"bar,omitempty"` // the base address register that holds the picture; nil if it is not known
 	Seen     string `json:"seen"`          // the file that shows the framebuffer
 }
 

@@ -42,7 +42,7 @@ func (r *reader) framebuffers() {
 
 // A region is a line of /proc/iomem.
 type region struct {
-	start, end uint64 // both zero if only root may read them
+	start, end uint64 // both are zero if only root may read them
 	name       string
 }
 
@@ -138,7 +138,7 @@ func pciPath(sys fs.FS, name string) []Address {
 		subsystem := strings.Join(parts[:slices.Index(parts, "nvme-subsystem")+2], "/")
 		entries, _ := sysfs.Names(sys, subsystem)
 		var found []Address
-		for _, entry := range entries { // a link to a controller, such as nvme0; every path to the disk counts
+		for _, entry := range entries { // for a link to a controller, such as nvme0, every path to the disk counts
 			if real, err := sysfs.Real(sys, subsystem+"/"+entry); err == nil && !strings.HasPrefix(real, subsystem) && strings.HasPrefix(entry, "nvme") {
 				found = append(found, pciPath(sys, subsystem+"/"+entry)...)
 			}

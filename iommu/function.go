@@ -139,11 +139,11 @@ type Function struct {
 	Class     Class    `json:"class"`
 	Model     Model    `json:"model"`
 	Subsystem Model    `json:"subsystem"`
-	Revision  *uint8   `json:"revision,omitempty"` // nil if not known
+	Revision  *uint8   `json:"revision,omitempty"` // nil if it is not known
 	Group     GroupID  `json:"group"`              // the zero GroupID if the function has no group
-	Name      string   `json:"name,omitempty"`     // for people; empty without an entry in a names database
-	Driver    string   `json:"driver,omitempty"`   // bound driver; see DriverKnown
-	Parent    *Address `json:"parent,omitempty"`   // the bridge above; nil if not known or on a root bus
+	Name      string   `json:"name,omitempty"`     // for people; empty if no names database has the function
+	Driver    string   `json:"driver,omitempty"`   // the bound driver; see DriverKnown
+	Parent    *Address `json:"parent,omitempty"`   // the bridge above; nil if it is not known, or on a root bus
 
 	// DriverKnown says whether Driver was observed. The PVE API does not show
 	// drivers: unless DriverKnown is Yes, an empty Driver does not mean that

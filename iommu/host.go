@@ -18,9 +18,9 @@ var ErrNothing = errors.New("iommu: nothing to read")
 // A tree is a machine whose files can be read.
 type tree struct {
 	Sys, Proc fs.FS
-	Etc       fs.FS // configuration
-	Boot      fs.FS // kernels
-	Run       fs.FS // state, with udev/data
+	Etc       fs.FS // the configuration
+	Boot      fs.FS // the kernels
+	Run       fs.FS // the state, with udev/data
 	Usr       fs.FS // the system's own files, with lib/modprobe.d
 }
 
@@ -76,7 +76,7 @@ type reader struct {
 	tree
 	Facts
 
-	strays  []Function        // group members that are not among the functions
+	strays  []Function        // members of groups that are not among Functions
 	drivers map[string]string // the module of each driver
 }
 

@@ -119,7 +119,7 @@ func TestModprobeFilesAsKmodReadsThem(t *testing.T) {
 	} {
 		lines := []string{test.line}
 		if strings.HasPrefix(test.line, "cmdline") {
-			lines = append(lines, "dir sys/firmware/efi") // now no boot loader is known
+			lines = append(lines, "dir sys/firmware/efi") // with this line, no boot loader is known
 		}
 		_, err := read(t, "two-identical-cards", lines...).Prepare(addresses(t, "0000:0b:00.0"), nil)
 		if got := refusedFor(err); got != test.want {

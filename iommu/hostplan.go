@@ -13,7 +13,7 @@ import (
 // HostPlan changes nothing.
 type HostPlan struct {
 	Changes  []FileChange `json:"changes,omitempty"`
-	Commands [][]string   `json:"commands,omitempty"` // to be run in order, after the changes
+	Commands [][]string   `json:"commands,omitempty"` // the commands to run after the changes, in order
 	// Reboot says why the host must be restarted before the plan takes effect.
 	// It is empty if no restart is needed.
 	Reboot string `json:"reboot,omitempty"`
@@ -27,7 +27,7 @@ type HostPlan struct {
 // A FileChange is a file's content before and after the plan. nil means that
 // the file does not exist.
 type FileChange struct {
-	Path   string  `json:"path"` // from the root of the machine, without a leading slash
+	Path   string  `json:"path"` // the path from the machine's root, without a leading slash
 	Before *string `json:"before"`
 	After  *string `json:"after"`
 }

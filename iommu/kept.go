@@ -22,8 +22,8 @@ const keptHead = "# Written by proxstation: keeps these PCI functions for guests
 type kept struct {
 	functions []keptFunction // in order
 	args      []string       // kernel arguments that we added
-	override  bool           // functions are kept by address, because other functions have the same model
-	builtIn   bool           // functions are kept by kernel argument, because vfio-pci is not a module
+	override  bool           // keeps functions by address, because other functions have the same model
+	builtIn   bool           // keeps functions by kernel argument, because vfio-pci is not a module
 	idsIn     string         // the file of others with vfio-pci's ids; "" if our file has them
 	order     []string       // the lines that let vfio-pci come first
 }
@@ -187,11 +187,11 @@ func (fn Function) drivers() []string {
 		modules = append(modules, cmp.Or(fn.Module, strings.ReplaceAll(fn.Driver, "-", "_")))
 	}
 	switch {
-	case fn.Class == 0x0c0330: // xHCI
+	case fn.Class == 0x0c0330: // an xHCI controller
 		modules = append(modules, "xhci_pci")
 	case fn.Class.Sub() == 0x0c80 && fn.Model.Vendor == 0x10de: // a card's USB-C port
 		modules = append(modules, "i2c_nvidia_gpu")
-	case fn.Class.Sub() == 0x0403: // HD audio
+	case fn.Class.Sub() == 0x0403: // an HD audio controller
 		modules = append(modules, "snd_hda_intel")
 	case fn.Class.Sub() == 0x0108:
 		modules = append(modules, "nvme")

@@ -200,7 +200,7 @@ func FuzzGRUBDefaults(f *testing.F) {
 		}
 		with, err := configured(text + "\nGRUB_CMDLINE_LINUX_DEFAULT=\"$GRUB_CMDLINE_LINUX_DEFAULT iommu=pt\"\n")
 		if err != nil {
-			return // the last line had no newline at its end
+			return // the last line of the file had no newline at its end
 		}
 		if strings.TrimSuffix(with, "iommu=pt") == with || strings.Join(iommu.ParseCmdline(with).Args(), " ") == strings.Join(iommu.ParseCmdline(got).Args(), " ") {
 			t.Fatalf("%q: %q, then %q", text, got, with)

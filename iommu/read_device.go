@@ -13,7 +13,7 @@ const (
 	resourceIO       = 0x00000100
 	resourceMemory   = 0x00000200
 	resourcePrefetch = 0x00002000
-	resourceUnset    = 0x20000000 // IORESOURCE_UNSET: no address was found
+	resourceUnset    = 0x20000000 // IORESOURCE_UNSET: the kernel found no address
 )
 
 // bars reads the first six lines of the file resource: start, end and flags

@@ -23,7 +23,7 @@ type Interface struct {
 	// Address is the address of the PCI function. It is nil for an interface
 	// that is virtual or on another bus.
 	Address *Address `json:"address,omitempty"`
-	MAC     string   `json:"mac,omitempty"`    // address in /sys/class/net/NAME
+	MAC     string   `json:"mac,omitempty"`    // the file address in /sys/class/net/NAME
 	Master  string   `json:"master,omitempty"` // the bridge or bond of which it is a port
 	// Names holds the other names that udev knows for the interface
 	// (ID_NET_NAME_PATH and the like in /run/udev/data). Newer systems accept

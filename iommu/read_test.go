@@ -183,7 +183,7 @@ func TestReadAccessControlServices(t *testing.T) {
 		space := make([]byte, 4096)
 		copy(space[0x100:], []byte{0x01, 0x00, 0x01, 0x14})
 		copy(space[0x140:], []byte{0x0d, 0x00, 0x01, 0x00, 0x5f, 0x00, control, 0x00})
-		b, _ := json.Marshal(string(space)) // all ASCII
+		b, _ := json.Marshal(string(space)) // JSON keeps the bytes, because all of them are ASCII
 		return "file sys/bus/pci/devices/0000:00:01.0/config " + string(b)
 	}
 	for control, want := range map[byte]proxstation.Answer{0x1d: proxstation.Yes, 0x05: proxstation.No} {

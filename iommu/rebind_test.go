@@ -36,7 +36,7 @@ func newFakeCore() *fakeCore {
 		},
 		drivers: map[string][]string{
 			"nouveau": {card}, "snd_hda_intel": {"0x10de 0x228e"},
-			vfioPCI: {card}, // as the argument ids=10de:2504 does
+			vfioPCI: {card}, // the argument ids=10de:2504 has this effect
 		},
 		broken: map[string]error{}, shy: map[string]bool{},
 	}

@@ -64,7 +64,7 @@ func TestStateFromFunctionsAlone(t *testing.T) {
 	if got, _ := without.State(); got != iommu.StateUnknown {
 		t.Errorf("functions whose groups are not known: %v", got)
 	}
-	without.GroupsKnown = proxstation.Yes // PVE reports this as iommugroup -1
+	without.GroupsKnown = proxstation.Yes // PVE reports a missing group as iommugroup -1
 	if got, _ := without.State(); got != iommu.Off {
 		t.Errorf("functions that have no group: %v", got)
 	}

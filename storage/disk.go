@@ -32,7 +32,7 @@ type Disk struct {
 	Model  string `json:"model,omitempty"`
 	Serial string `json:"serial,omitempty"`
 	WWN    string `json:"wwn,omitempty"`
-	Size   Size   `json:"size"` // bytes
+	Size   Size   `json:"size"` // in bytes
 	Bus    Bus    `json:"bus,omitempty"`
 	// Rotates says whether the disk is a hard disk. It is nil if this is not
 	// known.

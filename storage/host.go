@@ -19,8 +19,8 @@ import (
 // A host is a machine whose disks and storages can be read.
 type host struct {
 	sys, proc fs.FS
-	etc       fs.FS // with pve/storage.cfg
-	run       fs.FS // with udev/data
+	etc       fs.FS // contains pve/storage.cfg
+	run       fs.FS // contains udev/data
 }
 
 // hostAt returns the machine that has the given root directory. For nil it

@@ -125,7 +125,7 @@ func TestInLabPools(t *testing.T) { //nolint:paralleltest // the machine is shar
 		for _, d := range p.Disks {
 			disks = append(disks, d.Path)
 		}
-		slices.Sort(disks) // the SATA disk called sda changes from boot to boot
+		slices.Sort(disks) // the name sda can belong to another SATA disk at each boot
 		if p.Tier != want[p.Name].tier || !slices.Equal(disks, slices.Sorted(slices.Values(want[p.Name].disks))) {
 			t.Errorf("%s: tier %s on %v (%s), want %+v", p.Name, p.Tier, disks, p.Why, want[p.Name])
 		}

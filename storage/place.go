@@ -19,11 +19,11 @@ type Purpose string
 const (
 	Boot     Purpose = "boot"     // an operating system
 	Firmware Purpose = "firmware" // EFI variables and TPM state: small, on the boot disk's pool
-	Data     Purpose = "data"     // a second disk, databases
+	Data     Purpose = "data"     // a second disk, or databases
 	Scratch  Purpose = "scratch"  // data that may be lost
 	Models   Purpose = "models"   // AI models and their cache
 	Games    Purpose = "games"    //
-	Bulk     Purpose = "bulk"     // media, archives
+	Bulk     Purpose = "bulk"     // media and archives
 	Backup   Purpose = "backup"   //
 	Image    Purpose = "image"    // ISO images
 )
@@ -130,7 +130,7 @@ func Place(requests []DiskRequest, pools []Pool, opts *PlaceOptions) ([]DiskChoi
 	}
 	p := &placing{pools: pools, opts: *opts, taken: map[string]Size{}, sets: map[string]map[string]bool{}}
 	p.opts.Overcommit = cmp.Or(p.opts.Overcommit, 1)
-	if !(p.opts.Overcommit > 0) || math.IsInf(p.opts.Overcommit, 1) { // NaN is not above 0 either
+	if !(p.opts.Overcommit > 0) || math.IsInf(p.opts.Overcommit, 1) { // this also refuses NaN
 		return nil, fmt.Errorf("storage: %w: %v", ErrOvercommit, opts.Overcommit)
 	}
 	var choices []DiskChoice

@@ -60,7 +60,7 @@ type scene struct {
 	hangs  int // the number of statuses after which the node hangs; 0 if it never hangs
 	asked  int
 	events []workstation.Event // the events that a switch reports
-	during func(s *scene)      // changes the scene after the events
+	during func(s *scene)      // changes the scene after the switch has reported the events
 	result error               // the error that a switch returns at its end
 	end    chan struct{}       // a switch lasts until this channel is closed
 }

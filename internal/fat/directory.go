@@ -16,7 +16,7 @@ type Entry struct {
 
 	short [11]byte
 	first uint32
-	at    int64 // byte at which the entry's 32 bytes begin on the disk
+	at    int64 // where the entry's 32 bytes begin on the disk, in bytes
 }
 
 const (

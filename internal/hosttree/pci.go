@@ -114,7 +114,7 @@ func (b *builder) place(f function) (string, error) {
 		if !strings.HasPrefix(parent, parts[1]+":") {
 			above = dir + "/" + root
 		} else if err := b.dir(dir + "/pci_bus/" + parts[1] + ":" + parts[2]); err != nil {
-			return "", err // PVE recognises a bridge by this directory
+			return "", err // PVE recognises a bridge by the directory pci_bus
 		}
 	}
 	b.places[f.address] = above + "/" + f.address

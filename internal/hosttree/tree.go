@@ -27,7 +27,7 @@ var _ fs.ReadLinkFS = (*Tree)(nil)
 func Names() []string {
 	entries, err := hosts.ReadDir("hosts")
 	if err != nil {
-		panic(err) // the files are embedded
+		panic(err) // cannot happen, because the files are embedded
 	}
 	var names []string
 	for _, entry := range entries {

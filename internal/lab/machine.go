@@ -51,7 +51,7 @@ var workstation = []string{
 	"secondary-vga,bus=br1,addr=1.0",
 	"e1000,bus=br1,addr=2.0",
 	"qemu-xhci,id=usb,bus=pcie.0,addr=7.0",
-	"nvme-subsys,id=sub1", // an NVMe controller without a disk that makes virtual functions
+	"nvme-subsys,id=sub1", // an NVMe controller that has no disk but makes virtual functions
 	"nvme,serial=SRIOV1,subsys=sub1,bus=rp4,sriov_max_vfs=2,sriov_vq_flexible=4,sriov_vi_flexible=2,max_ioqpairs=6,msix_qsize=7",
 }
 

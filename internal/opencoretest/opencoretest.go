@@ -8,7 +8,7 @@ package opencoretest
 import (
 	"bytes"
 	"compress/gzip"
-	_ "embed" // fills Config
+	_ "embed" // needed for go:embed, which fills Config
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"

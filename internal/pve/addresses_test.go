@@ -22,8 +22,8 @@ import (
 // records the requests that reach it.
 type desk struct {
 	name string
-	fail func(*http.Request) error // called after a request was recorded
-	dead bool                      // nothing can be sent
+	fail func(*http.Request) error // called after the request has been recorded
+	dead bool                      // set if nothing can be sent to the address
 
 	mu  sync.Mutex
 	got []string
@@ -85,7 +85,7 @@ func TestARequestGoesToTheNextAddress(t *testing.T) {
 		first      *desk
 		write      bool
 		fails      bool
-		got1, got2 []string // the requests that reached the first and the second address, out of two
+		got1, got2 []string // the requests that reached each address, out of two requests
 	}{
 		"a GET, all is well":             {first: &desk{}, got1: []string{get, get}},
 		"a GET, nothing can be sent":     {first: &desk{dead: true}, got2: []string{get, get}},
@@ -234,7 +234,7 @@ func TestAddressesOverTheNetwork(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := client.Probe(t.Context()); err != nil { // this logs in, by a POST
+	if _, err := client.Probe(t.Context()); err != nil { // Probe logs in, with a POST
 		t.Error(err)
 	}
 }

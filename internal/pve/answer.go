@@ -116,7 +116,7 @@ func (d *decoder) all(data []byte, to reflect.Value) error {
 		}
 		return nil
 	}
-	_, _ = from.Token() // the opening bracket
+	_, _ = from.Token() // skips the opening bracket
 	for i := 0; from.More(); i++ {
 		var value any
 		if err := from.Decode(&value); err != nil {

@@ -26,9 +26,9 @@ type Endpoint struct {
 	Token       string // "user@realm!id=secret"
 	Username    string // "root@pam"
 	Password    string
-	RootCAs     *x509.CertPool    // nil means the system's CAs
+	RootCAs     *x509.CertPool    // if nil, the system's CAs count
 	Fingerprint string            // SHA-256 of the node's certificate
-	Transport   http.RoundTripper // replaces the network
+	Transport   http.RoundTripper // used instead of the network
 }
 
 // String returns the URL without secrets.
@@ -52,8 +52,8 @@ func (e inputError) Is(target error) bool { return target == ErrInvalid }
 // A CertificateError reports a node whose certificate cannot be trusted.
 type CertificateError struct {
 	Host        string
-	Fingerprint string // SHA-256 of the certificate that the node showed
-	Why         string // the reason that the verification gives
+	Fingerprint string // SHA-256 of the certificate that the node presented
+	Why         string // the reason for which the verification failed
 	cause       error
 }
 

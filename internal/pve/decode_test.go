@@ -73,7 +73,7 @@ func TestPermissionsComeFromTheNearestPath(t *testing.T) {
 	t.Parallel()
 	p := Permissions{"/": {"A": true}, "/vms": {"B": true}, "/vms/140": {}, "/storage/x": {"B": false}}
 	for path, want := range map[string]string{"/": "A", "/storage": "A", "/vms": "B", "/vms/141": "B", "/vms/140": "", "/vms/140/x": "",
-		"/storage/x": "B", "/storage/x/y": "A"} { // the role on this path does not pass on, so the role of the path above holds
+		"/storage/x": "B", "/storage/x/y": "A"} { // the role on /storage/x does not hold below it, so the role of / holds
 		for _, privilege := range []string{"A", "B"} {
 			if got := p.Allows(path, privilege); got != (privilege == want) {
 				t.Errorf("Allows(%s, %s) = %v", path, privilege, got)
@@ -87,7 +87,7 @@ func TestStaleIsNoWrongChecksum(t *testing.T) {
 	for message, want := range map[string]bool{
 		"checksum missmatch (file change by other user?)":                  true, // the misspelling in PVE until qemu-server 8.2.4
 		"detected modified configuration - file changed by other user? Tr": true,
-		"checksum mismatch: got 'a' != expect 'b'":                         false, // the message of a download
+		"checksum mismatch: got 'a' != expect 'b'":                         false, // PVE's message about a download
 	} {
 		if got := errors.Is(&Error{Status: 500, Message: message}, ErrStale); got != want {
 			t.Errorf("%q: stale %v", message, got)

@@ -30,7 +30,7 @@ var (
 	ErrNotPVE     = errors.New("the endpoint is not a Proxmox VE API") //
 	ErrTimeout    = errors.New("the guest did not shut down in time")  //
 	ErrTooLarge   = errors.New("the answer is larger than PVE's are")  // also for an answer that is too deeply nested
-	ErrAnswer     = errors.New("the answer cannot be used")            // the answer is another kind of value
+	ErrAnswer     = errors.New("the answer cannot be used")            // the answer is not of the expected kind
 	ErrNoQuorum   = errors.New("the node's cluster has no quorum")     // /etc/pve is read-only
 )
 

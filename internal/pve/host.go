@@ -18,8 +18,8 @@ import (
 
 // A NodeStatus is a node's report about itself.
 type NodeStatus struct {
-	CPU     string // model name
-	Cores   int    // logical CPUs
+	CPU     string // the model name
+	Cores   int    // the number of logical CPUs
 	Kernel  string // uname -r
 	Version string // the version of PVE, such as "9.1.1"
 	// MemoryAvailable is the total memory minus the used memory. PVE counts

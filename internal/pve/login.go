@@ -25,9 +25,9 @@ type login struct {
 	base               http.RoundTripper
 	address            string // the address of the API
 	username, password string
-	secrets            *secrets // the transport adds its tickets to these secrets
+	secrets            *secrets // the login adds its tickets to these secrets
 
-	turn         chan struct{} // the fields below belong to the goroutine that holds the turn
+	turn         chan struct{} // whoever holds the turn may use the fields below
 	ticket, csrf string
 	since        time.Time
 }
@@ -91,7 +91,7 @@ func (l *login) session(r *http.Request, refused string) (ticket, csrf string, e
 	if l.ticket != "" && l.ticket != refused && time.Since(l.since) < renewAfter {
 		return l.ticket, l.csrf, nil
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), answerTime) // needed because an upload has no deadline
+	ctx, cancel := context.WithTimeout(r.Context(), answerTime) // an upload has no deadline, so the login needs a limit
 	defer cancel()
 	form := url.Values{"username": {l.username}, "password": {l.password}}
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, l.address+"/access/ticket", strings.NewReader(form.Encode()))

@@ -106,7 +106,7 @@ func escapes(text string) []string {
 	var plain strings.Builder
 	encoder := json.NewEncoder(&plain)
 	encoder.SetEscapeHTML(false)
-	_ = encoder.Encode(text) // a text can always be encoded
+	_ = encoder.Encode(text) // this cannot fail, because a text can always be encoded
 	safe, _ := json.Marshal(text)
 	inner := func(quoted string) string {
 		quoted = strings.TrimSpace(quoted)

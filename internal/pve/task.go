@@ -185,7 +185,7 @@ func (c *Client) RunningTasks(ctx context.Context, vmid int) ([]Task, error) {
 // there is no such task. The tasks of the HA manager belong to root@pam, and
 // PVE lists them only with Sys.Audit on the node.
 func (c *Client) LastFailure(ctx context.Context, vmid int, kind string, since UPID) (error, error) {
-	began, _ := strconv.ParseInt(since.part(4), 16, 64) // 0 if since is not a valid UPID
+	began, _ := strconv.ParseInt(since.part(4), 16, 64) // 0 if the name since is not a valid UPID
 	var entries []struct {
 		UPID   UPID
 		Status string

@@ -26,7 +26,7 @@ type VMStatus struct {
 	// Asleep says that the guest of a paused VM sleeps (S3), and can be woken.
 	Asleep bool
 	Uptime time.Duration
-	PID    int          // the QEMU process; 0 for a VM that is off
+	PID    int          // the process ID of QEMU; 0 for a VM that is off
 	Memory storage.Size // the configured size
 	// HA says whether the VM is under high availability. HAState is the VM's
 	// state in the HA manager: "started", "request_stop", "error". It is empty

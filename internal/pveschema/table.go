@@ -57,7 +57,7 @@ type Check []any
 // An Endpoint is one method of the API.
 type Endpoint struct {
 	Method string
-	Path   string // may contain {names}
+	Path   string // may contain names in braces, such as {node}
 	Params []Param
 	// User is "all" (every user who is logged in), "world" (everybody, even
 	// without login) or "" (Check decides).

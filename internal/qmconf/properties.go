@@ -91,7 +91,7 @@ func equal(key, a, b string) bool {
 		one, errOne := gpu.ParseHostPCI(a)
 		two, errTwo := gpu.ParseHostPCI(b)
 		return errOne == nil && errTwo == nil && len(one.Devices) > 0 && slices.Equal(one.Devices, two.Devices)
-	case Family(key) == "usb": // hexadecimal numbers, with or without 0x
+	case Family(key) == "usb": // the numbers are hexadecimal, with or without 0x
 		return USBDevice(a) == USBDevice(b)
 	case key == "tags": // PVE sorts tags, and writes them in lower case (pve-guest-common PVE/GuestHelpers.pm)
 		return slices.Equal(tags(a), tags(b))

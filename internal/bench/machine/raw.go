@@ -30,7 +30,7 @@ func Raw(dir string) (steps []func() error, err error) {
 // A recorder is a file system that records which files are read.
 type recorder struct {
 	fsys fs.FS
-	read map[string]func(file string) error // keyed by operation and file
+	read map[string]func(file string) error // the key is the operation and the file
 }
 
 func (r recorder) note(op, name string, err error, again func(file string) error) {

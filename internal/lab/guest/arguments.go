@@ -161,7 +161,7 @@ func (k *kvm) firmware() {
 	code, vars := "OVMF_CODE_4M.fd", "OVMF_VARS_4M.fd"
 	switch {
 	case k.config["bios"] != "ovmf":
-		return // SeaBIOS is part of QEMU
+		return // there is no OVMF to add, because SeaBIOS is part of QEMU
 	case k.bootable:
 	case k.q35:
 		code = "OVMF_CODE_4M.secboot.fd"

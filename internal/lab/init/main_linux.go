@@ -20,7 +20,7 @@ import (
 
 func main() {
 	if err := boot(); err != nil {
-		fmt.Println("init:", err) // the console shows the error if the report fails
+		fmt.Println("init:", err) // if init cannot report an error, the console still shows it
 	}
 	unix.Sync()
 	fmt.Println("init:", unix.Reboot(unix.LINUX_REBOOT_CMD_POWER_OFF)) // Reboot only returns if it failed
