@@ -204,7 +204,7 @@ func (a *app) report(reports []install.Report) {
 	}
 }
 
-// result returns err, or the error then if err is nil.
+// result returns the first of the two errors that is not nil.
 func result(err, then error) error {
 	if err != nil {
 		return err

@@ -38,7 +38,7 @@ func (s site) String() string {
 	return "Node " + s.facts.Node
 }
 
-// The method on returns the node with a name.
+// The method "on" returns the node with a name.
 func (s site) on(name string) *workstation.Node {
 	if s.cluster == nil || name == "" {
 		return s.node
@@ -133,7 +133,7 @@ func (s site) unknown(source *file.Source) error {
 	return nil
 }
 
-// The function of returns the site of a cluster.
+// The function "of" returns the site of a cluster.
 func of(ctx context.Context, c *cluster.Cluster) (site, error) {
 	online, away, err := c.Names(ctx)
 	if err == nil && len(online) == 0 {
@@ -223,7 +223,7 @@ func (a *app) againThere(g *goal) error {
 	return nil
 }
 
-// The function after returns the facts of a node together with the mappings
+// The function "after" returns the facts of a node together with the mappings
 // that the plan makes.
 func after(facts workstation.Facts, plan cluster.Plan) workstation.Facts {
 	facts.Mappings = slices.Clone(facts.Mappings)

@@ -27,10 +27,9 @@ func driverOf(address string) string {
 	return strings.TrimSuffix(filepath.Base(target), ".")
 }
 
-// displays returns the functions of two cards. The values alone are all
-// functions of the card that has its own IOMMU group. The value shared is the
-// display function of the card that shares a group. In the lab they are below
-// the first and the second root port.
+// displays returns functions of two cards: all functions of the card that has
+// its own IOMMU group, and the display function of the card that shares a
+// group. In the lab these cards are below the first and the second root port.
 func displays(t *testing.T) (alone []string, shared string) {
 	t.Helper()
 	classes, err := filepath.Glob("/sys/bus/pci/devices/*/class")

@@ -163,8 +163,8 @@ func (h *haStack) resourcesDigest() string {
 }
 
 // changeOptions sets and deletes options of a section as PVE does
-// (PVE/API2/HA/Groups.pm and PVE/HA/Config.pm, update). The parameter required
-// names the options that cannot be deleted.
+// (PVE/API2/HA/Groups.pm and PVE/HA/Config.pm, update). Options in the list
+// "required" cannot be deleted.
 func changeOptions(c *call, options map[string]string, allowed, required []string) error {
 	for _, key := range allowed {
 		if c.has(key) {

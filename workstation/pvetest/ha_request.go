@@ -7,8 +7,9 @@ import "time"
 // (qemu-server PVE/API2/Qemu.pm, vm_start, vm_stop, vm_shutdown and
 // migrate_vm).
 
-// askHA starts the task that asks the HA manager: "hastart", "hastop" or
-// "hamigrate". command is the command line of ha-manager.
+// askHA starts the task that asks the HA manager. The task is of the kind
+// "hastart", "hastop" or "hamigrate". The parameter "command" is the command
+// line of ha-manager.
 func (n *Node) askHA(c *call, kind, said, command string, ask func(sid string)) (any, error) {
 	return n.do(c, job{kind: kind, id: c.get("vmid"), takes: time.Second, work: func(t *task) error {
 		t.say("Requesting HA %s", said)
@@ -26,7 +27,7 @@ func (n *Node) askHA(c *call, kind, said, command string, ask func(sid string)) 
 	}})
 }
 
-// startByHA serves POST start: it sets the requested state "started".
+// startByHA serves POST start. It sets the requested state "started".
 func (n *Node) startByHA(c *call) (any, error) {
 	return n.askHA(c, "hastart", "start for VM "+c.get("vmid"), "set vm:"+c.get("vmid")+" --state started", func(sid string) {
 		if r := n.ha.resources[sid]; r != nil {

@@ -13,8 +13,8 @@ import (
 type identity struct {
 	user  string // "root@pam", or "ops@pve!automation" for a token
 	token bool
-	// all is set for root@pam, and for tokens of root@pam without their own
-	// privileges.
+	// The field "all" is set for root@pam, and for tokens of root@pam without
+	// their own privileges.
 	all bool
 	// grants holds privileges by path: one map for the user, and another for a
 	// token with its own privileges. An action is allowed only if all maps

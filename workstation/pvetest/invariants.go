@@ -25,8 +25,8 @@ func (n *Node) Check() error {
 	return n.check(n.naming())
 }
 
-// check makes the checks of Check. The parameter named holds the names of the
-// disks that all VMs use.
+// check makes the checks of Check. The parameter "named" has the disks that the
+// configurations of all VMs name.
 func (n *Node) check(named naming) error {
 	var problems []error
 	report := func(format string, args ...any) { problems = append(problems, fmt.Errorf("pvetest: "+format, args...)) }

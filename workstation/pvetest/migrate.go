@@ -9,8 +9,9 @@ import (
 	"github.com/proxstation/proxstation/internal/pveschema"
 )
 
-// migrate serves POST migrate (qemu-server PVE/API2/Qemu.pm, migrate_vm). If
-// migrate itself refuses, nothing has changed. Its task can still fail.
+// migrate serves POST migrate (qemu-server PVE/API2/Qemu.pm, migrate_vm). After
+// a refusal, nothing has changed. If the request is accepted, its task can
+// still fail.
 func (n *Node) migrate(c *call, v *vm) (any, error) {
 	target := c.get("target")
 	if target == n.host.Name || target == "localhost" {

@@ -96,7 +96,7 @@ func (m *migration) uses() []volumeUse {
 	return list
 }
 
-// cannotCopy returns why a volume cannot go to the target.
+// cannotCopy returns an error if a volume cannot be copied to the target.
 func (m *migration) cannotCopy(s *storage, name string, there bool, use volumeUse) error {
 	pool, _, _ := strings.Cut(use.volume, ":")
 	switch {
@@ -179,7 +179,7 @@ func configsOf(snaps []snapshot) (configs []map[string]string) {
 }
 
 // copy moves a volume to the target, and returns its name there. A replicated
-// volume also stays on the source, for the way back.
+// volume also stays on the source, so that a later migration back is short.
 func (m *migration) copy(moved movedVolume) string {
 	source, name, _ := m.from.volume(moved.id)
 	target := m.to.storages[moved.pool]

@@ -40,9 +40,9 @@ type Options struct {
 	TraceLimit int
 }
 
-// New returns a node with the state that the host describes. The node is a
-// [Cluster] of one. New panics if the description contradicts itself, for
-// example if the disk of a VM is on no storage.
+// New returns a node with the state that the host describes. The node is the
+// only node of its [Cluster]. New panics if the description contradicts itself,
+// for example if the disk of a VM is on no storage.
 func New(host Host, opts *Options) *Node { return NewCluster([]Host{host}, opts).Nodes()[0] }
 
 // newNode returns a node of a cluster, without its storages and VMs.

@@ -9,7 +9,7 @@ import (
 
 func hexID(id int) string { return fmt.Sprintf("0x%04x", id) }
 
-// hidden lists the classes that the answer to hardware/pci leaves out by
+// hidden lists the PCI classes that the answer to hardware/pci leaves out by
 // default: memory, bridges, processors.
 var hidden = []string{"05", "06", "0b"}
 

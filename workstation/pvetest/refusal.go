@@ -48,8 +48,8 @@ func forbid(path, privileges string) error {
 	return refuseWith(http.StatusForbidden, "Permission check failed (%s, %s)", path, privileges)
 }
 
-// invalid returns the refusal of wrong parameters. The map problems has a text
-// for each parameter.
+// invalid returns the refusal of wrong parameters. The map "problems" has a
+// text for each wrong parameter.
 func invalid(problems map[string]string) error {
 	return &refusal{status: http.StatusBadRequest, message: "Parameter verification failed.", errors: problems}
 }

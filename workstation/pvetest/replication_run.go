@@ -75,8 +75,8 @@ func (job *replicationJob) end(n *Node) {
 	delete(n.replications, job.id)
 }
 
-// run copies the disks. The first run copies them in full. The result is known
-// when the copying has ended.
+// run copies the disks. The first run copies all data, and later runs copy only
+// changes. The result is known when the copying has ended.
 func (job *replicationJob) run(n *Node) {
 	s, v, target := &job.state, n.vms[job.guest], n.member(job.target)
 	began := n.now

@@ -146,7 +146,7 @@ func (n *Node) nodeOf(c *call, names map[string]string) (*Node, error) {
 }
 
 // handle checks the parameters of a call and calls the handler of its method.
-// The parameter at is the node at which the method works.
+// The parameter "at" is the node at which the method works.
 func (n *Node) handle(r *http.Request, c *call, at *Node) (any, error) {
 	if problems := c.endpoint.VerifyAt(n.release, c.values); len(problems) > 0 {
 		return nil, invalid(problems)

@@ -93,7 +93,7 @@ func (n *Node) HTTPClient() *http.Client {
 func (n *Node) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a := n.answer(r)
 	if !a.wait(r) {
-		panic(http.ErrAbortHandler) // net/http closes the connection without a log entry
+		panic(http.ErrAbortHandler) // makes net/http close the connection without a log entry
 	}
 	if a.status != http.StatusOK {
 		if conn, buffered, err := http.NewResponseController(w).Hijack(); err == nil {

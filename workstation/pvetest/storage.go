@@ -157,7 +157,7 @@ func (st *store) online(name string) (*storage, error) {
 }
 
 // volume finds a volume by its ID. If the volume does not exist, the result
-// there is false. If the storage does not exist either, s is nil.
+// "there" is false. If the storage does not exist either, the result s is nil.
 func (st *store) volume(id string) (s *storage, name string, there bool) {
 	pool, name, _ := strings.Cut(id, ":")
 	s = st.storages[pool]

@@ -72,7 +72,7 @@ func (st *store) kindOf(id string) (kind string, owner int) {
 
 // mayUseVolume checks whether the identity may use a volume. The volume need
 // not exist (pve-storage PVE/Storage.pm, check_volume_access). The parameter
-// kind is the required content type, or "" if every type is allowed.
+// "kind" is the required content type, or "" if every type is allowed.
 func (st *store) mayUseVolume(who identity, id int, volume, must string) error {
 	pool, _, found := strings.Cut(volume, ":")
 	if !found || strings.HasPrefix(volume, "/") {

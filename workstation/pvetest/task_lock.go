@@ -18,8 +18,9 @@ const (
 // during a backup or a migration, and while it is set, most requests fail
 // without waiting.
 
-// withLock runs the function work when the task has the lock of a VM's
-// configuration file. If the task does not get the lock in time, it fails.
+// withLock calls the function "work" when the task has the lock of a VM's
+// configuration file. If the task does not get the lock in time, the task
+// fails.
 func (w *workers) withLock(t *task, vmid int, work func()) {
 	waited := time.Duration(0)
 	var try func()

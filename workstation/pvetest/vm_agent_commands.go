@@ -32,7 +32,7 @@ func always(answer any) func(*Node, *call, *vm) (any, error) {
 	return func(*Node, *call, *vm) (any, error) { return result(answer) }
 }
 
-// agentByName serves POST agent. This older method has the command as a
+// agentByName serves POST agent, PVE's older method that has the command as a
 // parameter.
 func (n *Node) agentByName(c *call, v *vm) (any, error) {
 	command, served := agentCommands[c.get("command")]

@@ -47,8 +47,8 @@ func (r realCall) ask(command string, arguments any) (json.RawMessage, error) {
 	return answer, err
 }
 
-// execute does the same as ask, and then decodes the result into the value
-// into. If into is nil, it drops the result.
+// execute does the same as ask, and then decodes the result into the parameter
+// "into". If "into" is nil, it drops the result.
 func (r realCall) execute(command string, arguments, into any) error {
 	answer, err := r.ask(command, arguments)
 	if err == nil && into != nil {
@@ -154,7 +154,7 @@ func (r realCall) runStatus() (any, error) {
 	return object, nil
 }
 
-// within opens a file in the guest, calls the function work with the file's
+// within opens a file in the guest, calls the function "work" with the file's
 // handle, and closes the file.
 func (r realCall) within(mode string, work func(handle int) error) error {
 	var handle int

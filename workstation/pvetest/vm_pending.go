@@ -273,7 +273,7 @@ func (n *Node) deallocate(who identity, v *vm, key string, d drive) error {
 }
 
 // uses reports whether a drive of the VM or of a snapshot uses a volume. It
-// ignores the drive under the key but (is_volume_in_use of
+// ignores the drive whose key is the parameter "but" (is_volume_in_use of
 // PVE/QemuServer/Drive.pm).
 func (v *vm) uses(volume, but string) bool {
 	for key, value := range v.config {

@@ -35,7 +35,7 @@ func (n *Node) cleanup(v *vm) {
 	}
 }
 
-// The method off turns a VM off immediately, including the clean-up.
+// The method "off" turns a VM off immediately, including the clean-up.
 func (n *Node) off(v *vm) {
 	if v.running {
 		n.quit(v, v.pid)

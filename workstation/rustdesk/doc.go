@@ -37,7 +37,7 @@
 // it reads them from its standard input. RustDesk accepts them only on its
 // command line, where processes of the guest can see them for the second or so
 // that the command takes. RustDesk before 1.4.2 also wrote its command line to
-// its log; the scripts set neither secret on such a release (see
+// its log, so the scripts set neither secret on such a release (see
 // [KeepsSecrets]).
 //
 // # Success
@@ -48,7 +48,7 @@
 //
 // The facts were read in the sources of RustDesk 1.4.9 (src/core_main.rs,
 // src/custom_server.rs, src/ipc.rs, src/server.rs, res) and of its hbb_common
-// (src/config.rs), August 2026; facts about older versions in the history of
-// these files. The facts about the server are from rustdesk-server 1.1.17
-// (systemd, debian, src).
+// (src/config.rs), in August 2026. Facts about older versions were read in the
+// history of these files. The facts about the server are from rustdesk-server
+// 1.1.17 (systemd, debian, src).
 package rustdesk

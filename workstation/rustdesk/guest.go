@@ -22,9 +22,9 @@ type Guest interface {
 	// Run runs a command and returns when the command has ended. An exit code
 	// other than 0 is not an error.
 	Run(ctx context.Context, command proxstation.GuestCommand) (proxstation.GuestOutput, error)
-	// ReadFile reads a file. The error matches [fs.ErrNotExist] if the guest
-	// says that the file does not exist, in words that the implementation
-	// understands.
+	// ReadFile reads a file. If the guest reports that the file does not exist,
+	// the error matches [fs.ErrNotExist]. This is not possible if the
+	// implementation does not understand the words of the report.
 	ReadFile(ctx context.Context, path string) ([]byte, error)
 	// WriteFile writes a file. If the file exists already, it is replaced.
 	WriteFile(ctx context.Context, path string, data []byte) error

@@ -163,7 +163,7 @@ func (g *guest) run(setup Setup) (report Report, err error) {
 }
 
 // execute runs a script in the guest and passes its output to the function
-// parse.
+// "parse".
 func (g *guest) execute(script Script, parse func(output string) error) error {
 	g.t.Helper()
 	file := filepath.Join(g.tools, "..", "setup.sh")

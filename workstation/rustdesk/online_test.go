@@ -13,7 +13,8 @@ import (
 )
 
 // hbbs starts a server that listens like the second port of an ID server, and
-// returns this server. The function answer gives the answer to each message.
+// returns this server. It answers each message with the result of the function
+// "answer".
 func hbbs(t *testing.T, answer func(message []byte) []byte) Server {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

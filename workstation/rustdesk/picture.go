@@ -35,8 +35,8 @@ func (r Report) Picture() Picture {
 	return Picture{Sees: "nobody knows: the report names no operating system"}
 }
 
-// The method no adds a finding that hides the picture. The parameter sees says
-// what the person sees instead.
+// The method "no" adds a finding that hides the picture. The parameter "sees"
+// says what the person sees instead.
 func (p *Picture) no(sees string, f proxstation.Finding) {
 	f.Severity = proxstation.Blocker
 	p.Visible, p.Sees = proxstation.No, sees

@@ -203,7 +203,7 @@ func TestPlanNamesGuestsWithoutAnID(t *testing.T) {
 	}
 }
 
-// All workstations move to one server of their owner.
+// All workstations move to a self-hosted server.
 func ExamplePlanFor() {
 	own := rustdesk.Config{Server: rustdesk.Server{ID: "rd.example", Key: proxstation.NewSecret("OeVuKk5nlHiXp+APNn0Y3pC1Iwpwn44JGqrQCsWqmBw=")}}
 	gaming, ai := installed(""), &machine{fail: errors.New("the guest is off")} // or node.Agent(140) and node.Agent(141)

@@ -140,8 +140,9 @@ func parsePort(text string) ServerPort {
 	return ServerPort{Host: host, Port: uint16(n), Reached: parseAnswer(answer)}
 }
 
-// parseLines calls take for every line of a report up to the report's end. It
-// passes the first word and the rest of the line. The error is a [*SetupError].
+// parseLines calls the function "take" for every line of a report up to the
+// report's end. It passes the first word and the rest of the line. The error is
+// a [*SetupError].
 func parseLines(output string, take func(word, rest string) error) error {
 	var log []string
 	for line := range strings.Lines(output) {

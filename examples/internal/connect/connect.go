@@ -94,7 +94,8 @@ func (f *Flags) UselessHere(beside string) error {
 }
 
 // Useless returns an error if one of the named flags was given, because these
-// flags have no effect in this call. The parameter beside describes the call.
+// flags have no effect in this call. The parameter "beside" is a description of
+// the call.
 func (f *Flags) Useless(beside string, names ...string) error {
 	if given := f.given(names); len(given) > 0 {
 		return fmt.Errorf("%s would have no effect on %s: leave the flags out", strings.Join(given, ", "), beside)
@@ -192,8 +193,8 @@ func (f *Flags) endpoints() ([]workstation.Endpoint, error) {
 	return all, nil
 }
 
-// The function who adds the login that was tried to the error of a refused
-// login.
+// The function "who" extends the error of a refused login by the login that was
+// tried.
 func who(e workstation.Endpoint, err error) error {
 	if errors.Is(err, workstation.ErrLogin) {
 		return fmt.Errorf("%w; tried %s", err, login(e))

@@ -53,7 +53,7 @@ func (t *Terminal) Lines(text string) {
 var marker = regexp.MustCompile(`^ *(\d+\. +|[+~-] )?`)
 
 // plan writes a plan, with the seeds and copies before its steps. After the
-// steps it calls the parameter then.
+// steps it calls the function "then".
 func (t *Terminal) plan(p workstation.Plan, seeds []string, copies []loader.Copy, then func()) {
 	count := map[workstation.Sign]int{}
 	for _, c := range p.Changes() {

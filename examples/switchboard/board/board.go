@@ -151,7 +151,7 @@ func (b *Board) look(ctx context.Context) View {
 	return v
 }
 
-// The method now returns the view that the last answers give, and a channel
+// The method "now" returns the view that the last answers give, and a channel
 // that is closed when the view changes.
 func (b *Board) now() (View, <-chan struct{}) {
 	state, host := b.state.read(), b.host.read()

@@ -154,7 +154,8 @@ func decodeAs(t *testing.T, w *httptest.ResponseRecorder, into any) {
 	}
 }
 
-// form returns the fields of that form on a page which posts to a path.
+// form returns the fields of a form on a page. The parameter path selects the
+// form that posts to this path.
 func form(t *testing.T, page, path string) string {
 	t.Helper()
 	_, rest, found := strings.Cut(page, `<form method="post" action="`+path+`"`)

@@ -162,7 +162,7 @@ const (
 	CodeBusy     = "busy"           // this board has a job under way
 	CodeLeased   = "leased"         // another controller has a lease
 	CodeBlocked  = "blocked"        // the switch would fail
-	CodeChanged  = "changed"        // another system runs than the question to the person named
+	CodeChanged  = "changed"        // the running system is not the system that the question to the person named
 	CodeNoAnswer = "no-answer"      // the node does not answer
 	CodeEnding   = "ending"         // the program is about to end
 )

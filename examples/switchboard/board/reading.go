@@ -70,8 +70,8 @@ func (r *reading[T]) fresh(ctx context.Context) {
 	}
 }
 
-// The method once reads the node one time, and wakes every goroutine that waits
-// for the answer.
+// The method "once" reads the node one time, and wakes every goroutine that
+// waits for the answer.
 func (r *reading[T]) once(done chan struct{}) {
 	late := time.AfterFunc(slow, r.changed)
 	defer late.Stop()

@@ -16,7 +16,7 @@ import (
 
 var noon = time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
 
-// The function on returns a view in which Windows runs.
+// The function "on" returns a view in which Windows runs.
 func on() View {
 	since := noon.Add(-3 * time.Hour)
 	return View{At: noon, Host: "pve", Running: 140, RunningName: "Windows", grace: 3 * time.Minute, boot: 5 * time.Minute, Systems: []System{

@@ -68,8 +68,8 @@ func (j *job) text(v View) string {
 	return v.doing(j.event.Phase, v.name(cmp.Or(j.event.VMID, j.order.VMID)), j.from)
 }
 
-// doing returns words for the work in a phase of a job. The parameter about
-// names the system that is started or shut down.
+// doing returns words for the work in a phase of a job. The parameter "about"
+// is the name of the system that is started or shut down.
 func (v View) doing(phase workstation.Phase, about string, from int) string {
 	switch phase {
 	case workstation.PhaseLease:
@@ -198,7 +198,7 @@ func failedTitle(e *workstation.SwitchError, name string, v View) string {
 	return name + " did not come up."
 }
 
-// The function now returns words for the system that runs after a failed
+// The function "now" returns words for the system that runs after a failed
 // switch.
 func now(e *workstation.SwitchError, v View) string {
 	name := v.name(e.Running)
