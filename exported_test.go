@@ -9,9 +9,9 @@ import (
 	"testing"
 )
 
-// Users can name every type that the packages show them, and can read its
-// documentation. No alias, signature, exported field or variable shows a name
-// of an internal package.
+// Users can name every type that the packages show to them, and can read the
+// type's documentation. No alias, signature, exported field or variable shows a
+// name of an internal package.
 func TestNothingInternalIsExported(t *testing.T) {
 	t.Parallel()
 	eachFile(t, func(path string, set *token.FileSet, file *ast.File, _ int) {

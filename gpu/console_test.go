@@ -57,8 +57,8 @@ func TestFirmwarePictures(t *testing.T) {
 	}
 }
 
-// If somebody asked for virtual functions and they do not exist, a finding
-// gives the reason.
+// If somebody asked for virtual functions that do not exist, a finding gives
+// the reason.
 func TestVirtualFunctionsAskedFor(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

@@ -8,7 +8,8 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// A Device names one function of a PCI device, or all of them, as PVE does.
+// A Device names a single function or all functions of a PCI device, as PVE
+// does.
 type Device struct {
 	Address iommu.Address
 	// Whole says that the device stands for all functions of the slot:

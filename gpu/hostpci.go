@@ -47,8 +47,8 @@ type HostPCI struct {
 	VendorID, DeviceID, SubVendorID, SubDeviceID *iommu.ID
 	// Unread holds the parts of the value that this package does not
 	// understand, such as a key that a newer PVE introduced. The parts stay in
-	// the value as they were written. [HostPCI.Validate] says what is wrong
-	// with them.
+	// the value unchanged. [HostPCI.Validate] says what is wrong with each
+	// part.
 	Unread []string
 }
 

@@ -30,8 +30,8 @@ type Mapping struct {
 	// Entries holds the devices. Several entries of one node are alternatives:
 	// a VM gets the first alternative that is free.
 	Entries []MappingEntry `json:"entries"`
-	// Unread holds the entries that this package cannot read, as PVE returned
-	// them. The devices of their nodes are unknown.
+	// Unread holds the entries that this package cannot read, in the form in
+	// which PVE returned them. The devices of their nodes are unknown.
 	Unread []string `json:"unread,omitempty"`
 	// Digest is the digest of the whole mapping configuration of the cluster.
 	Digest string `json:"-"`
@@ -51,8 +51,8 @@ type MappingEntry struct {
 	// Description is for people.
 	Description string `json:"description,omitempty"`
 	// Unread holds the parts of the entry that this package does not
-	// understand, as they were written, such as a key that a newer PVE
-	// introduced.
+	// understand, such as a key that a newer PVE introduced. The parts are
+	// unchanged.
 	Unread []string `json:"unread,omitempty"`
 }
 
@@ -172,8 +172,7 @@ func NewMapping(id, node string, card Card) (Mapping, error) {
 	}}}, nil
 }
 
-// On returns the entries of a node. If there are several, they are
-// alternatives.
+// On returns the entries of a node. Several entries of a node are alternatives.
 func (m Mapping) On(node string) []MappingEntry {
 	var entries []MappingEntry
 	for _, e := range m.Entries {

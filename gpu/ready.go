@@ -80,8 +80,8 @@ func (j *judgement) guest(v Verdict) {
 }
 
 // driver reports the driver that has the card now. When the VM starts, PVE
-// takes all functions of the card's groups from their drivers, binds the
-// functions to vfio-pci and leaves them there (pci_dev_group_bind_to_vfio in
+// takes all functions of the card's groups from their drivers and binds the
+// functions to vfio-pci, where they stay (pci_dev_group_bind_to_vfio in
 // pve-common PVE/SysFSTools.pm). driver adds nothing if the IOMMU is off, or if
 // another finding already names a driver that took the card before vfio-pci.
 func (j *judgement) driver() {

@@ -102,7 +102,7 @@ func TestReadyOfNothing(t *testing.T) {
 }
 
 // The slot of AMD's integrated graphics also holds functions that do not belong
-// to the card. Ready reports them.
+// to the card. Ready reports these functions.
 func TestReadySharedSlot(t *testing.T) {
 	t.Parallel()
 	functions := []iommu.Function{

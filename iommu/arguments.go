@@ -248,8 +248,9 @@ func (f Facts) checkArguments() []proxstation.Finding {
 	return found
 }
 
-// elsewhere returns the arguments for passthrough that are written in a place
-// where they have no effect, with their lines. Arguments in force are left out.
+// elsewhere returns the arguments for passthrough that have no effect because
+// of the place where they are written, with their lines. Arguments in force are
+// left out.
 func (f Facts) elsewhere() []writing {
 	configured, err := f.Configured()
 	var found []writing

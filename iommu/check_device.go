@@ -136,9 +136,9 @@ func (f Facts) reservedMemory(a Address, g GroupFacts) proxstation.Finding {
 	return finding
 }
 
-// checkReservedDevices names the devices other than graphics cards that no
-// guest can have, because the firmware keeps memory for them. This only matters
-// once a VM needs such a device.
+// checkReservedDevices reports devices that no guest can have, because the
+// firmware keeps memory for them. It leaves out graphics cards. The finding
+// only matters once a VM needs such a device.
 func (f Facts) checkReservedDevices() []proxstation.Finding {
 	var kept []string
 	var first GroupFacts

@@ -22,7 +22,7 @@ var (
 	grubVariable   = regexp.MustCompile(`^\$(?:([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*)\})`)
 )
 
-// grubCmdline evaluates the files as the shell would, as far as they are plain
+// grubCmdline evaluates the files as the shell would, if they consist of plain
 // assignments. It never guesses: if anything more complicated changes the two
 // variables, the error matches [ErrLoader].
 func grubCmdline(files []HostFile) (Cmdline, error) {

@@ -36,9 +36,9 @@ func readLab(t *testing.T) iommu.Facts {
 	return facts
 }
 
-// labCards returns the lab's display controllers (QEMU's standard VGA) and the
-// functions beside them. Card one has an audio function; card two has a bridge
-// and a network card.
+// labCards returns the display controllers of the lab's two cards (QEMU's
+// standard VGA). The card of the result one also has an audio function. The
+// card of the result two is beside a bridge and a network card.
 func labCards(t *testing.T, facts iommu.Facts) (one, two iommu.Function) {
 	t.Helper()
 	var cards []iommu.Function

@@ -10,8 +10,8 @@ import (
 	"path"
 )
 
-// journalFile holds the files as they were before the plans. Its path starts at
-// the machine's root. Only root can read it.
+// journalFile holds the files as they were before the plans changed them. Its
+// path starts at the machine's root. Only root can read it.
 const journalFile = "var/lib/proxstation/host.json"
 
 // A journal is a stack of applied plans, the last one on top.

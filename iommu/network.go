@@ -107,9 +107,9 @@ func (f Facts) checkNetwork() []proxstation.Finding {
 }
 
 // successor returns the idle interface that has replaced a missing interface.
-// It is the only idle interface, or the only interface whose name differs just
-// by the bus number, such as enp7s0f1 for enp5s0f1. If several are possible,
-// successor names them all.
+// This is the only idle interface, or the only interface whose name differs
+// just by the bus number, such as enp7s0f1 for enp5s0f1. If several interfaces
+// are possible, successor names all of them.
 func successor(missing string, idle []string) string {
 	var all, same []string
 	for _, text := range idle {

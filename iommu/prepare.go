@@ -109,7 +109,8 @@ var makeInitramfs = []string{"update-initramfs", "-u", "-k", "all"}
 
 // along reports devices that go to a guest because they share a group with the
 // functions. It also reports network cards whose names do not match the network
-// configuration. A person should know both before the host changes.
+// configuration. A person should know of these devices and cards before the
+// host changes.
 func (f Facts) along(addresses []Address) []proxstation.Finding {
 	var found []proxstation.Finding
 	for _, finding := range f.checkIsolation(addresses) {

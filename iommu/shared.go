@@ -9,7 +9,7 @@ import (
 )
 
 // sharedGroup names the devices that would go to a guest together with the
-// passed functions, and the ways to avoid that on this board.
+// passed functions, and the ways to prevent this on this board.
 func (f Facts) sharedGroup(passed []Address, shared *SharedError) proxstation.Finding {
 	var groups, others []string
 	for _, g := range shared.Groups {
@@ -30,7 +30,7 @@ func (f Facts) sharedGroup(passed []Address, shared *SharedError) proxstation.Fi
 }
 
 // free reports whether VFIO already lets a guest use the groups, because no
-// driver of the host holds another device in them.
+// other device in the groups has a driver of the host.
 func (f Facts) free(shared *SharedError) bool {
 	for _, g := range shared.Groups {
 		answer, blocking := f.Viable(g)

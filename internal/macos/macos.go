@@ -14,9 +14,9 @@ const (
 )
 
 // hybridIntel matches the model name of an Intel processor with two kinds of
-// cores, or with small cores only (N100, i3-N305). Intel makes them since the
-// 12th generation. macOS stops because of their topology (osx-proxmox-next,
-// planner.py).
+// cores, or with small cores only (N100, i3-N305). There are such processors
+// since the 12th generation. macOS stops because of their topology
+// (osx-proxmox-next, planner.py).
 var hybridIntel = regexp.MustCompile(`\b1[2-9]th Gen\b|\bi[3579]-(1[2-9]\d{3}|N\d{3})|\bCore\(TM\) (Ultra|[3579] )|\bIntel\(R\) (Processor )?N\d+`)
 
 // KnowsCPU reports whether macOS works with the processor that has this model

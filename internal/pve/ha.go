@@ -19,7 +19,7 @@ type HA struct {
 	Resources []HAResource // sorted by VMID
 	Rules     []HARule     // sorted by name
 	Groups    []HAGroup    // sorted by name; only PVE 8 has groups
-	// HasRules says that the node that answered has rules. PVE has them since
+	// HasRules says that the node that answered has rules. PVE has rules since
 	// 9.0.
 	HasRules bool
 	// Master is the node of the active cluster resource manager. It is empty if

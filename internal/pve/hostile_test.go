@@ -34,8 +34,8 @@ func answering(base http.RoundTripper) *pve.Client {
 	return pve.New(proxmox.NewClient("https://pve/api2/json", proxmox.WithHTTPClient(&http.Client{Transport: pve.Transport(base)}), proxmox.WithAPIToken(token, secret)), "pve")
 }
 
-// notGos holds words of Go's own decoder. They mean nothing to users, so errors
-// must not contain them.
+// notGos holds words of Go's own decoder. Errors must not contain these words,
+// because they mean nothing to users.
 var notGos = []string{"json:", "Go struct", "Go value", "unmarshal", "invalid character", "unexpected end of JSON", "pve.text", "pve.UPID", "[]struct"}
 
 func goWords(text string) string {

@@ -134,7 +134,7 @@ func (r *Round) share(path string) *share {
 }
 
 // read stores in v the answer to a GET that is made once for each key. Several
-// callers share the values in the answer, so they must not change them.
+// callers share the values in the answer, so no caller may change the values.
 func (r *Round) read(ctx context.Context, c *Client, about, path string, v any) error {
 	to := reflect.ValueOf(v).Elem()
 	key := question{about, to.Type()}

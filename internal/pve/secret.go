@@ -28,10 +28,10 @@ const maxSecrets = 64
 // longestText is the number of bytes to which a node's message is cut.
 const longestText = 4096
 
-// Secrets holds texts that a client sent to its node. A node may return them in
-// a message, in a log or in an answer. They are hidden in every error and log
-// line, in each form in which they may come back. Secrets is safe for
-// concurrent use.
+// Secrets holds texts that a client sent to its node. A node may return these
+// texts in a message, in a log or in an answer. They are hidden in every error
+// and log line, in each form in which a node may return them. Secrets is safe
+// for concurrent use.
 type secrets struct {
 	mu    sync.Mutex
 	known []string

@@ -115,10 +115,10 @@ func (c *Client) disks(ctx context.Context, skipSMART bool) ([]storage.Disk, []f
 	return disks, systems, nil
 }
 
-// medium returns a disk's bus and whether it rotates, by its name, its link and
-// PVE's type. The type is "usb" only for USB disks that report that they rotate.
-// Other USB disks have type "ssd" and no link, because PVE looks only for the
-// links of ata, scsi and nvme disks.
+// medium returns a disk's bus and whether the disk rotates, judged by its name,
+// its link and PVE's type. The type is "usb" only for USB disks that claim to
+// rotate. Other USB disks have type "ssd" and no link, because PVE looks only
+// for the links of ata, scsi and nvme disks.
 func medium(path, kind, link string, hidden bool) (bus storage.Bus, rotates *bool) {
 	switch {
 	case strings.HasPrefix(path, "/dev/vd"):

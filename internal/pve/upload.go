@@ -44,10 +44,10 @@ func (c *Client) StorageState(ctx context.Context, name string) (StorageState, e
 }
 
 // Upload sends a file of a known size, and starts the task that puts the file
-// on its storage. The task replaces a file of the same name. Upload ends when
-// its context ends, and content is not read after that. (The upload of
-// go-proxmox takes no context.) The client must have made a request before,
-// because go-proxmox does not log in during an upload.
+// on its storage. The task replaces a file of the same name. When the context
+// ends, Upload ends too and reads no more of content. (The upload of go-proxmox
+// takes no context.) The client must have made a request before, because
+// go-proxmox does not log in during an upload.
 func (c *Client) Upload(ctx context.Context, f File, content io.Reader, size int64) (task UPID, err error) {
 	path := c.here("/storage/%s/upload", url.PathEscape(f.Storage))
 	fields := map[string]string{"content": f.Content}
