@@ -67,7 +67,8 @@ func (n Node) covered(d Device) []iommu.Address {
 	return found
 }
 
-// group returns the IOMMU group of a function, or no group if it is not known.
+// group returns the IOMMU group of a function, or the zero GroupID if the group
+// is not known.
 func (n Node) group(a iommu.Address) iommu.GroupID {
 	for _, f := range n.Functions {
 		if f.Address == a {

@@ -106,8 +106,8 @@ func TestNoVerdictGetsBetterByNotKnowing(t *testing.T) {
 	}
 }
 
-// The controller of the root disk stays with the host, even if any single file
-// cannot be read.
+// If any single file cannot be read, the controller of the root disk still
+// stays with the host.
 func TestTheRootDiskStaysWhateverIsNotKnown(t *testing.T) {
 	t.Parallel()
 	tree, err := hosttree.Load("shared-group")

@@ -163,8 +163,8 @@ type ACPI struct {
 	DMAR proxstation.Answer `json:"dmar"` // Intel's table exists: VT-d is on in the firmware
 	IVRS proxstation.Answer `json:"ivrs"` // AMD's table exists
 	// Flags is the flags byte of DMAR. Bit 0 says that the platform can remap
-	// interrupts (VT-d specification 8.1). Only root can read it; it is nil if
-	// it is not known.
+	// interrupts (VT-d specification 8.1). Only root can read the byte. Flags
+	// is nil if it is not known.
 	Flags *uint8 `json:"flags,omitempty"`
 }
 

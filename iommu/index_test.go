@@ -7,8 +7,8 @@ import (
 	"github.com/proxstation/proxstation/internal/hosttree"
 )
 
-// The index returns the same function as a search through the list. The index
-// is not used after the list of functions has changed.
+// The index finds the same function as a search through the list. It is not
+// used any more if the list of functions has changed.
 func TestTheIndexAnswersAsASearchDoes(t *testing.T) {
 	t.Parallel()
 	for _, name := range hosttree.Names() {

@@ -45,9 +45,9 @@ func undoAll(t *testing.T, v *volatile) {
 	t.Error("undo does not end")
 }
 
-// The power is cut before each operation in turn, with and without the loss of
-// changes that were not synced. Each file then has its old or its new content.
-// Apply can continue to the end, and Undo restores every byte.
+// The power is cut before each operation of Apply in turn, with and without the
+// loss of changes that were not synced. Each file then has its old or its new
+// content. Apply can continue to the end, and Undo restores every byte.
 func TestPowerCutWhileApplying(t *testing.T) {
 	t.Parallel()
 	for _, again := range []bool{false, true} {

@@ -15,7 +15,7 @@ import (
 // allowed tier follow from it.
 type Purpose string
 
-// The purposes.
+// These are the purposes of disks.
 const (
 	Boot     Purpose = "boot"     // an operating system
 	Firmware Purpose = "firmware" // EFI variables and TPM state: small, on the boot disk's pool

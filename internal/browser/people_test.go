@@ -182,8 +182,8 @@ func TestUnderAName(t *testing.T) {
 	do(t, ctx, call(network.ClearBrowserCookies, cdp.Empty{}), tap("#system-140 button"), says("main", "Secret"))
 }
 
-// The page makes no request to other servers. The browser's console shows no
-// error, because no style or script is refused.
+// The page makes no request to other servers. The browser refuses no style or
+// script of the page, so its console shows no error.
 func TestThePageBringsAllItNeeds(t *testing.T) {
 	t.Parallel()
 	s := newScene(t)

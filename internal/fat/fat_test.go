@@ -97,8 +97,8 @@ func foreign(t *testing.T, width int) memory {
 	return data
 }
 
-// each runs a test on volumes of every width. Some were made by this package,
-// others by mkfs.fat.
+// each runs a test on volumes of every width. This package made some of the
+// volumes, and mkfs.fat the others.
 func each(t *testing.T, test func(t *testing.T, disk memory, v *fat.Volume)) {
 	t.Helper()
 	for width := range sizes {

@@ -101,7 +101,7 @@ func forms(texts []string) []string {
 	return list
 }
 
-// escapes returns a text as JSON, Go, URLs and HTML write it, and in base64.
+// escapes returns the forms that a text has in JSON, Go, URLs, HTML and base64.
 func escapes(text string) []string {
 	var plain strings.Builder
 	encoder := json.NewEncoder(&plain)
