@@ -2,25 +2,25 @@
 // and switches cards between them:
 //
 //	go run ./examples/homelab init                # looks at the node and writes homelab.yaml
-//	go run ./examples/homelab check               # the page, its secrets, and whether the node can have it
-//	go run ./examples/homelab plan -out plan.json # what would change
+//	go run ./examples/homelab check               # checks the page and its secrets, and whether the node can have these workstations
+//	go run ./examples/homelab plan -out plan.json # shows what would change
 //	go run ./examples/homelab apply plan.json     # makes these changes, and no others
-//	go run ./examples/homelab status
-//	go run ./examples/homelab switch windows      # the card goes to windows
-//	go run ./examples/homelab watch
-//	go run ./examples/homelab remote              # RustDesk and other ways in, in guests that run; -apply sets them up
-//	go run ./examples/homelab destroy windows
-//	go run ./examples/homelab host plan           # on the host: what would change to keep cards for guests
-//	go run ./examples/homelab move windows pve2   # to another node of the cluster, while it is off
-//	go run ./examples/homelab tour                # on an embedded cluster: placing, switching across nodes, a node that dies
-//	go run ./examples/homelab export              # the page as a Spec, in JSON
+//	go run ./examples/homelab status              # shows the workstations and the sets as they are now
+//	go run ./examples/homelab switch windows      # gives the card to windows
+//	go run ./examples/homelab watch               # prints each change of a set
+//	go run ./examples/homelab remote              # plans RustDesk and other ways into running guests; -apply sets them up
+//	go run ./examples/homelab destroy windows     # removes the VM of windows with its disks
+//	go run ./examples/homelab host plan           # on the host: shows what would change to keep cards for guests
+//	go run ./examples/homelab move windows pve2   # moves windows, which must be off, to the node pve2
+//	go run ./examples/homelab tour                # shows an embedded cluster: placing, switching across nodes, a node that dies
+//	go run ./examples/homelab export              # prints the page as a Spec, in JSON
 //
 // examples/homelab/homelab.yaml is a page to begin with. Without
-// PROXMOX_VE_ENDPOINT each command runs on a node embedded in the program. It is
-// the host for which this page was written. It starts without VMs, and is gone
-// when the command ends.
+// PROXMOX_VE_ENDPOINT each command runs on a node embedded in the program. This
+// node is the host for which the page was written. It starts without VMs, and is
+// gone when the command ends.
 //
-// # Codes
+// # Exit codes
 //
 //	0  done, or nothing to do
 //	1  an error in the page, the node or the call

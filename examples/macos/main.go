@@ -12,8 +12,8 @@
 //	go run ./examples/macos -stage card -apply
 //
 // The program reads OpenCore's image, checks it for the VM and its card, and
-// configures a copy of it. docs/macos.md says how to see that macOS accelerates
-// the card.
+// configures a copy of it. docs/macos.md says how to check that macOS uses
+// the card's acceleration.
 package main
 
 import (

@@ -12,11 +12,11 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// control serves the requests with which a test changes the node without its
-// client. They need no login.
+// control serves requests that a test sends to change the node behind the
+// client's back. These requests need no login.
 //
 //	GET    /control/trace             the newest requests, as JSON
-//	GET    /control/check             200 if the node's state is sound, else 409 and what is wrong
+//	GET    /control/check             200 if the node's state is sound, otherwise 409 and the faults
 //	POST   /control/faults            plans a fault: a pvetest.Fault as JSON, such as
 //	                                  {"method": "POST", "path": ".*/140/status/start", "kind": "596", "times": 2}
 //	DELETE /control/faults            forgets all faults
@@ -25,12 +25,12 @@ import (
 //	POST   /control/logout            makes all tickets invalid
 //	POST   /control/restart           cuts the host's power, and gives it back
 //
-// All of these are about the node whose port is asked. These are about the
-// cluster, at any port:
+// The requests above concern the node on whose port they arrive. The requests
+// below concern the cluster, and may arrive on the port of any node:
 //
 //	POST   /control/nodes/pve2/down   cuts the power of a node; "up" boots it
-//	POST   /control/nodes/pve2/delay?time=2s    makes each of its answers late
-//	POST   /control/partition?nodes=pve1,pve2   these nodes see only each other; without nodes, all see each other
+//	POST   /control/nodes/pve2/delay?time=2s    delays each answer of the node
+//	POST   /control/partition?nodes=pve1,pve2   the named nodes reach only each other; without nodes, all reach each other
 func control(node *pvetest.Node, cluster *pvetest.Cluster) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /control/trace", func(w http.ResponseWriter, _ *http.Request) {

@@ -5,8 +5,8 @@
 //
 // It prints the node's address and its logins, and serves until Ctrl-C or
 // SIGTERM. Clients trust the node with the file that -ca writes
-// (REQUESTS_CA_BUNDLE, curl --cacert, NODE_EXTRA_CA_CERTS). Each node makes an
-// authority of its own, unless -cert and -key give it a certificate.
+// (REQUESTS_CA_BUNDLE, curl --cacert, NODE_EXTRA_CA_CERTS). Each node makes its
+// own certificate authority, unless -cert and -key give it a certificate.
 //
 // -host is a kind of node (reference, amd, shared), or a JSON file that describes
 // a node with the fields of pvetest.Host. -print shows the description of a kind,
@@ -14,13 +14,13 @@
 //
 //	go run ./examples/pvenode -host reference -print > host.json
 //
-// With -nodes, or with several hosts, the nodes are a cluster. Each node has a port
-// of its own, and answers for all:
+// With -nodes, or with several hosts, the nodes are a cluster. Each node has its
+// own port, and answers for all nodes:
 //
 //	go run ./examples/pvenode -nodes 3 -host reference,amd
 //
-// Below /control/, a test changes a node without its client, cuts its power, or
-// splits the network; see control.go.
+// Requests below /control/ let a test change a node behind the client's back,
+// cut its power, or split the network. See control.go.
 package main
 
 import (

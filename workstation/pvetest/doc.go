@@ -42,11 +42,11 @@
 //
 // # Clusters
 //
-// [NewCluster] makes nodes that share what PVE's nodes share, and that pass
-// requests on to each other. [Cluster.Down] cuts the power of a node,
+// [NewCluster] makes nodes that share the same things as PVE's nodes, and that
+// pass requests on to each other. [Cluster.Down] cuts the power of a node,
 // [Cluster.Partition] splits the network, [Cluster.Delay] makes a node slow, and
 // the faults [PowerBefore] and [PowerAfter] cut the power in the middle of a
-// request or a task. A node of [New] is a cluster of one.
+// request or a task. A node of [New] is the only node of its cluster.
 //
 // # Time
 //
@@ -85,14 +85,14 @@
 //	call.go refusal.go check.go       input of a handler, refusals, checks of privileges
 //	identity.go account.go credentials.go access*.go pools.go   callers and their privileges
 //	timeline.go base.go node.go new.go          time, and the state of a node
-//	datacenter.go cluster*.go reach*.go broadcast.go quorum.go   what nodes share, and how they reach each other
+//	datacenter.go cluster*.go reach*.go broadcast.go quorum.go   the state that nodes share, and their connections
 //	task*.go fault.go vzdump.go       tasks, the lock, faults
 //	storage*.go disks.go              storages, volumes, physical disks
 //	pci*.go                           devices, hostpci values, mappings, reservations
 //	vm_rights.go vm_request.go vm_config.go vm_create.go vm_change.go vm_drive.go vm_boot.go vm_pending.go   configuration of VMs
-//	vm_*.go                           the other files: actions on VMs
+//	vm_*.go                           all other vm files: actions on VMs
 //	ha*.go                            high availability: configuration, CRM, LRMs
-//	migrate*.go replication*.go       what moves and copies VMs between nodes
+//	migrate*.go replication*.go       moves and copies of VMs between nodes
 //	api*.go vm_status.go              answers that only read
 //	truth.go trace.go invariants.go somebody.go          for tests
 package pvetest
