@@ -59,7 +59,7 @@ func TestOpenCore(t *testing.T) { //nolint:paralleltest // the environment is th
 			t.Errorf("%v\n%s", err, out)
 		}
 	})
-	for _, wrong := range [][]string{{"-identity", "mine"}, {"-kext", image}} {
+	for _, wrong := range [][]string{{"-identity", "mine"}, {"-kext", image}, {"-opencore", image + ".gone", "-replace"}, {"-opencore", "local:import/oc.raw", "-identity", "made-up"}} {
 		if out, err := run(append([]string{"-opencore", image}, wrong...)...); err == nil {
 			t.Errorf("%s is taken:\n%s", wrong, out)
 		}

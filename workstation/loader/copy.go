@@ -116,6 +116,9 @@ func (c Copy) Bring(ctx context.Context, node *workstation.Node, progress func(w
 		return nil
 	}
 	if err := opencore.WriteFile(c.From, c.To, c.Plan); err != nil && !errors.Is(err, fs.ErrExist) {
+		if path, ok := errors.AsType[*fs.PathError](err); ok && strings.HasPrefix(path.Path, c.To) {
+			err = fmt.Errorf("%w; the copy goes into this folder: put the image into one in which you may write", err)
+		}
 		return err
 	}
 	file, err := os.Open(c.To)
