@@ -63,7 +63,7 @@ func (a *app) host(set *flag.FlagSet) func(context.Context) error {
 type machine struct {
 	app   *app
 	dir   string
-	tree  fs.FS // nil means this machine
+	tree  fs.FS // files of a captured host; nil means this machine
 	files *os.Root
 }
 

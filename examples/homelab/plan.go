@@ -85,7 +85,7 @@ func (a *app) plan(set *flag.FlagSet) func(context.Context) error {
 // A planView is a plan in the form that programs read. The program also
 // compares a saved plan with it.
 type planView struct {
-	Node     string                `json:"node"`  // empty if the page is about several nodes
+	Node     string                `json:"node"`  // name of the node; empty if the page is about several nodes
 	Nodes    []string              `json:"nodes"` // the nodes that have workstations of the page
 	Empty    bool                  `json:"empty"`
 	Blocked  bool                  `json:"blocked"`

@@ -20,7 +20,7 @@ import (
 // A site is the node that a page is about, or the cluster whose nodes have the
 // page's workstations.
 type site struct {
-	cluster *cluster.Cluster // nil if only one node was asked for
+	cluster *cluster.Cluster // the cluster; nil if only one node was asked for
 	names   []string         // names of the cluster's nodes
 	node    *workstation.Node
 	facts   workstation.Facts // facts of the node

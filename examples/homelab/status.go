@@ -16,7 +16,7 @@ import (
 
 // A statusView is the status in the form that programs read.
 type statusView struct {
-	Node         string                `json:"node"`  // empty if the page is about several nodes
+	Node         string                `json:"node"`  // name of the node; empty if the page is about several nodes
 	Nodes        []nodeView            `json:"nodes"` // the nodes of the cluster
 	Workstations []stationView         `json:"workstations"`
 	Sets         []setView             `json:"sets"`
@@ -31,7 +31,7 @@ type nodeView struct {
 
 type stationView struct {
 	Name    string  `json:"name"`
-	Node    string  `json:"node"` // empty for a VM that does not exist
+	Node    string  `json:"node"` // name of the node; empty if the VM does not exist
 	VMID    int     `json:"vmid"`
 	Profile string  `json:"profile"`
 	State   string  `json:"state"`   // missing, off, running, paused, asleep, or unknown on a node that is away

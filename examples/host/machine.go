@@ -17,7 +17,7 @@ import (
 
 // A machine is the host to prepare.
 type machine struct {
-	tree  fs.FS    // nil means the running machine
+	tree  fs.FS    // files of the machine; nil means the running machine
 	files *os.Root // the machine's root directory
 	run   iommu.Runner
 	clean func() error // removes the temporary files

@@ -40,7 +40,7 @@
 //
 //	go run ./examples/inventory -json | jq '.findings[] | select(.severity == "blocker")'
 //
-// Of a cluster it prints an object with the fields cluster, quorate, why, nodes,
+// For a cluster it prints an object with the fields cluster, quorate, why, nodes,
 // guests and findings. The field report of each node holds the fields above.
 // go doc -u ./examples/inventory clusterReport says what each field means:
 //

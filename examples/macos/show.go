@@ -31,7 +31,7 @@ type show struct {
 func (s *show) stage(ctx context.Context) error {
 	facts, err := s.node.Observe(ctx)
 	if _, made := facts.VMs[s.mac.ID]; err == nil && !made && s.apply && s.fetch != "" {
-		if err := s.bring(ctx, s.out.Progress()); err != nil { // without its images the plan would be blocked
+		if err := s.bring(ctx, s.out.Progress()); err != nil { // without the recovery system the plan would be blocked
 			return err
 		}
 		facts, err = s.node.Observe(ctx)

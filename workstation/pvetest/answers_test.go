@@ -56,7 +56,7 @@ type exchange struct {
 // A difference describes how an answer differs from PVE's.
 type difference struct {
 	where, what string
-	decides     bool // true for a difference in status, errors or exit
+	decides     bool // whether the status, the errors or the exit status differ
 	about       string
 }
 

@@ -44,7 +44,7 @@ type Request struct {
 	Method string
 	Path   string            // path below /api2/json
 	Params map[string]string // parameters without secrets
-	Status int               // 0 while the request is being answered, and if the answer was dropped
+	Status int               // status of the answer; 0 before the answer, and if the answer was dropped
 }
 
 // String returns the request's method and path.

@@ -156,7 +156,7 @@ func TestAddresses(t *testing.T) {
 		for id, want := range map[int]string{140: "192.168.1.160/24", 141: "10.0.0.7/16", 142: "", 143: "", 144: "fd00::1/64"} {
 			got := ""
 			result, _ := l.object(fmt.Sprintf("/nodes/pve/qemu/%d/agent/network-get-interfaces", id))["result"].([]any)
-			for _, each := range result[1:] { // the first interface is lo
+			for _, each := range result[1:] { // skips the first interface, which is lo
 				addresses, _ := each.(map[string]any)["ip-addresses"].([]any)
 				for _, a := range addresses {
 					address, _ := a.(map[string]any)

@@ -106,7 +106,7 @@ func (h *haStack) nextStarted(sid string, r *haResource, s *haService, result in
 		h.change(s, "migrate")
 		s.target = node
 	} else if known {
-		s.uid = h.uid() // with a new uid, the LRM looks again and starts a VM that went down
+		s.uid = h.uid() // because of the new uid, the LRM looks again and starts a VM that went down
 	}
 }
 

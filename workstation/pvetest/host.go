@@ -57,8 +57,8 @@ type PCI struct {
 	SubDevice  int    `json:"subDevice"` // 16 bits
 	Group      int    `json:"group"`     // IOMMU group; -1 if there is no group
 	MDev       bool   `json:"mdev,omitempty"`
-	VendorName string `json:"vendorName,omitempty"` // as in pci.ids
-	DeviceName string `json:"deviceName,omitempty"` // as in pci.ids
+	VendorName string `json:"vendorName,omitempty"` // name of the maker, as in pci.ids
+	DeviceName string `json:"deviceName,omitempty"` // name of the device, as in pci.ids
 	// SubVendorName is the name of the board's maker, as in pci.ids.
 	SubVendorName string `json:"subVendorName,omitempty"`
 	// HostUses is set for a function that the host itself needs, such as the
@@ -77,7 +77,7 @@ type Disk struct {
 	Serial     string      `json:"serial"`
 	Size       int64       `json:"size"`    // bytes
 	Type       string      `json:"type"`    // "nvme", "ssd", "hdd", "usb" or "unknown"
-	RPM        int         `json:"rpm"`     // 0 for an SSD, -1 if unknown
+	RPM        int         `json:"rpm"`     // speed; 0 for an SSD, -1 if unknown
 	Wearout    int         `json:"wearout"` // percent of life left; -1 if PVE shows N/A
 	Health     string      `json:"health"`  // "PASSED", "OK", "FAILED", "UNKNOWN"
 	Used       string      `json:"used"`    // "LVM", "ZFS", "partitions", "mounted", "" for nothing

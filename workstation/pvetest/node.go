@@ -14,7 +14,7 @@ import (
 // events that became due since the last request. So the node needs no
 // goroutines, and works inside a testing/synctest bubble.
 type Node struct {
-	server *httptest.Server // of Start
+	server *httptest.Server // the server that Start started
 	// The field listening is the server of Start, or the server of the newest
 	// boot after Start.
 	listening *httptest.Server
@@ -87,7 +87,7 @@ func (n *Node) vmOf(c *call) (*vm, error) {
 // A trace holds the requests that the node received. If it has a limit, it
 // holds only the newest requests.
 type trace struct {
-	limit    int // 0 means no limit
+	limit    int // number of requests to keep; 0 means no limit
 	requests []Request
 	dropped  int // number of older requests that were dropped
 }

@@ -19,7 +19,7 @@ type hardware struct {
 // the rules of qemu-server PVE/QemuServer/PCI.pm, reserve_pci_usage.
 type reservation struct {
 	vmid  int
-	pid   int       // 0 while the VM starts
+	pid   int       // ID of the process; 0 while the VM starts
 	until time.Time // end of a reservation that has no pid
 }
 

@@ -186,7 +186,7 @@ func (n *Node) cloneVolume(c *call, what duplicate, id int, key string) (string,
 		format = "qcow2" // a linked clone is a qcow2 file on top of its base
 	}
 	volume, err := n.allocate(pool, fmt.Sprintf("vm-%d-disk-", id), format, old.Size, id)
-	if err != nil || s.Type == "lvmthin" { // on LVM the name of a clone does not contain its base
+	if err != nil || s.Type == "lvmthin" { // on LVM the name of a clone does not contain the name of its base
 		return volume, err
 	}
 	_, short, _ := strings.Cut(volume, ":")

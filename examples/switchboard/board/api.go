@@ -52,8 +52,8 @@ type request struct {
 
 // A result is the answer to a request that began a job.
 type result struct {
-	Job     *Job     `json:"job,omitempty"`     // set while the job is under way
-	Outcome *Outcome `json:"outcome,omitempty"` // set once the job has ended
+	Job     *Job     `json:"job,omitempty"`     // the job, while it is under way
+	Outcome *Outcome `json:"outcome,omitempty"` // the outcome, after the job has ended
 }
 
 // apiDo returns the handler of an action. It answers 202 when the job has

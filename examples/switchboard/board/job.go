@@ -63,7 +63,7 @@ type job struct {
 	on      string    // the node of the system that the job shuts down
 	warned  []string
 	done    chan struct{}
-	outcome *Outcome // set once done is closed
+	outcome *Outcome // set before the channel done is closed
 }
 
 // begin starts a job and does not wait for it. The error is a [Refusal].

@@ -24,7 +24,7 @@ type reading[T any] struct {
 
 	mu   sync.Mutex
 	last seen[T]
-	old  bool          // whether last counts as old, whatever its age
+	old  bool          // whether the last answer counts as old even if it is recent
 	done chan struct{} // closed when the read under way ends; nil if no read is under way
 }
 
