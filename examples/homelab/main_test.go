@@ -177,8 +177,8 @@ func TestFromThePageToTheEnd(t *testing.T) { //nolint:paralleltest // the enviro
 	}
 }
 
-// A plan is stale if any VM has changed since then, even a VM that the plan
-// does not change.
+// A saved plan is stale if any VM has changed after the plan was made, even a
+// VM that the plan does not change.
 func TestSavedPlanIsStale(t *testing.T) { //nolint:paralleltest // the environment is the test's
 	l := newLab(t, pvetest.Reference()).byHand()
 	plan := filepath.Join(t.TempDir(), "plan.json")

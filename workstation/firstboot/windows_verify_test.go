@@ -32,7 +32,7 @@ func TestVerifyWindows(t *testing.T) {
 	const yes, no, unknown = proxstation.Yes, proxstation.No, proxstation.Unknown
 	for name, test := range map[string]struct {
 		program string
-		out     *proxstation.GuestOutput // nil if the program cannot be run
+		out     *proxstation.GuestOutput // output of the program; nil if it cannot be run
 		check   string
 		want    proxstation.Answer
 	}{

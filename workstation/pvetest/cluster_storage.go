@@ -70,7 +70,7 @@ func (d *datacenter) describedStorages() [][]describedStorage {
 	return all
 }
 
-// fill adds the volumes of a description that the storage lacks.
+// fill adds the volumes in a description that are not yet on the storage.
 func (s *storage) fill(described Storage) {
 	for _, v := range described.Volumes {
 		if s.volumes[v.Name] == nil {

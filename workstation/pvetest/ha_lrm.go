@@ -181,9 +181,9 @@ func (n *Node) haStop(id int, timeout string) *task {
 	return n.endTask("qmshutdown", id, "root@pam", ending{ask: true, force: true, patience: patience})
 }
 
-// move starts the task with which the LRM moves a VM, and calls done when the
-// task ends. The VM's local disks move with it, and local devices do not
-// prevent the move (PVE/HA/Resources/PVEVM.pm, migrate).
+// move starts the task with which the LRM moves a VM. When the task ends, it
+// calls the function "done". The VM's local disks move with the VM, and local
+// devices do not prevent the move (PVE/HA/Resources/PVEVM.pm, migrate).
 func (h *haStack) move(n *Node, id int, target string, online bool, done func()) {
 	v, to := n.vms[id], h.d.member(target)
 	if v == nil || to == nil || locked(v) != nil || v.running && !online || n.available(v.config) != nil || to.available(v.config) != nil {

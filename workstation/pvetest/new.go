@@ -35,8 +35,9 @@ type Options struct {
 	// Agents holds real guest agents of VMs, by VMID. A VM without an entry has
 	// the agent that Host.Guests describes.
 	Agents map[int]Agent
-	// TraceLimit is the number of requests that [Node.Trace] keeps. Only the
-	// newest are kept. It is for nodes that run for days. 0 means no limit.
+	// TraceLimit is the number of requests that [Node.Trace] keeps. It keeps
+	// the newest requests. A limit is useful for nodes that run for days. 0
+	// means no limit.
 	TraceLimit int
 }
 

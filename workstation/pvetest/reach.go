@@ -13,7 +13,8 @@ type reach struct {
 	last      *broadcast    // the last values that the other nodes received from the node
 }
 
-// sees reports whether the node reaches another node, or itself.
+// sees reports whether the node reaches the other node. Every node reaches
+// itself.
 func (b *base) sees(other *Node) bool {
 	return !b.down && !other.down && b.partition == other.partition
 }

@@ -31,7 +31,7 @@ type contents struct {
 	Total   int64
 	volumes map[string]*Volume         // volumes by name; only put, drop and resize change the map
 	owned   map[int]map[string]*Volume // the same volumes, by VMID and name
-	written int64                      // sum of the results of takes for all volumes
+	written int64                      // bytes that all volumes use, as the method "takes" counts them
 	others  int64                      // used bytes that belong to none of these volumes
 }
 

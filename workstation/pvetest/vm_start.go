@@ -193,7 +193,7 @@ func oldMachine(machine string) (version string, is bool) {
 	return strings.TrimPrefix(strings.TrimPrefix(kind, "pc-q35-"), "pc-i440fx-"), pinned && atoi(major, 99) < 7
 }
 
-// unpause starts or continues a guest.
+// unpause starts a guest that has not started yet, or continues a paused guest.
 func (n *Node) unpause(v *vm) {
 	if v.waiting {
 		n.boot(v)
