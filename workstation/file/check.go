@@ -50,6 +50,7 @@ func (p Page) check() Errors {
 			mac.check(&errs, key)
 		}
 	}
+	p.checkIdentities(&errs, stations)
 	p.checkSets(&errs, stations)
 	p.checkRemote(&errs, stations)
 	return errs

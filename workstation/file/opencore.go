@@ -128,6 +128,26 @@ func (i Identity) check(errs *Errors, key string) {
 	}
 }
 
+// checkIdentities reports two workstations with the same serial number. Members
+// of a set may share a number, because only one of them runs at a time.
+func (p Page) checkIdentities(errs *Errors, stations []string) {
+	owners := map[Reference]string{}
+	for _, name := range stations {
+		mac, isMac := p.Workstations[name].(*MacOS)
+		if !isMac || mac == nil || mac.OpenCore.Identity.Serial == "" {
+			continue
+		}
+		serial := mac.OpenCore.Identity.Serial
+		owner, taken := owners[serial]
+		switch set := p.SetOf(name); {
+		case !taken:
+			owners[serial] = name
+		case set == "" || set != p.SetOf(owner):
+			errs.add("workstations."+name+".opencore.identity.serial", "%s has this serial number too, and Apple's services refuse two machines with one number: give %s numbers of its own", owner, name)
+		}
+	}
+}
+
 // A Loader is the boot loader that the page wants for a macOS workstation. Its
 // Source plans a [loader.Copy] for the profile Mac. Pass this copy to
 // [Page.Spec].

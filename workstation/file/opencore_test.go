@@ -2,6 +2,7 @@ package file
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -133,5 +134,23 @@ func TestPageInTheDocs(t *testing.T) {
 	o := source.Page.Workstations["macos"].(*MacOS).OpenCore
 	if o.Image == "" || len(o.Kexts) != 2 || o.Identity.ROM != "env:MACOS_ROM" {
 		t.Errorf("%+v", o)
+	}
+}
+
+// Two workstations that may run at the same time cannot be the same Mac.
+func TestSharedIdentity(t *testing.T) {
+	t.Parallel()
+	mac := func(id int) string {
+		return fmt.Sprintf("{id: %d, profile: macos, card: c, opencore: {image: oc.iso, identity: {serial: env:A, mlb: env:B, uuid: env:C, rom: env:D}}}", id)
+	}
+	page := "cards: {c: {address: \"0000:00:02.0\"}}\nworkstations:\n  one: " + mac(130) + "\n  two: " + mac(131) + "\n"
+	for text, want := range map[string]string{
+		page: "p.yaml:4:88: workstations.two.opencore.identity.serial: one has this serial number too",
+		page + "dualboot: {macs: {members: [one, two]}}\n": "",
+	} {
+		_, err := Parse("p.yaml", []byte(text))
+		if err == nil != (want == "") || want != "" && !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
+		}
 	}
 }
