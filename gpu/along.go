@@ -50,11 +50,11 @@ func checkROM(slot string, h HostPCI, card Card) []proxstation.Finding {
 			"put it in /usr/share/kvm and set romfile=NAME."}}
 }
 
-// checkPhysical reports a value that takes both a physical function and its
-// virtual functions. The virtual functions vanish when vfio-pci binds the
-// physical function. The API does not distinguish the two kinds. On an Intel
-// iGPU, the virtual functions are the other displays of the slot that have the
-// same model.
+// checkPhysical reports a hostpci value that takes the physical function of an
+// Intel iGPU with virtual functions. The virtual functions vanish when vfio-pci
+// binds the physical function. PVE's API does not say which functions are
+// virtual, so checkPhysical recognises them: they are displays of the same slot
+// and the same model as the physical function, which is function 0.
 func checkPhysical(slot string, h HostPCI, card Card, taken []iommu.Function) []proxstation.Finding {
 	if !card.Integrated() || card.Model().Vendor != Intel || card.virtual() {
 		return nil

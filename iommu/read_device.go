@@ -16,8 +16,8 @@ const (
 	resourceUnset    = 0x20000000 // IORESOURCE_UNSET: the kernel found no address
 )
 
-// bars reads the first six lines of the file resource: start, end and flags
-// of the base address registers.
+// bars returns the device's base address registers. The first six lines of the
+// file named "resource" hold their start, end and flags.
 func (d device) bars() []BAR {
 	text, ok, err := sysfs.Optional(d.sys, d.file("resource"))
 	if err != nil || !ok {

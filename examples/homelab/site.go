@@ -62,10 +62,12 @@ func (s site) vm(id int) (have workstation.VMFacts, node string, there bool) {
 	return have, "", false
 }
 
-// open connects to the node that the environment names. It connects to the
-// whole cluster if neither the page nor a flag names a node, or if the page
-// names several nodes. If the environment names no node, open starts an
-// embedded node.
+// open connects to the endpoint in PROXMOX_VE_ENDPOINT. If this variable is not
+// set, open starts an embedded node or an embedded cluster.
+//
+// Behind the endpoint, open uses the node of the flag -node, or else the only
+// node that the page names. If the page names no node or several nodes, open
+// uses the whole cluster.
 func (a *app) open(ctx context.Context, page file.Page) (site, error) {
 	if a.kept.cluster != nil {
 		return a.kept, nil

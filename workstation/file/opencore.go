@@ -32,8 +32,8 @@ type OpenCore struct {
 	// Storage is the storage for the copy, with content type import; the
 	// default is local.
 	Storage string
-	// Replace puts the copy before the boot loader that the VM has. Without it,
-	// a VM that exists keeps its boot loader.
+	// Replace puts the copy before the boot loader that an existing VM has, in
+	// the boot order. Without Replace, an existing VM keeps its boot loader.
 	Replace bool
 }
 

@@ -16,7 +16,7 @@ import (
 type Options struct {
 	// Progress is called with every sign of progress; see workstation.Event.
 	Progress func(workstation.Event)
-	// AllowDestroy allows Apply to run a plan whose First destroys a VM.
+	// AllowDestroy allows Apply to run a plan in which [Plan.First] destroys a VM.
 	AllowDestroy bool
 	// Patience is how long a guest may take until it reports. 0 means three
 	// hours for Windows and 90 minutes for Linux.

@@ -106,8 +106,8 @@ type Disk struct {
 	Model string      `json:"model"`
 	Size  int64       `json:"size"` // in bytes
 	Bus   storage.Bus `json:"bus"`  // such as "nvme" or "sata"; "" if it is not known
-	// Tier is the tier of the disk, or of the slowest disk behind it. The field
-	// Why holds the evidence for it.
+	// Tier is the tier of the disk. Why holds the evidence for the tier, or the
+	// reason why the tier is not known.
 	Tier storage.Tier `json:"tier"`
 	Why  string       `json:"why"`
 }

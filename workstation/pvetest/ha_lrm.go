@@ -123,8 +123,9 @@ func (h *haStack) manageResources(n *Node, l *haLRM) {
 	}
 }
 
-// The method work does what the state of a service requires. The result of the
-// work is known when its task has ended (PVE/HA/LRM.pm, exec_resource_agent).
+// work starts, stops or moves a service, as its state requires. If this needs a
+// task, the result is recorded when the task has ended (PVE/HA/LRM.pm,
+// exec_resource_agent).
 func (h *haStack) work(n *Node, l *haLRM, sid string, s *haService) {
 	id, state, uid, target := h.resources[sid].id, s.state, s.uid, s.target
 	v := n.vms[id]

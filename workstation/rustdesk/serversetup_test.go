@@ -11,11 +11,14 @@ import (
 	"github.com/proxstation/proxstation"
 )
 
-// serverTools holds stand-ins for the tools of a Debian system, and for hbbs
-// and hbbr. The stand-ins of hbbs and hbbr only make files and open ports. The
-// content of a package is its name and version. Files in the guest cause
-// failures: "dead" (nothing runs), "no-key", "silent-PORT". hbbs makes its keys
-// only after a while. hbbr makes keys if there are none.
+// serverTools holds stand-ins for the tools of a Debian system. The stand-in
+// for systemctl also plays the programs hbbs and hbbr: it makes their keys, and
+// files that stand for their open ports. The keys of hbbs appear only when the
+// set-up script sleeps. hbbr makes keys at once if there are none.
+//
+// A package file contains only the package's name and version. A test causes a
+// failure with a file in the guest: with "dead" no service starts, with
+// "no-key" no keys are made, and with "silent-PORT" the port is not opened.
 var serverTools = map[string]string{
 	"apt-get": `for f; do :; done
 read -r name version <"$f"
