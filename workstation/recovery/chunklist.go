@@ -182,9 +182,8 @@ func (c *Chunklist) VerifyImage(r io.Reader) error {
 }
 
 // verify copies an image's chunks from r to w and checks each chunk. It begins
-// with the chunk that has the index first. It returns the number of correct
-// chunks, counted from the image's beginning. The data up to the end of these
-// chunks can be trusted.
+// with c.Chunks[first]. It returns the number of correct chunks, counted from
+// the image's beginning. The data up to the end of these chunks can be trusted.
 func (c *Chunklist) verify(r io.Reader, first int, w io.Writer, right func(done int64)) (chunks int, err error) {
 	var offset int64
 	for _, chunk := range c.Chunks[:first] {
