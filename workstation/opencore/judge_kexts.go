@@ -33,14 +33,21 @@ func needed(id string, release gpu.Guest) Version {
 	return at[id][release]
 }
 
-// kext returns the image's extension with an identifier.
+// kext returns the image's extension with an identifier. If there are several,
+// it returns the extension that is switched on.
 func (j *judge) kext(id string) (k Kext, there bool) {
-	for _, k := range j.image.Kexts {
-		if strings.EqualFold(k.ID, id) {
-			return k, true
+	for _, other := range j.image.Kexts {
+		if !strings.EqualFold(other.ID, id) {
+			continue
+		}
+		if j.get("Kernel", "Add", strconv.Itoa(j.entry(other)), "Enabled").True() {
+			return other, true
+		}
+		if !there {
+			k, there = other, true
 		}
 	}
-	return Kext{}, false
+	return k, there
 }
 
 // entry returns the index of a bundle in Kernel -> Add. It returns -1 if the

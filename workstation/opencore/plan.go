@@ -150,12 +150,25 @@ func purpose(m Machine) string {
 	return fmt.Sprintf("%s (%s) at %s", m.Card.Name(), m.Mode(), m.Path())
 }
 
-// withKext returns a list of extensions in which a bundle and its plug-ins are
-// added or replaced.
+// withKext returns a list of extensions that begins with a bundle and its
+// plug-ins. They replace extensions of the same path.
 func withKext(list []Kext, b Bundle) []Kext {
-	for _, k := range append([]Kext{b.Kext}, b.Inside...) {
+	given := append([]Kext{b.Kext}, b.Inside...)
+	for _, k := range given {
 		list = slices.DeleteFunc(list, func(other Kext) bool { return strings.EqualFold(other.Path, k.Path) })
-		list = append(list, k)
+	}
+	return append(given, list...)
+}
+
+// replaced returns changes that switch off the image's extensions of the same
+// identifier at another path. OpenCore would load both.
+func replaced(j *judge, k Kext, bundles []Bundle) (list []PlannedChange) {
+	for _, other := range j.image.Kexts {
+		given := slices.ContainsFunc(bundles, func(b Bundle) bool { return strings.EqualFold(other.Path, b.Path) })
+		enabled := Key{"Kernel", "Add", fmt.Sprint(j.entry(other)), "Enabled"}
+		if strings.EqualFold(other.ID, k.ID) && !strings.EqualFold(other.Path, k.Path) && !given && j.get(enabled...).True() {
+			list = append(list, PlannedChange{Change{enabled, BoolValue(true), BoolValue(false)}, "opencore.given", "The extension that was given takes its place.", ""})
+		}
 	}
 	return list
 }
@@ -206,13 +219,15 @@ func wanted(image Image, machine Machine, o *Options) []PlannedChange {
 }
 
 // entries returns changes of Kernel -> Add that make OpenCore load the caller's
-// bundles. It adds missing entries and switches on entries that are off.
+// bundles. It adds missing entries, switches on entries that are off, and
+// switches off the entries that the bundles replace.
 func entries(image Image, bundles []Bundle) []PlannedChange {
 	j := &judge{image: image}
 	var list []PlannedChange
 	for _, b := range bundles {
 		for _, k := range append([]Kext{b.Kext}, b.Inside...) {
 			i := j.entry(k)
+			list = append(list, replaced(j, k, bundles)...)
 			key := Key{"Kernel", "Add", fmt.Sprint(len(j.get("Kernel", "Add").Items) + len(list))}
 			why := "The extension was given to be loaded."
 			switch {

@@ -531,3 +531,36 @@ func TestGivenBundlesAreOn(t *testing.T) {
 		}
 	}
 }
+
+// A given extension takes the place of the image's extension with the same
+// identifier, although their paths differ.
+func TestGivenBundleReplaces(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	save(t, dir, opencoretest.Bundle("New.kext", "Lilu", lilu, "1.7.2"))
+	bundles, err := ReadBundles(filepath.Join(dir, "New.kext"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	image := withKexts(imageWith(t, nil), map[string]string{"Lilu.kext": "1.5.0"})
+	plan, err := Configure(image, onDisplay(), &Options{Bundles: bundles})
+	if err != nil || plan.Err() != nil {
+		t.Errorf("%v, %v\n%s", err, plan.Err(), plan)
+	}
+	root, _, err := parse(plan.after)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again := image
+	again.ConfigText, again.Config, again.Kexts = plan.after, root, append(slices.Clone(image.Kexts), bundles[0].Kext)
+	if twice, err := Configure(again, onDisplay(), nil); err != nil || len(twice.Changes) != 0 || twice.Err() != nil {
+		t.Errorf("the copy is not as it is wanted: %v\n%s", err, twice)
+	}
+	on := map[string]bool{}
+	for _, item := range root.Get("Kernel", "Add").Items {
+		on[item.Value.Get("BundlePath").Text] = item.Value.Get("Enabled").True()
+	}
+	if !on["New.kext"] || on["Lilu.kext"] || !on["WhateverGreen.kext"] {
+		t.Errorf("%v\n%s", on, plan)
+	}
+}
