@@ -17,8 +17,9 @@ type Node interface {
 	Observe(ctx context.Context) (workstation.Facts, error)
 	// Switch gives the card to the VM whose VMID is to.
 	Switch(ctx context.Context, db workstation.DualBoot, to int, progress func(workstation.Event)) error
-	// On returns the node with the given name, to shut down a system there.
-	On(name string) *workstation.Node
+	// Shutdown shuts down a guest. If the Node has a method On, as a
+	// [workstation.Node] has, the node of the guest is asked.
+	Shutdown(ctx context.Context, vmid int, patience time.Duration) error
 }
 
 // Options holds the settings of a [Board].

@@ -102,7 +102,7 @@ func (b *Board) do(j *job) {
 	switch {
 	case j.off:
 	case j.order.Action == ActionShutdown:
-		err = b.node.On(j.on).Shutdown(b.jobs, j.order.VMID, b.duo.Grace)
+		err = b.shutdown(j.on)(b.jobs, j.order.VMID, b.duo.Grace)
 	default:
 		duo := b.duo
 		duo.TakeOver = j.order.TakeOver
@@ -120,6 +120,17 @@ func (b *Board) do(j *job) {
 	b.job, b.outcome = nil, j.outcome
 	close(j.done)
 	b.wake()
+}
+
+// shutdown returns the function that shuts down a guest on a node of the
+// cluster.
+func (b *Board) shutdown(on string) func(context.Context, int, time.Duration) error {
+	if cluster, ok := b.node.(interface {
+		On(name string) *workstation.Node
+	}); ok && on != "" {
+		return cluster.On(on).Shutdown
+	}
+	return b.node.Shutdown
 }
 
 // note stores the progress that a switch reports.
