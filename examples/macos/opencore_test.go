@@ -17,7 +17,7 @@ import (
 
 // The program makes a VM from a configured copy of OpenCore's image. With
 // -replace, a later copy becomes the VM's first boot loader.
-func TestOpenCore(t *testing.T) { //nolint:paralleltest // the environment is the test's
+func TestOpenCore(t *testing.T) {
 	sim, flags := real(t)
 	flags = flags[:slices.Index(flags, "-opencore")]
 	dir := t.TempDir()
@@ -51,7 +51,7 @@ func TestOpenCore(t *testing.T) { //nolint:paralleltest // the environment is th
 		}
 		return found
 	}
-	t.Run("identity given and not set", func(t *testing.T) { //nolint:paralleltest // the environment is the test's
+	t.Run("identity given and not set", func(t *testing.T) {
 		for _, name := range []string{"MACOS_SERIAL", "MACOS_MLB", "MACOS_UUID", "MACOS_ROM"} {
 			t.Setenv(name, "")
 		}
