@@ -318,7 +318,7 @@ func TestIdentity(t *testing.T) {
 		}
 	}
 	raw, err := json.Marshal(plan)
-	for _, text := range []string{plan.String(), fmt.Sprintf("%+v %v", plan, plan.Changes), string(raw)} {
+	for _, text := range []string{plan.String(), fmt.Sprintf("%+v %v %#v", plan, plan.Changes, plan), string(raw)} {
 		for _, secret := range []string{made.Serial.Reveal(), made.Board.Reveal(), made.UUID.Reveal(), "BC2411000001", "W00000000001"} {
 			if err != nil || strings.Contains(text, secret) {
 				t.Errorf("a plan shows %s (%v):\n%s", secret, err, text)

@@ -39,6 +39,10 @@ func (p Plan) Lines() []string {
 	return lines
 }
 
+// GoString returns the same text as String, so %#v shows no serial number
+// either.
+func (p Plan) GoString() string { return p.String() }
+
 // String returns the plan as a diff, with the findings that remain.
 func (p Plan) String() string {
 	var b strings.Builder
