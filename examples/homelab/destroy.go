@@ -22,11 +22,7 @@ func (a *app) destroy(set *flag.FlagSet) func(context.Context) error {
 	yes := set.Bool("yes", false, "do not ask")
 	shutdown := set.Bool("shutdown", false, "shut down the workstations that run first, each within three minutes")
 	return func(ctx context.Context) error {
-		source, err := a.read()
-		if err != nil {
-			return err
-		}
-		names, err := a.names(source.Page)
+		source, names, err := a.named()
 		if err != nil {
 			return err
 		}
@@ -110,6 +106,16 @@ func (a *app) shutDown(ctx context.Context, g *goal, names []string, yes bool) e
 		}
 	}
 	return g.site.read(ctx)
+}
+
+// named reads the page and returns the workstations that the arguments name.
+func (a *app) named() (*file.Source, []string, error) {
+	source, err := a.read()
+	if err != nil {
+		return nil, nil, err
+	}
+	names, err := a.names(source.Page)
+	return source, names, err
 }
 
 // names returns the workstations that the arguments name. It returns an error

@@ -76,11 +76,7 @@ func (a *app) switchTo(set *flag.FlagSet) func(context.Context) error {
 	})
 	takeOver := set.Bool("take-over", false, "take over the lease of another controller at once: only if you know that it is dead")
 	return func(ctx context.Context) error {
-		source, err := a.read()
-		if err != nil {
-			return err
-		}
-		names, err := a.names(source.Page)
+		source, names, err := a.named()
 		if err != nil {
 			return err
 		}
