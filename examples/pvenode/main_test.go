@@ -104,6 +104,16 @@ func (s *served) wait(method, path, body string) any {
 	return status
 }
 
+// running waits until the VM runs.
+func (s *served) running(vmid string) {
+	s.t.Helper()
+	for s.t.Context().Err() == nil {
+		if _, data := s.curl("GET", "/nodes/pve/qemu/"+vmid+"/status/current", ""); data.(map[string]any)["status"] == "running" {
+			return
+		}
+	}
+}
+
 func TestServe(t *testing.T) {
 	t.Parallel()
 	s := start(t, "-speed", "1000")
@@ -122,6 +132,7 @@ func TestServe(t *testing.T) {
 	if exit := s.wait("POST", "/nodes/pve/qemu/100/status/start", ""); exit != "596 Broken pipe" {
 		t.Errorf("start with a fault: %v", exit)
 	}
+	s.running("100") // the start's task goes on behind the 596
 	if status, _ := s.curl("GET", "/control/check", ""); status != "204 No Content" {
 		t.Errorf("check: %s", status)
 	}
