@@ -43,7 +43,7 @@ func TestModprobeLinesInVain(t *testing.T) {
 		"a softdep the wrong way round":     {"softdep vfio-pci pre: nouveau\n", "iommu.modprobe-ignored", "wrong order", "softdep nouveau pre: vfio-pci"},
 		"a second softdep":                  {"softdep nouveau pre: drm\nsoftdep nouveau pre: vfio-pci\n", "iommu.modprobe-ignored", "takes the first", "line 2"},
 		"a softdep switches an install off": {"softdep nouveau pre: vfio-pci\ninstall nouveau /bin/false\n", "iommu.modprobe-ignored", "ignores its install lines", "blacklist nouveau"},
-		"a parameter that is none":          {"options vfio-pci id=10de:2504\n", "iommu.modprobe-ignored", `no parameter "id"`, "ids=10de:2504"},
+		"an unknown parameter":              {"options vfio-pci id=10de:2504\n", "iommu.modprobe-ignored", `no parameter "id"`, "ids=10de:2504"},
 		"ids of another module":             {"options vfio ids=10de:2504\n", "iommu.modprobe-ignored", "no parameter", "options vfio-pci ids=10de:2504"},
 		"ids of the core":                   {"options vfio_pci_core ids=10de:2504\n", "iommu.modprobe-ignored", "no parameter", "options vfio-pci ids=10de:2504"},
 		"another":                           {"options vfio-pci disable_idled3=1\n", "iommu.modprobe-ignored", "no parameter", "disable_idle_d3=1"},

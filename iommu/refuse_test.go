@@ -11,8 +11,7 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// refusedFor returns the IDs of the findings because of which the plan was
-// refused.
+// refusedFor returns the IDs of the findings that made a plan impossible.
 func refusedFor(err error) string {
 	refused, ok := errors.AsType[*iommu.RefusedError](err)
 	if !ok {

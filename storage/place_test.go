@@ -86,7 +86,7 @@ func TestPlaceRefuses(t *testing.T) {
 		{"full metadata", ask(storage.Boot, storage.GiB), one(func(p *storage.Pool) { thin(p); p.Thin.MetadataUsed = 95 }), nil, "metadata is more than 90 % full"},
 		{"a failing disk", ask(storage.Boot, storage.GiB), one(func(p *storage.Pool) { p.Disks = []storage.Disk{{Path: "/dev/sda", Health: "FAILED!"}} }), nil, "SMART expects /dev/sda to fail"},
 		{"another storage", storage.DiskRequest{Purpose: storage.Boot, Size: 1, Storage: "q"}, one(func(*storage.Pool) {}), nil, "the node has no such storage"},
-		{"a purpose that is none", ask("fun", 1), one(func(*storage.Pool) {}), nil, `purpose "fun" is not known`},
+		{"an unknown purpose", ask("fun", 1), one(func(*storage.Pool) {}), nil, `purpose "fun" is not known`},
 		{"a least tier", storage.DiskRequest{Purpose: storage.Games, Size: 1, Least: storage.Tier1}, one(func(p *storage.Pool) { p.Tier = storage.Tier2 }), nil, "slower than tier 1"},
 	}
 	for _, test := range tests {

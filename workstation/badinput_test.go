@@ -107,14 +107,14 @@ func TestDiffRefusesWhatCannotBe(t *testing.T) {
 		{"a mapping that nobody makes", workstation.Spec{VMs: []workstation.VM{profile.Windows11{ID: 150, Card: "ghost"}.VM()}}, workstation.ErrInvalid, "no such resource mapping"},
 		{"processors and memory below nothing", workstation.Spec{VMs: []workstation.VM{profile.LinuxAI{ID: 150, Cores: -1, Memory: -1}.VM()}}, workstation.ErrInvalid, `cores "-1": want a whole number, at least 1`},
 		{"a disk of games below nothing", workstation.Spec{VMs: []workstation.VM{profile.Windows11{ID: 150, Games: -1}.VM()}}, workstation.ErrInvalid, "scsi1"},
-		{"memory that is none", workstation.Spec{VMs: []workstation.VM{edit(func(vm *workstation.VM) { vm.Config["memory"] = "16G" })}}, workstation.ErrInvalid, `memory "16G": want a whole number of MiB, at least 16`},
+		{"memory that PVE cannot read", workstation.Spec{VMs: []workstation.VM{edit(func(vm *workstation.VM) { vm.Config["memory"] = "16G" })}}, workstation.ErrInvalid, `memory "16G": want a whole number of MiB, at least 16`},
 		{"memory without its unit", workstation.Spec{VMs: []workstation.VM{profile.LinuxAI{ID: 150, Memory: 32}.VM()}}, workstation.ErrInvalid, `memory "32 bytes": want a whole number of MiB, at least 16; in Go a size has its unit, such as 16*storage.GiB`},
 		{"huge pages without their unit", workstation.Spec{VMs: []workstation.VM{profile.LinuxAI{ID: 150, Tuning: profile.Tuning{HugePages: 2}}.VM()}}, workstation.ErrInvalid, `hugepages "2 bytes"`},
 		{"a system without its unit", workstation.Spec{VMs: []workstation.VM{profile.Windows11{ID: 150, System: 128}.VM()}}, workstation.ErrInvalid, `scsi0 "128 bytes": a disk cannot be that small; in Go a size has its unit`},
 		{"games without their unit", workstation.Spec{VMs: []workstation.VM{profile.Windows11{ID: 150, Games: 100}.VM()}}, workstation.ErrInvalid, `scsi1 "100 bytes": a disk cannot be that small`},
 		{"Windows 11 without a TPM", workstation.Spec{VMs: []workstation.VM{edit(func(vm *workstation.VM) { vm.Disks = vm.Disks[:2] })}}, workstation.ErrInvalid, "TPM 2.0"},
 		{"a VMID below 100", workstation.Spec{VMs: []workstation.VM{profile.LinuxAI{ID: 7}.VM()}}, workstation.ErrInvalid, "100 to 999999999"},
-		{"a name that is none", workstation.Spec{VMs: []workstation.VM{profile.LinuxAI{Name: "my vm"}.VM()}}, workstation.ErrInvalid, "DNS name"},
+		{"a name that PVE refuses", workstation.Spec{VMs: []workstation.VM{profile.LinuxAI{Name: "my vm"}.VM()}}, workstation.ErrInvalid, "DNS name"},
 		{"pcie without q35", workstation.Spec{Mappings: card, VMs: []workstation.VM{edit(func(vm *workstation.VM) {
 			vm.Guest, vm.Config["machine"], vm.Config["hostpci0"] = gpu.Linux, "pc", "mapping=rtx,pcie=1"
 		})}}, workstation.ErrInvalid, "q35"},

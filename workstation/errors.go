@@ -72,7 +72,7 @@ func (e *TakenError) Error() string {
 // Is makes the error match [ErrTaken].
 func (e *TakenError) Is(target error) bool { return target == ErrTaken }
 
-// A BlockedError holds the findings because of which work was not begun.
+// A BlockedError holds the findings that kept work from beginning.
 type BlockedError struct {
 	What     string // the work that was asked for
 	Findings []proxstation.Finding

@@ -133,7 +133,7 @@ func (s *switching) turn(ctx context.Context) (done func(), err error) {
 }
 
 // refused returns a better error if a node is away or the cluster has no
-// quorum: it holds the findings because of which a switch could not begin.
+// quorum: the error holds the findings that kept the switch from beginning.
 // Otherwise it returns err.
 func (s *switching) refused(ctx context.Context, err error) error {
 	if errors.Is(err, pve.ErrNoQuorum) {

@@ -156,7 +156,7 @@ func (m *machine) carryOut(ctx context.Context, plan iommu.HostPlan, err error, 
 	return nil
 }
 
-// refused shows the findings because of which a plan was refused.
+// refused shows the findings that made a plan impossible.
 func (m *machine) refused(err error) error {
 	refused, ok := errors.AsType[*iommu.RefusedError](err)
 	if !ok {

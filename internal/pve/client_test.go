@@ -212,7 +212,7 @@ func TestErrorsByTheirSentinels(t *testing.T) {
 			}, pve.ErrStale},
 			{"a locked VM", func() { _ = sim.Lock(141, "backup") }, func() error { return c.SetConfig(ctx, 141, pve.Change{Set: map[string]string{"name": "x"}}) }, pve.ErrLocked},
 			{"a card in use", func() { _ = sim.Lock(141, "") }, startErr, pve.ErrInUse},
-			{"a parameter that is none", nil, func() error { return c.SetConfig(ctx, 141, pve.Change{Set: map[string]string{"colour": "red"}}) }, pve.ErrInvalid},
+			{"an unknown parameter", nil, func() error { return c.SetConfig(ctx, 141, pve.Change{Set: map[string]string{"colour": "red"}}) }, pve.ErrInvalid},
 			{"what only root may", nil, func() error { return c.SetConfig(ctx, 141, pve.Change{Set: map[string]string{"args": "-x"}}) }, pve.ErrPermission},
 			{"an agent that is not configured", nil, func() error { return c.AgentPing(ctx, 141) }, pve.ErrAgent},
 			{"403", func() { inject(pvetest.Forbid, 1) }, vms, pve.ErrPermission},

@@ -231,7 +231,7 @@ func TestDiffHA(t *testing.T) {
 		}, "~ rule desk of high availability\n    ~ nodes   a:2 -> b\n    - strict  yes\n"},
 		"kept apart":                {cluster.HASpec{VMs: []cluster.HAVM{{VMID: 141, Wanted: "started"}}, Rules: []cluster.HARule{apart}}, nil, "    + VMs   VM 140, VM 141\n"},
 		"of VMs that are not there": {cluster.HASpec{Rules: []cluster.HARule{apart}}, nil, "VM 141 is not under high availability"},
-		"a name that is none":       {cluster.HASpec{Rules: []cluster.HARule{{Name: "1", Kind: cluster.Apart}}}, nil, "a name is a letter"},
+		"a name that PVE refuses":   {cluster.HASpec{Rules: []cluster.HARule{{Name: "1", Kind: cluster.Apart}}}, nil, "a name is a letter"},
 		"no kind":                   {cluster.HASpec{Rules: []cluster.HARule{{Name: "desk", VMs: []int{140}}}}, nil, "it has no kind"},
 		"one VM apart":              {cluster.HASpec{Rules: []cluster.HARule{{Name: "desk", Kind: cluster.Apart, VMs: []int{140, 140}}}}, nil, "too few VMs"},
 		"more VMs than nodes":       {cluster.HASpec{VMs: []cluster.HAVM{{VMID: 141}}, Rules: []cluster.HARule{apart}}, func(f *cluster.Facts, _ *cluster.HA) { f.Nodes = f.Nodes[:1] }, "it keeps 2 VMs apart, and the cluster has 1 nodes"},

@@ -65,9 +65,9 @@ const (
 var verifyScript string
 
 // Verify inspects a Linux guest and returns a check for each wanted thing. The
-// check says that the guest is as wanted, or that it is not, or that Verify
-// could not find this out. Verify changes nothing in the guest. It returns an
-// error only if it cannot run a command in the guest.
+// check's answer is Yes, No, or Unknown if Verify could not look. Verify
+// changes nothing in the guest. It returns an error only if it cannot run a
+// command in the guest.
 func Verify(ctx context.Context, guest Guest, wanted Wanted) ([]Check, error) {
 	seen, err := look(ctx, guest, wanted.Disks)
 	if err != nil {

@@ -10,12 +10,12 @@ import (
 )
 
 // Verify inspects a Windows guest and returns a check for each wanted thing.
-// The check says that the guest is as wanted, or that it is not, or that Verify
-// could not find this out. Verify always checks the guest agent, which runs the
-// commands. If card is set, it checks the graphics card and its driver. If
-// there is a disk for games, it checks drive D:. If rustDesk is set, it checks
-// RustDesk's ID. Verify changes nothing in the guest. It returns an error only
-// if it cannot run a command in the guest.
+// The check's answer is Yes, No, or Unknown if Verify could not look. Verify
+// always checks the guest agent, which runs the commands. If card is set, it
+// checks the graphics card and its driver. If there is a disk for games, it
+// checks drive D:. If rustDesk is set, it checks RustDesk's ID. Verify changes
+// nothing in the guest. It returns an error only if it cannot run a command in
+// the guest.
 func (g Windows11) Verify(ctx context.Context, guest Guest, card, rustDesk bool) ([]Check, error) {
 	g = g.withDefaults()
 	ask := func(argv ...string) (proxstation.GuestOutput, error) {

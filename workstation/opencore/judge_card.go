@@ -140,7 +140,7 @@ func (j *judge) judgePlatformID(f framebuffer, want Value) {
 	case f.accepts(now, other):
 		severity, why = proxstation.Warning, "it is a framebuffer for the mode "+other.String()+", and the VM's is "+j.mode.String()
 	default:
-		severity, why = proxstation.Warning, "it is not one that is recommended for "+j.machine.Card.Family().String()
+		severity, why = proxstation.Warning, "it is not recommended for "+j.machine.Card.Family().String()
 	}
 	j.want("opencore.platform-id", severity, key, want, why, wegFAQ+"; "+installGuide)
 }

@@ -29,8 +29,8 @@
 // it can be refused, be lost on the way, lose its answer, fail late, or hang. A
 // test can count the requests of an operation once ([Node.Trace]). It can then
 // run the operation again and again, let a different request fail each time
-// ([Fault.Skip]), and check that a plain retry succeeds. In the same way,
-// [Guest] describes what goes wrong inside a VM.
+// ([Fault.Skip]), and check that a plain retry succeeds. The fields of
+// [Guest] let a VM's own system fail.
 //
 // Act as somebody else: [Node.PowerOn], [Node.PowerOff], [Node.Edit],
 // [Node.Lock], [Node.BeginBackup], [Node.Suspend], [Node.Sleep], [Node.OpenConsole],

@@ -56,7 +56,7 @@ func TestServerThatRustDeskWouldMisread(t *testing.T) {
 		"key without id":      {Key: proxstation.NewSecret(testKey)},
 		"port 0":              {ID: "a:0"},
 		"port 65536":          {ID: "a", Relay: "b:65536"},
-		"port that is none":   {ID: "a:https"},
+		"a malformed port":    {ID: "a:https"},
 		"no port":             {ID: "a:"},
 		"URL":                 {ID: "https://a"},
 		"path":                {ID: "a/b"},

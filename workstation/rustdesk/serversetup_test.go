@@ -13,8 +13,8 @@ import (
 
 // serverTools holds stand-ins for the tools of a Debian system. The stand-in
 // for systemctl also plays the programs hbbs and hbbr: it makes their keys, and
-// files that stand for their open ports. The keys of hbbs appear only when the
-// set-up script sleeps. hbbr makes keys at once if there are none.
+// files that stand for their open ports. hbbs makes its keys only when the
+// set-up script sleeps. hbbr makes missing keys without a delay.
 //
 // A package file contains only the package's name and version. A test causes a
 // failure with a file in the guest: with "dead" no service starts, with
