@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/proxstation/proxstation/gpu"
+	"github.com/proxstation/proxstation/internal/boot"
 	"github.com/proxstation/proxstation/internal/qmconf"
 	"github.com/proxstation/proxstation/storage"
 )
@@ -68,7 +69,7 @@ func adoptedDisk(config map[string]string, slot string) (disk Disk, ok bool) {
 		return Disk{Slot: slot, Purpose: storage.Image, Volume: drive.Volume, Options: map[string]string{"media": "cdrom"}}, true
 	case !pooled || !sized || strings.Contains(drive.Volume, ":iso/"):
 		disk.Volume, disk.Size, disk.Storage = drive.Volume, 0, ""
-	case slot == systemDisk(config):
+	case slot == boot.SystemDisk(config):
 		disk.Purpose = storage.Boot
 	}
 	return disk, true

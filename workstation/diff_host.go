@@ -71,3 +71,13 @@ func (d *differ) checkLock(v VMFacts) {
 			Why: "PVE refuses changes while the VM is locked.", Fix: "Wait for the " + v.Lock + " to end; if it has crashed, run qm unlock."})
 	}
 }
+
+// checkTemplate adds a finding that a change of a template affects only later
+// clones.
+func (d *differ) checkTemplate(have VMFacts) {
+	if have.Config["template"] == "1" {
+		d.find(proxstation.Finding{ID: "workstation.template", Severity: proxstation.Warning, Subject: have.String(), Seen: "template: 1",
+			Why: "A template never starts. Changes in it only affect clones that are made later; existing clones stay as they are.",
+			Fix: "To change a VM that runs, name a clone in the Spec."})
+	}
+}

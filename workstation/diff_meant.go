@@ -11,6 +11,7 @@ import (
 
 	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/gpu"
+	"github.com/proxstation/proxstation/internal/boot"
 	"github.com/proxstation/proxstation/internal/qmconf"
 	"github.com/proxstation/proxstation/storage"
 )
@@ -123,8 +124,7 @@ func (d *differ) judge(vm VM, will VMFacts) {
 	}
 	if d.plans(vm.ID) {
 		d.checkTemplate(have)
-		d.checkBoot(vm, have, will.Config)
-		d.checkMachine(vm, have, will.Config)
+		d.plan.Findings = append(d.plan.Findings, d.boots(vm, have, will.Config).Check()...)
 	}
 	before := map[string]bool{}
 	for _, p := range append(vm.checkRules(have.Config), d.checkHost(vm, have.Config)...) {
@@ -147,6 +147,17 @@ func (d *differ) judge(vm VM, will VMFacts) {
 		d.find(proxstation.Finding{ID: "workstation.rule", Severity: proxstation.Warning, Subject: have.String(), Seen: seen,
 			Why: "The VM has this fault today, and the plan does not change it: " + invalid.Why + ".", Fix: fmt.Sprintf("Name the key in the Spec, or change it on the node while the VM is off: qm set %d.", vm.ID)})
 	}
+}
+
+// boots returns the change of a VM, with what package boot needs to know.
+func (d *differ) boots(vm VM, have VMFacts, will map[string]string) boot.Change {
+	c := boot.Change{VM: vm.ID, Name: have.Name, Guest: vm.Guest, Now: have.Config, Will: will, Functions: d.functions}
+	for _, disk := range vm.Disks {
+		if disk.allocates() && disk.Import == "" {
+			c.Empty = append(c.Empty, disk.Slot)
+		}
+	}
+	return c
 }
 
 // quotedHostPCI matches the value that an error of package gpu names.

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/proxstation/proxstation"
+	"github.com/proxstation/proxstation/internal/boot"
 	"github.com/proxstation/proxstation/internal/qmconf"
 	"github.com/proxstation/proxstation/storage"
 )
@@ -19,7 +20,7 @@ import (
 // has them, and without default disks. The boot order in Config is changed
 // accordingly.
 func (d *differ) inItsSlots(vm VM, have VMFacts) VM {
-	m := matching{vm: vm, have: have.Config, system: systemDisk(have.Config), slots: map[int]string{}}
+	m := matching{vm: vm, have: have.Config, system: boot.SystemDisk(have.Config), slots: map[int]string{}}
 	for _, match := range []func(Disk) string{m.byVolume, m.byPurpose, m.byDriver, m.bySlot, m.byRoom} {
 		for i, disk := range vm.Disks {
 			if _, found := m.slots[i]; found {
@@ -151,7 +152,7 @@ func (m matching) byPurpose(disk Disk) string {
 	case disk.Purpose == storage.Boot && !m.named(m.system):
 		return m.system
 	case disk.isLoader() && m.have[disk.Slot] == "":
-		return loaderOf(m.have)
+		return boot.Loader(m.have)
 	}
 	return ""
 }
@@ -171,7 +172,7 @@ func (m matching) bySlot(disk Disk) string {
 		disk.cloudInit() && value != "" && (!qmconf.IsCD(value) || m.startsFrom(disk.Slot)),
 		disk.Purpose != "" && disk.allocates() && qmconf.IsCD(value),
 		m.another(disk, storage.Boot) && disk.Slot == m.system,
-		m.another(disk, storage.Firmware) && disk.Slot == loaderOf(m.have):
+		m.another(disk, storage.Firmware) && disk.Slot == boot.Loader(m.have):
 		return ""
 	}
 	return disk.Slot
@@ -192,7 +193,7 @@ func (m matching) byDriver(disk Disk) string {
 
 // startsFrom reports whether a drive comes first in the VM's boot order.
 func (m matching) startsFrom(slot string) bool {
-	order := slices.DeleteFunc(qmconf.BootOrder(m.have), func(device string) bool { return !startsFrom(m.have, device) })
+	order := boot.Order(m.have)
 	return len(order) > 0 && order[0] == slot
 }
 
@@ -210,7 +211,7 @@ func (m matching) byRoom(disk Disk) string {
 	for _, slot := range qmconf.Disks(m.have) {
 		named := slices.ContainsFunc(m.vm.Disks, func(other Disk) bool { return other.Slot == slot })
 		if disk.allocates() && disk.Import == "" && disk.Purpose != storage.Boot && qmconf.Family(slot) == qmconf.Family(disk.Slot) &&
-			slot != m.system && slot != loaderOf(m.have) && !m.taken(slot) && !named && !strings.Contains(m.have[slot], ":iso/") {
+			slot != m.system && slot != boot.Loader(m.have) && !m.taken(slot) && !named && !strings.Contains(m.have[slot], ":iso/") {
 			return slot
 		}
 	}
@@ -233,7 +234,7 @@ func (m matching) byRoom(disk Disk) string {
 // order. OVMF never tries a drive that is not in the order.
 func (d *differ) withLoaderFirst(vm VM, have VMFacts) VM {
 	order := qmconf.BootOrder(have.Config)
-	if boot := vm.Config["boot"]; boot != "" && boot != "order="+strings.Join(order, ";") {
+	if now := vm.Config["boot"]; now != "" && now != "order="+strings.Join(order, ";") {
 		return vm
 	}
 	for _, disk := range vm.Disks {

@@ -104,3 +104,8 @@ func (s Spec) withPurposes() Spec {
 }
 
 func (d Disk) cloudInit() bool { return d.Volume == qmconf.CloudInitDrive }
+
+// isLoader reports whether the disk holds a boot loader.
+func (d Disk) isLoader() bool {
+	return d.Purpose == storage.Firmware && !qmconf.IsFirmware(d.Slot) && !d.cloudInit()
+}

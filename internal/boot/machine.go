@@ -1,4 +1,4 @@
-package workstation
+package boot
 
 import (
 	"fmt"
@@ -9,7 +9,7 @@ import (
 
 	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/gpu"
-	"github.com/proxstation/proxstation/internal/printable"
+	"github.com/proxstation/proxstation/internal/macos"
 	"github.com/proxstation/proxstation/internal/qmconf"
 )
 
@@ -17,28 +17,28 @@ import (
 // is i440fx.
 func isQ35(config map[string]string) bool { return strings.Contains(config["machine"], "q35") }
 
-// checkMachine warns of the effects that a new machine type has on the guest.
-// It refuses arguments and disks that the new machine cannot have.
-func (d *differ) checkMachine(vm VM, have VMFacts, will map[string]string) {
-	for _, p := range d.argProblems(will) {
-		if !slices.Contains(d.argProblems(have.Config), p) {
-			d.find(proxstation.Finding{ID: "workstation.args", Severity: proxstation.Blocker, Subject: have.String(), Seen: "args: " + shown("args", p.arg), Why: p.why + ": QEMU does not start.",
-				Fix: fmt.Sprintf("On the node as root, remove the argument from the line args of /etc/pve/qemu-server/%d.conf, or change it for the new machine, and plan again.", vm.ID)})
+// machine warns of the effects that a new machine type has on the guest. It
+// refuses arguments and disks that the new machine cannot have.
+func (j *judgement) machine() {
+	before := j.argProblems(j.Now)
+	for _, p := range j.argProblems(j.Will) {
+		if !slices.Contains(before, p) {
+			j.tell("workstation.args", proxstation.Blocker, "args: "+macos.HideOSK(p.arg), "QEMU does not start: "+p.why,
+				fmt.Sprintf("On the node as root, remove the argument from the line args of /etc/pve/qemu-server/%d.conf, or change it for the new machine, and plan again", j.VM))
 		}
 	}
-	if isQ35(have.Config) == isQ35(will) {
+	if isQ35(j.Now) == isQ35(j.Will) {
 		return
 	}
-	seen := fmt.Sprintf("machine: %s becomes %s", orDefault(have.Config["machine"]), orDefault(will["machine"]))
-	if !vm.Guest.IsMacOS() { // for macOS, the function macOS reports more
+	if !j.Guest.IsMacOS() { // package workstation reports more about macOS
 		why := "every device of the guest gets another PCI address: network interfaces get other names, and an address that was set for an old name is lost"
-		if vm.Guest.IsWindows() {
+		if j.Guest.IsWindows() {
 			why = "every device of the guest gets another PCI address: Windows may have to be activated again, and sees a new network adapter, without the address that was set"
 		}
-		d.find(proxstation.Finding{ID: "workstation.machine", Severity: proxstation.Warning, Subject: have.String(), Seen: seen, Why: printable.Sentence(why),
-			Fix: "Leave machine out of the Spec to keep the machine type. Otherwise use PVE's console for the first start."})
+		j.tell("workstation.machine", proxstation.Warning, fmt.Sprintf("machine: %s becomes %s", orDefault(j.Now["machine"]), orDefault(j.Will["machine"])), why,
+			"Leave machine out of the Spec to keep the machine type. Otherwise use PVE's console for the first start")
 	}
-	d.checkIDE(vm, have, will)
+	j.ide()
 }
 
 func orDefault(machine string) string {
@@ -48,31 +48,30 @@ func orDefault(machine string) string {
 	return machine
 }
 
-// checkIDE judges disks in IDE slots. These are ports of an AHCI controller on
+// ide judges disks in IDE slots. These are ports of an AHCI controller on
 // q35, and of a PIIX controller on i440fx. macOS has no driver for PIIX.
 // Windows starts only with the driver with which it was installed.
-func (d *differ) checkIDE(vm VM, have VMFacts, will map[string]string) {
-	system, order := systemDisk(will), qmconf.BootOrder(will)
-	for _, slot := range qmconf.Disks(will) {
+func (j *judgement) ide() {
+	system, order := SystemDisk(j.Will), qmconf.BootOrder(j.Will)
+	for _, slot := range qmconf.Disks(j.Will) {
 		if qmconf.Family(slot) != "ide" || slot != system && !slices.Contains(order, slot) {
 			continue
 		}
-		f := proxstation.Finding{ID: "workstation.boot-ide", Severity: proxstation.Warning, Subject: have.String(), Seen: slot + ": " + will[slot] + ", machine: " + orDefault(will["machine"])}
-		free := qmconf.FreeSlot("sata0", nil, have.Config, will)
-		move := fmt.Sprintf("shut the VM down, and on the node as root rename the key %s to %s in /etc/pve/qemu-server/%d.conf, in the line boot too; then plan again", slot, free, vm.ID)
+		severity, why := proxstation.Blocker, ""
 		switch {
-		case vm.Guest.IsMacOS() && isQ35(will), vm.Guest == gpu.Linux, vm.Guest == gpu.AnyGuest:
+		case j.Guest.IsMacOS() && isQ35(j.Will), j.Guest == gpu.Linux, j.Guest == gpu.AnyGuest:
 			continue
-		case slot == system && vm.Guest.IsMacOS():
-			f.Severity, f.Why, f.Fix = proxstation.Blocker, "macOS has no driver for the IDE controller of i440fx, and its system is on that disk.", move
+		case slot == system && j.Guest.IsMacOS():
+			why = "macOS has no driver for the IDE controller of i440fx, and its system is on that disk"
 		case slot == system:
-			f.Severity, f.Why, f.Fix = proxstation.Blocker, "On the new machine the slot belongs to another controller, for which the installed Windows loads no driver. Windows then stops during its start.", move
-		case vm.Guest.IsMacOS():
-			f.Why, f.Fix = "The firmware still starts the boot loader from this disk. But macOS has no driver for the IDE controller of i440fx and never sees the disk, so it cannot update or install anything from it.", move
+			why = "On the new machine the slot belongs to another controller, for which the installed Windows loads no driver. Windows then stops during its start"
+		case j.Guest.IsMacOS():
+			severity, why = proxstation.Warning, "The firmware still starts the boot loader from this disk. But macOS has no driver for the IDE controller of i440fx and never sees the disk, so it cannot update or install anything from it"
 		default:
 			continue
 		}
-		d.find(f)
+		j.tell("workstation.boot-ide", severity, slot+": "+j.Will[slot]+", machine: "+orDefault(j.Will["machine"]), why,
+			fmt.Sprintf("shut the VM down, and on the node as root rename the key %s to %s in /etc/pve/qemu-server/%d.conf, in the line boot too; then plan again", slot, qmconf.FreeSlot("sata0", nil, j.Now, j.Will), j.VM))
 	}
 }
 
@@ -91,7 +90,7 @@ var (
 
 // argProblems returns the arguments because of which QEMU would refuse a
 // configuration.
-func (d *differ) argProblems(config map[string]string) []argProblem {
+func (j *judgement) argProblems(config map[string]string) []argProblem {
 	var problems []argProblem
 	made := map[string]bool{} // buses that the args create
 	list := qmconf.SplitArgs(config["args"])
@@ -101,21 +100,21 @@ func (d *differ) argProblems(config map[string]string) []argProblem {
 		}
 	}
 	for _, arg := range list {
-		if why := d.argProblem(arg, config, made); why != "" {
+		if why := j.argProblem(arg, config, made); why != "" {
 			problems = append(problems, argProblem{strings.Join(arg, " "), why})
 		}
 	}
 	return problems
 }
 
-func (d *differ) argProblem(arg qmconf.Arg, config map[string]string, made map[string]bool) string {
+func (j *judgement) argProblem(arg qmconf.Arg, config map[string]string, made map[string]bool) string {
 	q35, value := isQ35(config), arg.Value()
 	bus := arg.Property("bus")
 	busOf, _, _ := strings.Cut(bus, ".")
 	switch arg.Name() {
 	case "-device":
 		switch {
-		case d.idOfPVE(arg.Property("id"), config):
+		case j.idOfPVE(arg.Property("id"), config):
 			return "PVE gives a device of its own the ID " + arg.Property("id")
 		case made[bus] || made[busOf]:
 		case !q35 && q35Bus.MatchString(bus) && !(bus == "ehci.0" && hasEHCI(config)):
@@ -128,7 +127,7 @@ func (d *differ) argProblem(arg qmconf.Arg, config map[string]string, made map[s
 	case "-set":
 		name := strings.TrimPrefix(value, "device.")
 		if key := setDevice.FindString(name); key != "" && strings.HasPrefix(value, "device.") {
-			return d.setProblem(key, name[len(key):], config)
+			return j.setProblem(key, name[len(key):], config)
 		}
 	case "-usb":
 		return "the machine then has the USB controller that PVE adds at the same place"
@@ -150,7 +149,7 @@ func (d *differ) argProblem(arg qmconf.Arg, config map[string]string, made map[s
 // setProblem returns the reason why -set cannot set a property of a device.
 // Either the device does not exist, or it has another ID because it is one of
 // several functions.
-func (d *differ) setProblem(key, rest string, config map[string]string) string {
+func (j *judgement) setProblem(key, rest string, config map[string]string) string {
 	if config[key] == "" {
 		return "the VM has no " + key
 	}
@@ -158,7 +157,7 @@ func (d *differ) setProblem(key, rest string, config map[string]string) string {
 	if qmconf.Family(key) != "hostpci" || err != nil {
 		return ""
 	}
-	switch numbered, functions := numberedFunction.MatchString(rest), len(d.functions(h)); {
+	switch numbered, functions := numberedFunction.MatchString(rest), len(j.Functions(h)); {
 	case functions > 1:
 		return key + " has several functions, and -set reads the ID of a device only up to the first dot, so it cannot name " + key + ".0"
 	case numbered && functions == 1:
@@ -171,7 +170,7 @@ var numberedFunction = regexp.MustCompile(`^\.\d+\.`)
 
 // idOfPVE reports whether PVE itself gives the ID to a device of the
 // configuration.
-func (d *differ) idOfPVE(id string, config map[string]string) bool {
+func (j *judgement) idOfPVE(id string, config map[string]string) bool {
 	key, function, numbered := strings.Cut(id, ".")
 	if id == "" || config[key] == "" || !setDevice.MatchString(key) {
 		return false
@@ -180,7 +179,7 @@ func (d *differ) idOfPVE(id string, config map[string]string) bool {
 	if qmconf.Family(key) != "hostpci" || err != nil {
 		return !numbered
 	}
-	functions := d.functions(h)
+	functions := j.Functions(h)
 	n, err := strconv.Atoi(function)
 	return numbered && err == nil && n < len(functions) && len(functions) > 1 || !numbered && len(functions) < 2
 }
@@ -202,13 +201,3 @@ func hasEHCI(config map[string]string) bool {
 
 // beforeXHCI matches machine versions before 7.1.
 var beforeXHCI = regexp.MustCompile(`^pc-(q35|i440fx)-([0-6]\.|7\.0)`)
-
-// checkTemplate adds a finding that a change of a template affects only later
-// clones.
-func (d *differ) checkTemplate(have VMFacts) {
-	if have.Config["template"] == "1" {
-		d.find(proxstation.Finding{ID: "workstation.template", Severity: proxstation.Warning, Subject: have.String(), Seen: "template: 1",
-			Why: "A template never starts. Changes in it only affect clones that are made later; existing clones stay as they are.",
-			Fix: "To change a VM that runs, name a clone in the Spec."})
-	}
-}

@@ -1,4 +1,4 @@
-package workstation
+package boot
 
 import (
 	"regexp"
@@ -9,20 +9,15 @@ import (
 	"github.com/proxstation/proxstation/storage"
 )
 
-// isLoader reports whether the disk holds a boot loader.
-func (d Disk) isLoader() bool {
-	return d.Purpose == storage.Firmware && !qmconf.IsFirmware(d.Slot) && !d.cloudInit()
-}
-
 var (
 	loaderName   = regexp.MustCompile(`(?i)opencore|clover|refind|efi[-_.]?boot`)
 	recoveryName = regexp.MustCompile(`(?i)recovery|basesystem`)
 )
 
-// loaderOf returns the slot of the disk with a boot loader such as OpenCore: a
+// Loader returns the slot of the disk with a boot loader such as OpenCore: a
 // disk with such a name, or the only small disk in the boot order of a VM that
 // also has a large disk. It returns "" if there is no such disk.
-func loaderOf(config map[string]string) string {
+func Loader(config map[string]string) string {
 	var small []string
 	for _, slot := range qmconf.Disks(config) {
 		drive, _ := storage.ParseDrive(config[slot])
@@ -40,13 +35,13 @@ func loaderOf(config map[string]string) string {
 	return ""
 }
 
-// systemDisk returns the slot of the disk that holds the guest's system: the
+// SystemDisk returns the slot of the disk that holds the guest's system: the
 // first disk in the boot order that holds neither a boot loader nor an
 // installer. If the order has no such disk, it is the largest such disk of the
-// VM. systemDisk returns "" if there is no such disk, as in a VM that starts
+// VM. SystemDisk returns "" if there is no such disk, as in a VM that starts
 // from a passed-through controller.
-func systemDisk(config map[string]string) string {
-	order, loader := qmconf.BootOrder(config), loaderOf(config)
+func SystemDisk(config map[string]string) string {
+	order, loader := qmconf.BootOrder(config), Loader(config)
 	if len(order) > 0 && qmconf.Family(order[0]) == "hostpci" {
 		return ""
 	}
@@ -69,4 +64,24 @@ func systemDisk(config map[string]string) string {
 		}
 	}
 	return system
+}
+
+// Order returns the devices from which a VM may be able to start, in the order
+// in which the firmware tries them.
+func Order(config map[string]string) []string {
+	return slices.DeleteFunc(qmconf.BootOrder(config), func(device string) bool { return !startsFrom(config, device) })
+}
+
+// startsFrom reports whether a VM may be able to start from the device, which
+// is a disk, a CD with a medium, or a device of the host.
+func startsFrom(config map[string]string, device string) bool {
+	value := config[device]
+	drive, err := storage.ParseDrive(value)
+	switch {
+	case value == "" || qmconf.Family(device) == "net":
+		return false
+	case qmconf.IsSlot(device) && err == nil:
+		return drive.Volume != "none" && !qmconf.IsCloudInit(value)
+	}
+	return true
 }

@@ -1,0 +1,45 @@
+// Package boot judges from a VM's configuration what the VM starts from, and
+// whether it still starts after a change. It asks no node.
+package boot
+
+import (
+	"strings"
+
+	"github.com/proxstation/proxstation"
+	"github.com/proxstation/proxstation/gpu"
+	"github.com/proxstation/proxstation/internal/printable"
+	"github.com/proxstation/proxstation/iommu"
+)
+
+// A Change is a change of a VM that exists.
+type Change struct {
+	VM    int
+	Name  string
+	Guest gpu.Guest
+	// Now and Will are the configurations before and after the change.
+	Now, Will map[string]string
+	// Empty holds the slots that get a new disk with nothing on it, if they do
+	// not have a disk yet.
+	Empty []string
+	// Functions returns the functions of the host that a hostpci value takes.
+	Functions func(gpu.HostPCI) []iommu.Address
+}
+
+// Check judges whether the VM starts after the change, and whether it starts
+// the same system.
+func (c Change) Check() []proxstation.Finding {
+	j := &judgement{Change: c}
+	j.start()
+	j.machine()
+	return j.findings
+}
+
+type judgement struct {
+	Change
+	findings []proxstation.Finding
+}
+
+func (j *judgement) tell(id string, severity proxstation.Severity, seen, why, fix string) {
+	j.findings = append(j.findings, proxstation.Finding{ID: id, Severity: severity, Subject: strings.TrimSpace(printable.Sprintf("VM %d %s", j.VM, j.Name)), Seen: seen,
+		Why: printable.Sentence(why), Fix: printable.Sentence(fix)})
+}
