@@ -89,10 +89,11 @@ func (a *app) carryOut(ctx context.Context, g goal, yes bool, what string, opts 
 		a.printPlan(g)
 	}
 	if blocked := connect.Blocked(g.findings()); blocked != nil || g.empty() {
+		ended := result(blocked, g.partial())
 		if a.json {
-			return result(a.show(viewOf(g)), blocked)
+			return result(a.show(viewOf(g)), ended)
 		}
-		return blocked
+		return ended
 	}
 	if !yes {
 		if err := a.confirm(what + " Go on?"); err != nil {
@@ -107,11 +108,11 @@ func (a *app) carryOut(ctx context.Context, g goal, yes bool, what string, opts 
 		return fmt.Errorf("%w; the same command goes on where it stopped", a.advise(err))
 	}
 	if a.json {
-		return a.show(viewOf(g))
+		return result(a.show(viewOf(g)), g.partial())
 	}
 	changes, setUps := g.steps()
 	a.say("\nDone: %d changes, %d guests set up.", changes, setUps)
-	return nil
+	return g.partial()
 }
 
 // withProgress returns options that write progress for people.

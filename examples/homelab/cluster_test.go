@@ -164,9 +164,41 @@ func TestWorkstationsThatAreAway(t *testing.T) { //nolint:paralleltest // the en
 	l.place("pve2", "pve2")
 	l.want(0, "Done", "", "apply", "-f", l.page, "-yes")
 	sim.Down("pve2")
-	l.want(0, "/cluster/status: online is 0", "", "plan", "-f", l.page)
-	l.want(0, "it is on node pve2: it is away", "", "apply", "-f", l.page, "-yes")
-	l.want(1, "not every workstation could be judged", "", "check", "-f", l.page)
+	l.want(1, "/cluster/status: online is 0", "", "plan", "-f", l.page)
+	l.want(1, "it is on node pve2: it is away", "", "apply", "-f", l.page, "-yes")
+	l.want(1, "nothing was planned for a, b, for the reasons above", "", "check", "-f", l.page)
+	l.want(1, "nothing was planned for a, b", "", "check", "-f", l.page, "-json")
+}
+
+// A new workstation that names a node that is away is left out of the plan. The
+// others are planned and made, and the exit code says that the plan was not
+// whole. When the node is back, the rest follows.
+func TestANewWorkstationOnANodeThatIsAway(t *testing.T) { //nolint:paralleltest // the environment is the test's
+	l, sim := newRack(t)
+	l.place("pve2", "pve3")
+	sim.Down("pve3")
+	var v planView
+	if code := l.call("", "plan", "-f", l.page, "-json"); code != 1 || json.NewDecoder(strings.NewReader(l.said)).Decode(&v) != nil {
+		t.Fatalf("code %d:\n%s", code, l.said)
+	}
+	if len(v.Unplanned) != 1 || v.Unplanned[0] != "b" || v.Empty || v.Blocked {
+		t.Errorf("unplanned %v, empty %t, blocked %t: want b, and changes for a", v.Unplanned, v.Empty, v.Blocked)
+	}
+	plan := filepath.Join(t.TempDir(), "plan.json")
+	l.want(1, "node pve3: it is away", "", "plan", "-f", l.page, "-out", plan)
+	if !strings.Contains(l.said, "nothing was planned for b, for the reasons above") || !strings.Contains(l.said, "VM 140 a goes to node pve2") {
+		t.Errorf("the plan does not say what it has and what it lacks:\n%s", l.said)
+	}
+	l.want(1, "Done: 2 changes", "", "apply", plan, "-yes")
+	if sim.Where(140) != "pve2" || sim.Where(141) != "" {
+		t.Errorf("a is on %q, b on %q", sim.Where(140), sim.Where(141))
+	}
+	sim.Up("pve3")
+	l.want(0, "Done", "", "apply", "-f", l.page, "-yes")
+	l.want(0, "nothing to do", "", "plan", "-f", l.page)
+	if sim.Where(141) != "pve3" {
+		t.Errorf("b is on %q", sim.Where(141))
+	}
 }
 
 // If a removal is blocked, no workstation is shut down.

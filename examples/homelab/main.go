@@ -23,7 +23,8 @@
 // # Exit codes
 //
 //	0  done, or nothing to do
-//	1  an error in the page, the node or the call
+//	1  an error in the page, the node or the call; also if a node could not be
+//	   read and the rest was planned or done, as the last line says
 //	2  plan: there are changes
 //	3  blocked: nothing was changed, and the last lines say what has to be done
 //	4  apply: the saved plan no longer fits the node or its VMs; nothing was changed
@@ -51,8 +52,8 @@ const about = `Homelab brings a Proxmox VE node to what a page says, and lets th
 on a card. The page is homelab.yaml, or what -f names; examples/homelab/homelab.yaml is one.`
 
 const codes = `Codes:
-  0 done, or nothing to do    1 an error            2 plan: there are changes
-  3 blocked, nothing changed  4 stale saved plan    5 a person said no
+  0 done, or nothing to do    2 plan: there are changes   3 blocked, nothing changed
+  4 stale saved plan          5 a person said no          1 an error, or a part of the page could not be planned
 `
 
 const example = `cp examples/homelab/homelab.yaml . && go run ./examples/homelab plan   # on the embedded node

@@ -74,6 +74,17 @@ type goal struct {
 	site   site
 	parts  []part       // one part for each node that has workstations of the page
 	plan   cluster.Plan // in a cluster: the nodes of the workstations, and their mappings
+	// unplanned holds the workstations for which nothing is planned, because a
+	// node could not be read. The findings of plan say why.
+	unplanned []string
+}
+
+// partial returns an error if the goal leaves out a workstation of the page.
+func (g goal) partial() error {
+	if len(g.unplanned) == 0 {
+		return nil
+	}
+	return fmt.Errorf("nothing was planned for %s, for the reasons above", strings.Join(g.unplanned, ", "))
 }
 
 // A part is the share of a goal that belongs to one node.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 
 	"github.com/proxstation/proxstation"
@@ -24,7 +23,7 @@ func (a *app) check(set *flag.FlagSet) func(context.Context) error {
 			if err := a.show(viewOf(g)); err != nil {
 				return err
 			}
-			return connect.Blocked(g.findings())
+			return result(connect.Blocked(g.findings()), g.partial())
 		}
 		a.say("%s is valid: %d workstations, %d cards. %s can be reached, and the secrets that are needed are there.", a.path, len(g.source.Page.Workstations), len(g.source.Page.Cards), g.site)
 		a.out.Findings(g.findings())
@@ -32,8 +31,8 @@ func (a *app) check(set *flag.FlagSet) func(context.Context) error {
 			a.out.ToDo(g.findings())
 			return blocked
 		}
-		if g.site.isCluster() && len(g.plan.Placements) < len(g.source.Page.Workstations) {
-			return errors.New("not every workstation could be judged, for the reasons above")
+		if err := g.partial(); err != nil {
+			return err
 		}
 		what := "node"
 		if g.site.isCluster() {
@@ -71,14 +70,14 @@ func (a *app) plan(set *flag.FlagSet) func(context.Context) error {
 		case blocked != nil:
 			return blocked
 		case g.empty():
-			return nil
+			return g.partial()
 		}
 		if *out != "" {
 			a.say("\nNothing was changed. homelab apply %s carries out this plan.", *out)
 		} else {
 			a.say("\nNothing was changed. homelab apply carries out this plan.")
 		}
-		return &connect.Exit{Status: connect.Changes}
+		return result(g.partial(), &connect.Exit{Status: connect.Changes})
 	}
 }
 
@@ -93,6 +92,9 @@ type planView struct {
 	SetUps   []setUpView           `json:"setUps"` // guests that the plan sets up
 	Copies   []copyView            `json:"copies"` // images that are written and uploaded first
 	Findings []proxstation.Finding `json:"findings"`
+	// Unplanned holds the workstations for which nothing is planned, because a
+	// node could not be read.
+	Unplanned []string `json:"unplanned"`
 }
 
 type copyView struct {
@@ -132,7 +134,7 @@ type lineView struct {
 
 func viewOf(g goal) planView {
 	findings := append([]proxstation.Finding{}, g.findings()...)
-	v := planView{Nodes: []string{}, Copies: []copyView{}, Empty: g.empty(), Blocked: proxstation.Worst(findings) == proxstation.Blocker, Changes: []changeView{}, SetUps: []setUpView{}, Findings: findings}
+	v := planView{Nodes: []string{}, Copies: []copyView{}, Empty: g.empty(), Blocked: proxstation.Worst(findings) == proxstation.Blocker, Changes: []changeView{}, SetUps: []setUpView{}, Findings: findings, Unplanned: append([]string{}, g.unplanned...)}
 	v.changes("", g.plan.Changes())
 	for _, p := range g.parts {
 		node := p.plan.First.Node
@@ -193,6 +195,6 @@ func (a *app) export(set *flag.FlagSet) func(context.Context) error {
 		for _, p := range g.parts {
 			specs[p.facts.Node] = p.spec
 		}
-		return a.show(specs)
+		return result(a.show(specs), g.partial())
 	}
 }

@@ -184,6 +184,12 @@ func (a *app) spread(g *goal) error {
 	if g.plan, err = cluster.Diff(spec, g.site.all); err != nil {
 		return err
 	}
+	for _, name := range known(g.source.Page) {
+		id := g.source.Page.Workstations[name].VMID()
+		if !slices.ContainsFunc(g.plan.Placements, func(p cluster.Placement) bool { return p.VMID == id }) {
+			g.unplanned = append(g.unplanned, name)
+		}
+	}
 	g.plan.Nodes = nil // each node is planned below, together with the guests that set themselves up
 	for _, name := range g.site.names {
 		p := part{node: g.site.cluster.Node(name), spec: workstation.Spec{Place: spec.Place}}
@@ -216,8 +222,8 @@ func (a *app) spread(g *goal) error {
 // node that could not be read.
 func (a *app) againThere(g *goal) error {
 	for _, name := range a.again {
-		id := g.source.Page.Workstations[name].VMID()
-		if !slices.ContainsFunc(g.plan.Placements, func(p cluster.Placement) bool { return p.VMID == id }) {
+		if slices.Contains(g.unplanned, name) {
+			id := g.source.Page.Workstations[name].VMID()
 			_, node, _ := g.site.vm(id)
 			return fmt.Errorf("%s (VM %d) cannot be set up once more: its node %s was not read, for the reason that homelab status shows", name, id, node)
 		}

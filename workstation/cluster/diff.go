@@ -37,8 +37,10 @@ type Plan struct {
 }
 
 // Diff places the workstations of the Spec, and returns the changes that make
-// the cluster match the Spec. It is pure. The errors are the errors of [Place].
-// A part of the Spec with an error gets no plan.
+// the cluster match the Spec. It is pure. The errors are the errors of [Place],
+// and with an error there is no plan. One error of Place is a finding here: if
+// only a node that was not read might take a new VM, the VM is left out, like a
+// VM that exists on such a node, and the others are planned.
 //
 // [workstation.Diff] plans each node: guests that are not in the Spec stay as
 // they are, and nothing is destroyed or moved.

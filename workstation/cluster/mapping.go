@@ -83,6 +83,7 @@ type mapper struct {
 	// cards of another kind, and the node has no card of the kind.
 	other    map[[2]string]bool
 	problems []error
+	findings []proxstation.Finding
 }
 
 // mapCards plans the mappings of the Spec's cards.
@@ -117,6 +118,10 @@ func (m *mapper) card(card Card) {
 	}
 	switch {
 	case change.Have != nil && change.same():
+		return
+	case len(change.Mapping.Entries) == 0 && len(m.facts.readable()) < len(m.facts.Nodes):
+		m.findings = append(m.findings, proxstation.Finding{ID: "cluster.no-card", Severity: proxstation.Warning, Subject: "mapping " + card.Mapping, Seen: m.reasons(card.Mapping),
+			Why: "No node that was read has such a card, so nothing is planned for the mapping.", Fix: "Mend what the finding about the node says, and plan again."})
 		return
 	case len(change.Mapping.Entries) == 0:
 		m.problems = append(m.problems, &workstation.InvalidError{Field: "mapping", Value: card.Mapping, Why: "no node has such a card: " + m.reasons(card.Mapping)})

@@ -105,13 +105,17 @@ func (e *NoPlaceError) Is(target error) bool { return target == ErrNoPlace }
 // errors of [workstation.Diff] for VMs that exist.
 func Place(spec Spec, facts Facts) ([]Placement, error) {
 	p := placed(spec, facts)
-	return p.placements, errors.Join(p.problems...)
+	problems := slices.Clone(p.problems)
+	for _, unsure := range p.unsure {
+		problems = append(problems, unsure)
+	}
+	return p.placements, errors.Join(problems...)
 }
 
 // placed places all workstations of a Spec.
 func placed(spec Spec, facts Facts) *placing {
 	p := &placing{spec: spec, all: facts, mapper: mapCards(spec.Cards, facts), nodes: map[string]*nodePlan{}}
-	p.problems = p.mapper.problems
+	p.problems, p.findings = p.mapper.problems, p.mapper.findings
 	if len(p.problems) > 0 {
 		return p // without the mappings, every further reason would be wrong
 	}
@@ -153,6 +157,9 @@ type placing struct {
 	brings     []BringImage
 	findings   []proxstation.Finding
 	problems   []error
+	// unsure holds the VMs without a place that a node which was not read might
+	// have taken.
+	unsure []*NoPlaceError
 }
 
 // A nodePlan holds the VMs that were placed on a node so far.
@@ -175,6 +182,7 @@ func (p *placing) place(needs Needs) {
 	}
 	var good []candidate
 	var refused []NodeReason
+	var unread []NodeFacts
 	named := false
 	for _, node := range p.all.Nodes {
 		if needs.Node != "" && needs.Node != node.Name {
@@ -182,6 +190,9 @@ func (p *placing) place(needs Needs) {
 		}
 		named = true
 		c := p.judge(needs, node)
+		if node.away() != "" {
+			unread = append(unread, node)
+		}
 		if c.refused != "" {
 			refused = append(refused, NodeReason{Node: node.Name, Refused: true, Why: c.refused})
 			continue
@@ -192,7 +203,7 @@ func (p *placing) place(needs Needs) {
 		refused = []NodeReason{{Node: needs.Node, Refused: true, Why: "the cluster has no such node"}}
 	}
 	if len(good) == 0 {
-		p.problems = append(p.problems, &NoPlaceError{VMID: needs.VM.ID, Name: needs.VM.Name, Refused: refused})
+		p.noPlace(&NoPlaceError{VMID: needs.VM.ID, Name: needs.VM.Name, Refused: refused}, unread)
 		return
 	}
 	slices.SortStableFunc(good, candidate.compare)
@@ -213,39 +224,6 @@ func (p *placing) choose(c candidate, placement Placement) {
 		placement.Why += "; " + strings.Join(c.images.moved, "; ")
 	}
 	p.placements = append(p.placements, placement)
-}
-
-// stay keeps a VM that exists on its node. If the node was not read, nothing is
-// planned for the VM.
-func (p *placing) stay(needs Needs, home string) {
-	subject := fmt.Sprintf("VM %d %s", needs.VM.ID, needs.VM.Name)
-	if needs.Node != "" && needs.Node != home {
-		elsewhere := proxstation.Finding{ID: "cluster.elsewhere", Severity: proxstation.Warning, Subject: subject,
-			Seen: fmt.Sprintf("it is on node %s, and was to be on %s", home, needs.Node), Why: "A VM that exists is moved only if that is asked for.",
-			Fix: fmt.Sprintf("Move it while it is off: qm migrate %d %s, on node %s; or correct the node that was asked for.", needs.VM.ID, needs.Node, home)}
-		if _, there := p.all.Node(needs.Node); !there {
-			elsewhere.Why, elsewhere.Fix = "The cluster has no such node.", "Correct the node that was asked for."
-		}
-		p.findings = append(p.findings, elsewhere)
-	}
-	node, _ := p.all.Node(home) // an unknown node gives zero NodeFacts, which count as not read
-	if why := node.away(); why != "" {
-		for _, f := range node.Findings { // the reason why the node was not read, once for all its VMs
-			if !slices.Contains(p.findings, f) {
-				p.findings = append(p.findings, f)
-			}
-		}
-		p.findings = append(p.findings, proxstation.Finding{ID: "cluster.vm-away", Severity: proxstation.Warning, Subject: subject,
-			Seen: fmt.Sprintf("it is on node %s: %s", home, why), Why: "Nothing is planned for it, because its configuration cannot be read.",
-			Fix: "Mend what the finding about the node says, and plan again. Do not make the VM anew on another node: when the node is back, two VMs would have its disks and its addresses."})
-		return
-	}
-	c := p.judge(needs, node)
-	if c.err != nil {
-		p.problems = append(p.problems, fmt.Errorf("cluster: VM %d is on node %s: %w", needs.VM.ID, home, c.err))
-		return
-	}
-	p.choose(c, Placement{Exists: true, Why: "it is there"})
 }
 
 // taken returns an error if a container has the VMID.

@@ -253,6 +253,40 @@ func TestAVMThatExistsStays(t *testing.T) {
 	finding(t, plan.Findings, "cluster.node-away", proxstation.Warning, "online is 0") // the reason
 }
 
+// A new VM that only a node which was not read might take is left out of the
+// plan, with the reason. The other VMs are planned. Place still returns the
+// error, because it returns no findings.
+func TestANewVMForANodeThatWasNotRead(t *testing.T) {
+	t.Parallel()
+	f := facts(t, mixed()...)
+	away := proxstation.Finding{ID: "cluster.node-away", Severity: proxstation.Warning, Seen: "online is 0", Why: "It is away."}
+	f.Nodes[1] = cluster.NodeFacts{Name: "b", State: cluster.Away, Findings: []proxstation.Finding{away}}
+	large := profile.LinuxAI{ID: 142, Memory: 100 * storage.GiB}.VM()
+	for name, c := range map[string]struct {
+		needs cluster.Needs
+		seen  string
+	}{
+		"named":    {cluster.Needs{VM: linux(142, ""), Node: "b"}, "node b: it is away"},
+		"by needs": {cluster.Needs{VM: large}, "node b: it is away"},
+		"by card":  {cluster.Needs{VM: linux(142, "ampere")}, "node a: it has no card of the kind NVIDIA Ampere"},
+	} {
+		spec := cluster.Spec{Cards: []cluster.Card{ampere}, Workstations: []cluster.Needs{{VM: linux(141, "")}, c.needs}}
+		plan, err := cluster.Diff(spec, f)
+		if err != nil || len(plan.Placements) != 1 || plan.Placements[0].VMID != 141 || plan.Empty() {
+			t.Fatalf("%s: %v\n%s", name, err, plan)
+		}
+		finding(t, plan.Findings, "cluster.no-place", proxstation.Warning, c.seen)
+		finding(t, plan.Findings, "cluster.node-away", proxstation.Warning, "online is 0")
+		if placements, err := cluster.Place(spec, f); !errors.Is(err, cluster.ErrNoPlace) || len(placements) != 1 {
+			t.Errorf("%s: Place: %v, %v", name, placements, err)
+		}
+	}
+	spec := cluster.Spec{Workstations: []cluster.Needs{{VM: large, Node: "a"}}}
+	if _, err := cluster.Diff(spec, f); !errors.Is(err, cluster.ErrNoPlace) {
+		t.Errorf("%v: the node that was asked for was read, and refuses the VM", err)
+	}
+}
+
 // finding checks that there is a finding with the given ID, severity and
 // evidence.
 func finding(t *testing.T, findings []proxstation.Finding, id string, severity proxstation.Severity, seen string) {

@@ -1,0 +1,67 @@
+package cluster
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/proxstation/proxstation"
+)
+
+// noPlace reports a new VM that no node takes. If a node that was not read might
+// take the VM, only this VM is left out of the plan.
+func (p *placing) noPlace(e *NoPlaceError, unread []NodeFacts) {
+	if len(unread) == 0 {
+		p.problems = append(p.problems, e)
+		return
+	}
+	p.unsure = append(p.unsure, e)
+	for _, node := range unread {
+		p.stateOf(node)
+	}
+	var seen []string
+	for _, r := range e.Refused {
+		seen = append(seen, "node "+r.Node+": "+r.Why)
+	}
+	p.findings = append(p.findings, proxstation.Finding{ID: "cluster.no-place", Severity: proxstation.Warning, Subject: fmt.Sprintf("VM %d %s", e.VMID, e.Name), Seen: strings.Join(seen, "; "),
+		Why: "Nothing is planned for it, because a node that could have it was not read.",
+		Fix: "Mend what the finding about the node says, and plan again; or let the VM go to another node, if it names this one."})
+}
+
+// stateOf adds the findings that say why a node was not read, once for all VMs.
+func (p *placing) stateOf(node NodeFacts) {
+	for _, f := range node.Findings {
+		if !slices.Contains(p.findings, f) {
+			p.findings = append(p.findings, f)
+		}
+	}
+}
+
+// stay keeps a VM that exists on its node. If the node was not read, nothing is
+// planned for the VM.
+func (p *placing) stay(needs Needs, home string) {
+	subject := fmt.Sprintf("VM %d %s", needs.VM.ID, needs.VM.Name)
+	if needs.Node != "" && needs.Node != home {
+		elsewhere := proxstation.Finding{ID: "cluster.elsewhere", Severity: proxstation.Warning, Subject: subject,
+			Seen: fmt.Sprintf("it is on node %s, and was to be on %s", home, needs.Node), Why: "A VM that exists is moved only if that is asked for.",
+			Fix: fmt.Sprintf("Move it while it is off: qm migrate %d %s, on node %s; or correct the node that was asked for.", needs.VM.ID, needs.Node, home)}
+		if _, there := p.all.Node(needs.Node); !there {
+			elsewhere.Why, elsewhere.Fix = "The cluster has no such node.", "Correct the node that was asked for."
+		}
+		p.findings = append(p.findings, elsewhere)
+	}
+	node, _ := p.all.Node(home) // an unknown node gives zero NodeFacts, which count as not read
+	if why := node.away(); why != "" {
+		p.stateOf(node)
+		p.findings = append(p.findings, proxstation.Finding{ID: "cluster.vm-away", Severity: proxstation.Warning, Subject: subject,
+			Seen: fmt.Sprintf("it is on node %s: %s", home, why), Why: "Nothing is planned for it, because its configuration cannot be read.",
+			Fix: "Mend what the finding about the node says, and plan again. Do not make the VM anew on another node: when the node is back, two VMs would have its disks and its addresses."})
+		return
+	}
+	c := p.judge(needs, node)
+	if c.err != nil {
+		p.problems = append(p.problems, fmt.Errorf("cluster: VM %d is on node %s: %w", needs.VM.ID, home, c.err))
+		return
+	}
+	p.choose(c, Placement{Exists: true, Why: "it is there"})
+}
