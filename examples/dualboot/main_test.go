@@ -28,8 +28,8 @@ func TestEmbedded(t *testing.T) {
 	}
 }
 
-// On a real node, the program only carries out the plan. It switches only in a
-// call of its own, and refuses flags without effect.
+// On a real node, one call either carries out the plan or switches the card.
+// The program refuses flags that would have no effect.
 func TestRealNode(t *testing.T) {
 	host := pvetest.Reference()
 	sim := pvetest.New(host, &pvetest.Options{Speed: 50}).Start()

@@ -149,9 +149,10 @@ func (a *app) make(ctx context.Context, g goal, opts *install.Options) error {
 	return nil
 }
 
-// makeWay shuts down the guests that were set up on a node and whose set has a
-// member that will be set up on a later node, because only one member of a set
-// runs at a time. For members on the same node, package install does this.
+// makeWay shuts down guests that were just set up on a node. It does this to a
+// guest if another member of its set will be set up on a later node, because
+// only one member of a set runs at a time. For members on the same node,
+// package install does this.
 func (a *app) makeWay(ctx context.Context, g goal, part int) error {
 	next := map[string]bool{}
 	for _, p := range g.parts[part+1:] {

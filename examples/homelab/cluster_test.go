@@ -39,7 +39,7 @@ func newRack(t *testing.T) (l *lab, sim *pvetest.Cluster) {
 		host.Name, host.Guests = name, map[int]pvetest.Guest{140: standIn(), 141: standIn()}
 		hosts = append(hosts, host)
 	}
-	l = newLab(t, hosts[0]) // gives the directory and the secrets
+	l = newLab(t, hosts[0]) // only its directory and its secrets are used
 	sim = pvetest.NewCluster(hosts, &pvetest.Options{Speed: 100}).Start()
 	t.Cleanup(sim.Close)
 	var urls []string

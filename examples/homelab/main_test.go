@@ -213,7 +213,7 @@ func TestSavedPlanIsStale(t *testing.T) { //nolint:paralleltest // the environme
 	l.want(1, "want a plan that homelab plan -out has saved", "", "apply", plan, "-yes")
 }
 
-// If a node has VMs, the plan for the page that init writes is empty.
+// On a node with VMs, init writes a page for which the plan is empty.
 func TestInitOnANodeWithVMs(t *testing.T) { //nolint:paralleltest // the environment is the test's
 	host := pvetest.Reference()
 	for i, name := range []string{"windows", "linux-ai", "router"} {

@@ -158,9 +158,9 @@ func (t *tape) write(root *os.Root, name string, file *taken) error {
 	return nil
 }
 
-// put writes a file that was read. If reading was denied, put writes an empty
-// file with mode 0. A file that was only looked at, and not read under another
-// name either, becomes an empty file.
+// put writes a file of the capture. If reading was denied, it writes an empty
+// file with mode 0. If the file was never read under any name, it writes an
+// empty file.
 func put(root *os.Root, place string, file *taken) error {
 	mode := fs.FileMode(0o644)
 	if file.denied {

@@ -24,8 +24,8 @@ type clusterReport struct {
 	// Quorate is "yes", "no" or "unknown". Why is the evidence.
 	Quorate proxstation.Answer `json:"quorate"`
 	Why     string             `json:"why"`
-	// Nodes holds all nodes, by name, and Guests all VMs and containers that
-	// the login may see, by VMID.
+	// Nodes holds all nodes, sorted by name. Guests holds all VMs and
+	// containers that the login may see, sorted by VMID.
 	Nodes  []nodeReport  `json:"nodes"`
 	Guests []guestReport `json:"guests"`
 	// Findings holds the findings on the cluster as a whole and on its nodes as

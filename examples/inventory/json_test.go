@@ -18,9 +18,8 @@ import (
 	"github.com/proxstation/proxstation/internal/hosttree"
 )
 
-// fields maps each field of the JSON to the forms that its value may have.
-// Other programs rely on these fields, so entries may be added, but not changed
-// or removed.
+// fields maps each field of the JSON to a pattern for its value. Other programs
+// rely on these fields, so entries may be added, but not changed or removed.
 var fields = map[string]string{
 	"source": `string`, "iommu": `object`, "boot": `object`, "gpus": `list`, "vms": `list`, "disks": `list`, "pools": `list`, "findings": `list`,
 
@@ -64,7 +63,7 @@ func walk(path string, value any, visit func(path string, value any)) {
 	}
 }
 
-// forms returns the forms that fields may name for a value.
+// forms returns the texts for a value that the patterns in fields can match.
 func forms(value any) []string {
 	switch v := value.(type) {
 	case nil:

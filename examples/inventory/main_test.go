@@ -12,7 +12,8 @@ import (
 	"github.com/proxstation/proxstation/internal/hosttree"
 )
 
-// report has only the fields that a program which reads the JSON uses.
+// report has only some fields of the JSON, like the types of other programs
+// that read the JSON.
 type report struct {
 	IOMMU struct {
 		State  string

@@ -18,7 +18,8 @@ func Name[E ~uint8](names []string, value E) string {
 }
 
 // Unmarshal sets value to the value with this name. It is used by UnmarshalText
-// methods. The error matches unknown and lists the names.
+// methods. If no value has this name, the error wraps unknown and lists the
+// names.
 func Unmarshal[E ~uint8](value *E, names []string, name string, unknown error) error {
 	i := slices.Index(names, name)
 	if i < 0 {

@@ -9,8 +9,8 @@ import (
 	"github.com/proxstation/proxstation/internal/qmconf"
 )
 
-// A CPU is the processor that a guest sees, as far as it follows from the VM's
-// configuration.
+// A CPU describes the processor that a guest sees. It holds only facts that
+// follow from the VM's configuration.
 type CPU struct {
 	// Name is QEMU's name of the model, such as "host" or "Skylake-Client-v4".
 	Name string

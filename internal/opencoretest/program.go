@@ -140,8 +140,8 @@ const (
 // the device path from which it was started, and the device paths of all
 // displays, to the console. Then it returns "not found", so that the firmware
 // tries its next boot entry. The program contains a version in the same way as
-// OpenCore: a template, and code that would put digits into the template. It
-// contains vault between the marks of OpenCore's key.
+// OpenCore: a template, and code that would put digits into the template. The
+// bytes in vault are between the marks of OpenCore's key.
 func Program(version string, vault [528]byte) []byte {
 	const align, base = 0x200, 0x1000
 	le := binary.LittleEndian

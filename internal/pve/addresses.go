@@ -130,8 +130,8 @@ func rewind(r *http.Request) bool {
 	return err == nil
 }
 
-// try makes a request at this address. The result sent says that the node may
-// have received the request.
+// try makes a request at this address. If sent is true, the node may have
+// received the request.
 func (a address) try(r *http.Request, first *url.URL) (response *http.Response, sent bool, err error) {
 	var asked, connected atomic.Bool
 	trace := &httptrace.ClientTrace{GetConn: func(string) { asked.Store(true) }, GotConn: func(httptrace.GotConnInfo) { connected.Store(true) }}

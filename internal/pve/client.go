@@ -59,7 +59,7 @@ func (c *Client) On(node string) *Client {
 }
 
 // explain prepares every error for the caller. It hides the secrets that the
-// client knows, and the secrets in passing, which only this request contains.
+// client knows, and the given secrets, which only this request contains.
 func (c *Client) explain(err error, passing ...string) error {
 	if session := c.api.Session(); session != nil {
 		c.secrets.add(session.Ticket, session.CSRFPreventionToken)

@@ -156,8 +156,8 @@ func verify(host string, want []byte, roots *x509.CertPool, state tls.Connection
 }
 
 // Probe requests the version, which every login may read. Its error says
-// whether the certificate, the login or the endpoint is at fault: an endpoint
-// may not be PVE.
+// whether the certificate or the login is at fault, or whether the endpoint is
+// not PVE.
 func (c *Client) Probe(ctx context.Context) (release string, err error) {
 	var version struct {
 		Version, Release string

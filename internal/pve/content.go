@@ -9,9 +9,9 @@ import (
 	"github.com/proxstation/proxstation/storage"
 )
 
-// committed lists a storage's images, which are the images to install from and
-// the disks of VMs and containers. It adds up the sizes of the disks for a
-// storage whose volumes take space only when they are written. If the images
+// committed adds the volumes of a storage: the images to install from, and the
+// disks of VMs and containers. If the storage's volumes take space only when
+// they are written, it also adds up the sizes of the disks. If the volumes
 // cannot be listed, these facts stay unknown.
 func (c *Client) committed(ctx context.Context, s storage.Storage) storage.Storage {
 	thick := s.Type == "lvm"

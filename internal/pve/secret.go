@@ -49,8 +49,8 @@ func (s *secrets) add(texts ...string) {
 }
 
 // clean returns a node's text for people: on one line, cut to the length of a
-// message, and without secrets. The secrets in passing, which belong to this
-// request, are removed too.
+// message, and without secrets. It also removes the given secrets, which belong
+// only to this request.
 func (s *secrets) clean(text string, passing ...string) string {
 	s.mu.Lock()
 	all := slices.Concat(s.known, passing)
@@ -182,7 +182,8 @@ func (e hushed) Error() string { return e.text }
 // Is matches the targets that the hidden error matches.
 func (e hushed) Is(target error) bool { return errors.Is(e.err, target) }
 
-// As finds those parts of the hidden error that hold no text of the node.
+// The method As finds those parts of the hidden error that hold no text of the
+// node.
 func (e hushed) As(target any) bool {
 	switch target.(type) {
 	case **CertificateError, **net.OpError:

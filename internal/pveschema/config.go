@@ -12,12 +12,12 @@ import (
 // ErrUnknownKey reports a key that does not exist in the configuration of a VM.
 var ErrUnknownKey = errors.New("unknown option")
 
-// CheckConfig returns the error with which PVE refuses a key of a VM's
-// configuration with its value, in PVE's words. It returns nil if PVE accepts
-// the value. The rules are from PVE 9.2. If the key does not exist, the error
-// matches [ErrUnknownKey]. CheckConfig ignores the caller's privileges and the
-// other keys. It does not check facts that only the node knows: whether a
-// storage, a bridge, a mapping or a custom CPU model exists.
+// CheckConfig returns the error with which PVE refuses a value for a key of a
+// VM's configuration, in PVE's words. It returns nil if PVE accepts the value.
+// The rules are from PVE 9.2. If the key does not exist, the error matches
+// [ErrUnknownKey]. CheckConfig ignores the caller's privileges and the other
+// keys. It does not check facts that only the node knows: whether a storage, a
+// bridge, a mapping or a custom CPU model exists.
 func CheckConfig(key, value string) error {
 	p := Key(key)
 	if p == nil {

@@ -145,9 +145,9 @@ func device(value string) string {
 // iGPU needs.
 var ownSet = regexp.MustCompile(`^-set device\.hostpci\d+\.(bus|addr|x-igd-opregion|x-igd-lpc)$`)
 
-// MergeArgs returns the args have, in which the arguments of want replace the
-// arguments of the same kind. same is true if have already contains the
-// arguments of want.
+// MergeArgs merges two values of args. The arguments in want replace the
+// arguments of the same kind in have. If have already contains the arguments in
+// want, same is true.
 func MergeArgs(have, want string) (merged string, same bool) {
 	list, wanted := SplitArgs(have), map[string][]Arg{}
 	var kinds []string // kinds of arguments, in the order of want

@@ -77,8 +77,8 @@ func byLetters(config map[string]string) (order []string) {
 	return order
 }
 
-// drives returns the slots of some drives: those whose value makes the predicate
-// such(value) true. It skips the EFI disk and the TPM's state.
+// drives returns the slots of the drives for whose values the function such
+// returns true. It skips the EFI disk and the TPM's state.
 func drives(config map[string]string, such func(value string) bool) []string {
 	return slices.DeleteFunc(Slots(config), func(slot string) bool { return IsFirmware(slot) || !such(config[slot]) })
 }
@@ -95,8 +95,8 @@ func Disks(config map[string]string) []string {
 }
 
 // FreeSlot returns a slot that none of the configurations uses, or "" if all
-// slots are used. It first looks in the family of the slot like, then in the
-// other families.
+// slots are used. It first looks in the family of the given slot, and then in
+// the other families.
 func FreeSlot(like string, families []string, used ...map[string]string) string {
 	most := map[string]int{"ide": 4, "sata": 6, "scsi": 31, "virtio": 16, "hostpci": 16, "usb": 14, "virtiofs": 10}
 	for _, family := range append([]string{Family(like)}, families...) {

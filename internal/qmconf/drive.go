@@ -16,14 +16,15 @@ var slotFormat = regexp.MustCompile(`^(ide[0-3]|sata[0-5]|scsi([0-9]|[12][0-9]|3
 // PVE/QemuServer/Drive.pm).
 func IsSlot(key string) bool { return slotFormat.MatchString(key) }
 
-// BuiltWith holds the options that describe how a firmware volume was made. For
-// each, it has the value of a volume without the option. In PVE these options
+// BuiltWith holds the options that describe how a firmware volume was made,
+// each with the value that a missing option stands for. In PVE these options
 // only describe the volume: a changed option does not change the volume
 // (qemu-server PVE/QemuServer/OVMF.pm, PVE/QemuServer/Drive.pm).
 var BuiltWith = map[string]string{"efitype": "2m", "pre-enrolled-keys": "0", "version": "v1.2"}
 
-// Satisfies reports whether the value have contains the settings of want. If
-// want asks for a new disk, any disk on the same storage satisfies it.
+// Satisfies compares two values of a key. It reports whether have contains the
+// settings in want. If want asks for a new disk, any disk on the same storage
+// satisfies it.
 func Satisfies(key, have, want string) bool {
 	drive, err := storage.ParseDrive(want)
 	if !IsSlot(key) || err != nil {

@@ -179,15 +179,16 @@ func (p Properties) Text(key string) string {
 // mapping.
 var exclusive = map[string]string{"host": "mapping", "mapping": "host"}
 
-// PinsMachine reports whether have is a pinned version of the machine type
-// want. For Windows guests, PVE pins q35 to a version such as pc-q35-10.1.
+// PinsMachine compares two machine types. It reports whether have is a pinned
+// version of want. For Windows guests, PVE pins q35 to a version such as
+// pc-q35-10.1.
 func PinsMachine(key, have, want string) bool {
 	return key == "machine" && (want == "q35" && strings.HasPrefix(have, "pc-q35-") || want == "pc" && strings.HasPrefix(have, "pc-i440fx-"))
 }
 
-// Merge returns a value with the settings of want and the other settings of
-// have. If have already contains the settings of want, Merge returns have and
-// true.
+// Merge merges two values of a key. The result has all settings in want, and
+// the settings in have that want does not replace. If have already contains the
+// settings in want, Merge returns have and true.
 func Merge(key, have, want string) (merged string, ok bool) {
 	if key == "args" {
 		return MergeArgs(have, want)

@@ -17,8 +17,9 @@ type Node interface {
 	Observe(ctx context.Context) (workstation.Facts, error)
 	// Switch gives the card to the VM whose VMID is to.
 	Switch(ctx context.Context, db workstation.DualBoot, to int, progress func(workstation.Event)) error
-	// Shutdown shuts down a guest. If the Node has a method On, as a
-	// [workstation.Node] has, the node of the guest is asked.
+	// Shutdown shuts down a guest. If a guest is on another node of a cluster,
+	// the board gets this node from the method On, if there is such a method,
+	// as in [workstation.Node].
 	Shutdown(ctx context.Context, vmid int, patience time.Duration) error
 }
 

@@ -68,7 +68,7 @@ type job struct {
 
 // begin starts a job and does not wait for it. The error is a [Refusal].
 func (b *Board) begin(ctx context.Context, order Order) (*job, error) {
-	b.state.expire() // makes the board decide by a new answer of the node
+	b.state.expire() // makes look read the node again
 	v := b.look(ctx)
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -111,7 +111,7 @@ func (b *Board) do(j *job) {
 	b.state.expire()
 	ctx, cancel := context.WithTimeout(b.reads, slow)
 	defer cancel()
-	b.state.fresh(ctx) // the outcome and the systems then change in the same view
+	b.state.fresh(ctx) // so that one view shows both the outcome and the new state of the systems
 	v, _ := b.now()
 	j.outcome = outcome(j, err, v)
 	b.opts.Report(j.outcome.line(err))
@@ -173,7 +173,7 @@ const (
 	CodeBusy     = "busy"           // this board has a job under way
 	CodeLeased   = "leased"         // another controller has a lease
 	CodeBlocked  = "blocked"        // the switch would fail
-	CodeChanged  = "changed"        // the running system is not the system that the question to the person named
+	CodeChanged  = "changed"        // since the question to the person, the running system has changed
 	CodeNoAnswer = "no-answer"      // the node does not answer
 	CodeEnding   = "ending"         // the program is about to end
 )

@@ -40,7 +40,7 @@ func newDoor(secret proxstation.Secret) *door {
 	}
 	key, err := pbkdf2.Key(sha256.New, secret.Reveal(), []byte("switchboard session"), rounds, sha256.Size)
 	if err != nil {
-		panic(err) // only a length that no hash has would fail
+		panic(err) // cannot happen with this key length
 	}
 	return &door{digest: sha256.Sum256([]byte(secret.Reveal())), key: key}
 }
@@ -55,8 +55,8 @@ func (d *door) knows(guess string) bool {
 	return subtle.ConstantTimeCompare(digest[:], d.digest[:]) == 1
 }
 
-// session returns the value of a new cookie: its end, a random part, and a
-// signature of both.
+// session returns the value of a new cookie: the time at which the session
+// ends, a random part, and a signature of both.
 func (d *door) session(now time.Time) string {
 	var body [24]byte
 	binary.BigEndian.PutUint64(body[:], uint64(now.Add(sessionTime).Unix())) //nolint:gosec // not before 1970

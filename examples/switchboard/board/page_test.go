@@ -71,8 +71,8 @@ func TestAPersonShutsDownAndStarts(t *testing.T) {
 	})
 }
 
-// If the running system is not the system that the question named, the answer
-// to the question changes nothing.
+// If another system runs by the time a person answers the question, the answer
+// changes nothing.
 func TestAQuestionThatIsOld(t *testing.T) {
 	t.Parallel()
 	play(t, pair(), Options{}, func(t *testing.T, b *bench) {

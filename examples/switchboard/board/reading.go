@@ -34,7 +34,7 @@ type seen[T any] struct {
 	value T
 	at    time.Time // when value was read; zero before the first answer
 	err   error     // error of the last read; nil if the read succeeded
-	since time.Time // when the first failed read after the last answer began
+	since time.Time // start of the first failed read after the last answer
 	asked time.Time // when the read under way began; zero if no read is under way
 }
 

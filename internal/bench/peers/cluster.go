@@ -92,7 +92,7 @@ func everyNode(ctx context.Context, client *proxmox.Client, nodes, vms int) erro
 	return count(vms, read)
 }
 
-// held returns how much memory facts occupies. To measure this, it empties
+// held returns the size of facts in memory. To measure the size, it empties
 // facts.
 func held(facts *cluster.Facts) string {
 	var with, without runtime.MemStats

@@ -28,7 +28,7 @@ type kvm struct {
 	q35     bool
 	start   map[string]int // the bootindex of each key
 	host    Host
-	// bootable says that the function Bootable makes the machine, which starts
+	// bootable is set for a machine of the function [Bootable], which starts
 	// payloads.
 	bootable bool
 	err      error

@@ -141,8 +141,9 @@ func (h *house) host() error {
 	}
 }
 
-// await waits until the VM runs on the node, or until it no longer runs if
-// running is false. It returns an error only if the context ends.
+// If running is true, await waits until the VM runs on the node. Otherwise it
+// waits until the VM no longer runs. It returns an error only if the context
+// ends.
 func (h *house) await(running bool) error {
 	for slices.Contains(h.sim.Running(), vmid) != running {
 		select {
