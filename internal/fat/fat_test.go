@@ -327,6 +327,102 @@ func TestRefuses(t *testing.T) {
 	}
 }
 
+// After a directory is removed, its names and clusters are free, and all other
+// files are as before. The table's number of free clusters is as before the
+// directory was written.
+func TestRemove(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, disk memory, v *fat.Volume) {
+		before := bytes.Clone(disk)
+		write := func() {
+			for i := range 40 { // more entries than fit into a cluster
+				path := fmt.Sprintf("EFI/OC/Kexts/Another rather long name.kext/Contents/Resources/a long name number %d", i)
+				if err := v.WriteFile(disk, path, bytes.Repeat([]byte(path), 200)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := v.WriteFile(disk, "EFI/OC/Kexts/Another rather long name.kext/Contents/empty", nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		write()
+		size := bytes.Count(disk, []byte("Resources/a long name number"))
+		for range 3 { // if clusters or names leaked, the directory would grow, or the next files would be elsewhere
+			if err := v.Remove(disk, "/efi/oc/kexts/another rather long name.KEXT/"); err != nil {
+				t.Fatal(err)
+			}
+			readAll(t, disk, content)
+			list, err := v.List("EFI/OC/Kexts")
+			for _, e := range list {
+				if strings.Contains(e.Name, "nother") || err != nil {
+					t.Errorf("%q is still there (%v)", e.Name, err)
+				}
+			}
+			write()
+		}
+		if again := bytes.Count(disk, []byte("Resources/a long name number")); again != size {
+			t.Errorf("the files were written to other clusters: %d and %d", size, again)
+		}
+		if err := v.Remove(disk, "EFI/OC/Kexts/Another rather long name.kext"); err != nil {
+			t.Fatal(err)
+		}
+		sector := int(binary.LittleEndian.Uint16(disk[11:]))
+		tables := int(binary.LittleEndian.Uint16(disk[14:])) * sector
+		if !bytes.Equal(disk[:tables+16*sector], before[:tables+16*sector]) {
+			t.Error("the tables or the number of free clusters differ")
+		}
+		if err := v.Remove(disk, "EFI/BOOT/BOOTx64.efi"); err != nil {
+			t.Fatal(err)
+		}
+		for name, want := range map[string]error{"EFI/BOOT/BOOTx64.efi": fs.ErrNotExist, "": fat.ErrName, "EFI/..": fat.ErrName, "EFI/none/x": fs.ErrNotExist} {
+			if err := v.Remove(disk, name); !errors.Is(err, want) {
+				t.Errorf("%q: %v, want %v", name, err, want)
+			}
+		}
+	})
+}
+
+// A directory that contains itself, or files that share clusters, are an error.
+func TestRemoveFromADamagedVolume(t *testing.T) {
+	t.Parallel()
+	for width := range sizes {
+		for name, long := range map[string]string{"a directory inside of itself": "WhateverGreen.kext", "the root": "the root", "a shared cluster": "shared"} {
+			disk := made(t, width)
+			v, err := fat.Open(disk, 0, int64(len(disk)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			inside := "EFI/OC/Kexts/WhateverGreen.kext/Contents/LINK"
+			if err := v.WriteFile(disk, inside, []byte("x")); err != nil {
+				t.Fatal(err)
+			}
+			at := bytes.Index(disk, []byte("LINK~1  "))
+			switch long {
+			case "the root":
+				disk[at+11] = 0x10
+				copy(disk[at+20:], []byte{0, 0})
+				copy(disk[at+26:], []byte{0, 0})
+			case "shared":
+				other := bytes.Index(disk, []byte("INFO~1  PLI"))
+				copy(disk[at+26:at+28], disk[other+26:])
+			default:
+				other := bytes.Index(disk, []byte("WHATEV~1KEX"))
+				disk[at+11] = 0x10
+				copy(disk[at+26:at+28], disk[other+26:])
+			}
+			if v, err = fat.Open(disk, 0, int64(len(disk))); err != nil {
+				t.Fatal(err)
+			}
+			if err := v.Remove(disk, "EFI/OC/Kexts/WhateverGreen.kext"); !errors.Is(err, fat.ErrFormat) {
+				t.Errorf("FAT%d, %s: %v", width, name, err)
+			}
+			if _, err := v.ReadFile("EFI/OC/config.plist", 1<<20); err != nil {
+				t.Errorf("FAT%d, %s: the configuration is gone: %v", width, name, err)
+			}
+		}
+	}
+}
+
 // If a chain of clusters is a ring or leads nowhere, reading the chain returns
 // an error.
 func TestRing(t *testing.T) {
@@ -364,6 +460,7 @@ func FuzzVolume(f *testing.F) {
 		if v.WriteFile(disk, path, []byte("content")) != nil {
 			return
 		}
+		defer func() { _ = v.Remove(disk, "EFI") }()
 		again, err := fat.Open(disk, 0, int64(len(disk)))
 		if err != nil {
 			return // the file overwrote the tables; this cannot happen on a sound volume

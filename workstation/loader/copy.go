@@ -159,6 +159,9 @@ func (c Copy) String() string {
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "+ %s: a configured copy of %s (%s)\n", printable.Line(c.Volume), printable.Line(c.From), printable.Line(c.Plan.Image))
+	for _, kext := range c.Plan.Replaced {
+		fmt.Fprintf(&b, "    - %s %s   # The whole folder is removed: the extension that was given takes its place.\n", printable.Line(kext.Path), printable.Line(kext.Version))
+	}
 	for _, kext := range c.Plan.Bundles {
 		fmt.Fprintf(&b, "    + %s %s\n", printable.Line(kext.Path), printable.Line(kext.Version))
 	}

@@ -133,8 +133,8 @@ func (b *Bundle) read(tree fs.FS, root string, total *int64, files *int) error {
 		return err
 	}
 	for name := range b.files {
-		if strings.HasSuffix(name, ".kext/Contents/Info.plist") {
-			if err := b.check(strings.TrimSuffix(name, "/Contents/Info.plist"), base); err != nil {
+		if strings.HasSuffix(name, ".kext/"+infoFile) {
+			if err := b.check(strings.TrimSuffix(name, "/"+infoFile), base); err != nil {
 				return err
 			}
 		}
@@ -148,7 +148,7 @@ func (b *Bundle) read(tree fs.FS, root string, total *int64, files *int) error {
 
 // check checks one Info.plist, and the program that it names.
 func (b *Bundle) check(at, base string) error {
-	kext := readInfo(b.files[at+"/Contents/Info.plist"])
+	kext := readInfo(b.files[at+"/"+infoFile])
 	kext.Path = at
 	if kext.Problem != "" {
 		return fmt.Errorf("%s: %s", at, kext.Problem)

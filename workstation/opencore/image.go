@@ -24,6 +24,7 @@ import (
 const (
 	folder        = "EFI/OC"
 	configFile    = folder + "/config.plist"
+	infoFile      = "Contents/Info.plist" // in a bundle
 	maxEFI        = 64 << 20
 	maxInfo       = 1 << 20
 	maxListed     = 512 // the most files of one kind
@@ -182,7 +183,7 @@ func kexts(v *fat.Volume, below string, depth int) ([]Kext, error) {
 			continue
 		}
 		name := path.Join(below, e.Name)
-		info, err := v.ReadFile(folder+"/Kexts/"+name+"/Contents/Info.plist", maxInfo)
+		info, err := v.ReadFile(folder+"/Kexts/"+name+"/"+infoFile, maxInfo)
 		kext := Kext{Problem: "Contents/Info.plist is missing"}
 		if err == nil {
 			kext = readInfo(info)

@@ -154,7 +154,7 @@ func entryFor(k Kext) Value {
 	return Value{Kind: Dict, Items: []Item{
 		{Key: "Arch", Value: TextValue("x86_64")}, {Key: "BundlePath", Value: TextValue(k.Path)}, {Key: "Comment", Value: TextValue("")},
 		{Key: "Enabled", Value: BoolValue(true)}, {Key: "ExecutablePath", Value: TextValue(k.Executable)}, {Key: "MaxKernel", Value: TextValue("")},
-		{Key: "MinKernel", Value: TextValue("")}, {Key: "PlistPath", Value: TextValue("Contents/Info.plist")},
+		{Key: "MinKernel", Value: TextValue("")}, {Key: "PlistPath", Value: TextValue(infoFile)},
 	}}
 }
 

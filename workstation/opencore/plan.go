@@ -15,8 +15,8 @@ import (
 // Options holds the caller's additions to a plan. A nil pointer means no
 // additions.
 type Options struct {
-	// Bundles holds kernel extensions to put into the image. They replace
-	// extensions of the same path. Nothing is downloaded.
+	// Bundles holds kernel extensions to put into the image. A bundle replaces
+	// the folder that the image has at its path. Nothing is downloaded.
 	Bundles []Bundle
 	// Identity replaces the image's identity.
 	Identity Identity
@@ -52,6 +52,10 @@ type Plan struct {
 	Changes []PlannedChange
 	// Bundles holds the kernel extensions that are put into EFI/OC/Kexts.
 	Bundles []Bundle
+	// Replaced holds the image's extensions that are removed, because the path
+	// of one of Bundles is theirs. Each is removed with its whole folder, which
+	// holds the plug-ins that follow it in the list.
+	Replaced []Kext
 	// Notes holds what a person should know about the changes.
 	Notes []string
 	// Findings holds the findings that remain after the plan: faults that
@@ -113,6 +117,7 @@ func Configure(image Image, machine Machine, o *Options) (Plan, error) {
 		Image: fmt.Sprintf("OpenCore %s, %s; for %s, %s", image.Version, image.Layout, machine.Release, purpose(machine))}
 	with := image
 	with.Kexts = slices.Clone(image.Kexts)
+	plan.Replaced = replaced(image, o.Bundles)
 	for _, b := range o.Bundles {
 		with.Kexts = withKext(with.Kexts, b)
 	}
@@ -148,29 +153,6 @@ func purpose(m Machine) string {
 		return "without a card"
 	}
 	return fmt.Sprintf("%s (%s) at %s", m.Card.Name(), m.Mode(), m.Path())
-}
-
-// withKext returns a list of extensions that begins with a bundle and its
-// plug-ins. They replace extensions of the same path.
-func withKext(list []Kext, b Bundle) []Kext {
-	given := append([]Kext{b.Kext}, b.Inside...)
-	for _, k := range given {
-		list = slices.DeleteFunc(list, func(other Kext) bool { return strings.EqualFold(other.Path, k.Path) })
-	}
-	return append(given, list...)
-}
-
-// replaced returns changes that switch off the image's extensions of the same
-// identifier at another path. OpenCore would load both.
-func replaced(j *judge, k Kext, bundles []Bundle) (list []PlannedChange) {
-	for _, other := range j.image.Kexts {
-		given := slices.ContainsFunc(bundles, func(b Bundle) bool { return strings.EqualFold(other.Path, b.Path) })
-		enabled := Key{"Kernel", "Add", fmt.Sprint(j.entry(other)), "Enabled"}
-		if strings.EqualFold(other.ID, k.ID) && !strings.EqualFold(other.Path, k.Path) && !given && j.get(enabled...).True() {
-			list = append(list, PlannedChange{Change{enabled, BoolValue(true), BoolValue(false)}, "opencore.given", "The extension that was given takes its place.", ""})
-		}
-	}
-	return list
 }
 
 // wanted returns the changes that findings and bundles want. Their order keeps
@@ -215,34 +197,6 @@ func wanted(image Image, machine Machine, o *Options) []PlannedChange {
 		return 2
 	}
 	slices.SortStableFunc(list, func(a, b PlannedChange) int { return rank(a) - rank(b) })
-	return list
-}
-
-// entries returns changes of Kernel -> Add that make OpenCore load the caller's
-// bundles. It adds missing entries, switches on entries that are off, and
-// switches off the entries that the bundles replace.
-func entries(image Image, bundles []Bundle) []PlannedChange {
-	j := &judge{image: image}
-	var list []PlannedChange
-	for _, b := range bundles {
-		for _, k := range append([]Kext{b.Kext}, b.Inside...) {
-			i := j.entry(k)
-			list = append(list, replaced(j, k, bundles)...)
-			key := Key{"Kernel", "Add", fmt.Sprint(len(j.get("Kernel", "Add").Items) + len(list))}
-			why := "The extension was given to be loaded."
-			switch {
-			case i < 0 && k.ID == lilu:
-				list = append(list, PlannedChange{Change{Key: Key{"Kernel", "Add", "0"}, Want: entryFor(k)}, "opencore.given", why, ""})
-			case i < 0:
-				list = append(list, PlannedChange{Change{Key: key, Want: entryFor(k)}, "opencore.given", why, ""})
-			default:
-				enabled := Key{"Kernel", "Add", fmt.Sprint(i), "Enabled"}
-				if have := j.get(enabled...); !have.True() {
-					list = append(list, PlannedChange{Change{enabled, have, BoolValue(true)}, "opencore.given", why, ""})
-				}
-			}
-		}
-	}
 	return list
 }
 

@@ -217,12 +217,14 @@ func TestBundles(t *testing.T) {
 	}
 }
 
-func save(t *testing.T, dir string, tree opencoretest.Tree) {
+func save(t *testing.T, dir string, trees ...opencoretest.Tree) {
 	t.Helper()
-	for name, data := range tree {
-		name = filepath.Join(dir, name)
-		if err := errors.Join(os.MkdirAll(filepath.Dir(name), 0o700), os.WriteFile(name, data, 0o600)); err != nil {
-			t.Fatal(err)
+	for _, tree := range trees {
+		for name, data := range tree {
+			name = filepath.Join(dir, name)
+			if err := errors.Join(os.MkdirAll(filepath.Dir(name), 0o700), os.WriteFile(name, data, 0o600)); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 }
@@ -529,6 +531,83 @@ func TestGivenBundlesAreOn(t *testing.T) {
 		if path := item.Value.Get("BundlePath").Text; len(path) == len("A.kext") && !item.Value.Get("Enabled").True() {
 			t.Errorf("%s is off\n%s", path, plan)
 		}
+	}
+}
+
+// A given bundle replaces the image's folder of the same path: no file of the
+// old bundle stays, entries of old plug-ins are off, and the new program is the
+// program that OpenCore loads.
+func TestGivenBundleReplacesTheFolder(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	save(t, dir, opencoretest.Bundle("lilu.kext", "LiluTwo", lilu, "1.7.2"), opencoretest.Bundle("lilu.kext/Contents/PlugIns/Kept.kext", "Kept", "kept", "2"))
+	bundles, err := ReadBundles(filepath.Join(dir, "lilu.kext"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	tree := opencoretest.New(opencoretest.Config)
+	tree["EFI/OC/Kexts/Lilu.kext/Contents/Resources/old.txt"] = []byte("old")
+	tree.Kext("Lilu.kext/Contents/PlugIns/Kept.kext", "kept", "1")
+	tree.Kext("Lilu.kext/Contents/PlugIns/Gone.kext", "gone", "1")
+	for i, name := range []string{"Lilu.kext/Contents/PlugIns/Kept.kext", "Lilu.kext/Contents/PlugIns/Gone.kext"} {
+		root, _, err := parse(tree[configFile])
+		if err != nil {
+			t.Fatal(err)
+		}
+		entry := entryFor(Kext{Path: name, Executable: "Contents/MacOS/" + []string{"Kept", "Gone"}[i]})
+		if tree[configFile], err = edit(tree[configFile], Change{Key: Key{"Kernel", "Add", strconv.Itoa(len(root.Get("Kernel", "Add").Items))}, Want: entry}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	disk := tree.GPT(16, 20<<20)
+	plan := planOf(t, disk, onDisplay(), &Options{Bundles: bundles})
+	var paths []string
+	for _, k := range plan.Replaced {
+		paths = append(paths, k.Path+" "+k.Version)
+	}
+	if want := []string{"Lilu.kext 1.7.1", "Lilu.kext/Contents/PlugIns/Gone.kext 1", "Lilu.kext/Contents/PlugIns/Kept.kext 1"}; !slices.Equal(paths, want) {
+		t.Errorf("replaced are %q", paths)
+	}
+	for _, want := range []string{"- EFI/OC/Kexts/Lilu.kext  as.vit9696.Lilu 1.7.1  # The whole folder is removed", "+ EFI/OC/Kexts/lilu.kext  as.vit9696.Lilu 1.7.2",
+		"ExecutablePath: Contents/MacOS/Lilu -> Contents/MacOS/LiluTwo"} {
+		if !strings.Contains(plan.String(), want) {
+			t.Errorf("the plan lacks %q:\n%s", want, plan)
+		}
+	}
+	after := written(t, disk, plan)
+	image, err := Read(after, int64(len(after)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	maps.DeleteFunc(tree, func(name string, _ []byte) bool { return strings.HasPrefix(name, "EFI/OC/Kexts/Lilu.kext/") })
+	for name, data := range bundles[0].files {
+		tree["EFI/OC/Kexts/"+name] = data
+	}
+	others(t, after, image, tree)
+	on := map[string]bool{}
+	for _, item := range image.Config.Get("Kernel", "Add").Items {
+		on[strings.ToLower(item.Value.Get("BundlePath").Text)] = item.Value.Get("Enabled").True()
+	}
+	if !on["lilu.kext"] || !on["lilu.kext/contents/plugins/kept.kext"] || on["lilu.kext/contents/plugins/gone.kext"] {
+		t.Errorf("%v\n%s", on, plan)
+	}
+	v, err := fat.Open(after, image.Layout.Start, image.Layout.Size)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if list, err := v.List("EFI/OC/Kexts/LILU.KEXT/Contents"); err != nil || len(list) != 5 { // with "." and ".."
+		t.Errorf("%+v, %v", list, err)
+	}
+	again := planOf(t, after, onDisplay(), &Options{Bundles: bundles})
+	if len(again.Changes) != 0 || again.Err() != nil {
+		t.Errorf("the copy is not as it should be:\n%s", again)
+	}
+	if err := Write(io.Discard, after, int64(len(after)), plan); !errors.Is(err, ErrStale) {
+		t.Errorf("the plan of another image: %v", err)
+	}
+	again.Replaced = again.Replaced[:1] // somebody added a plug-in since
+	if err := Write(io.Discard, after, int64(len(after)), again); !errors.Is(err, ErrStale) {
+		t.Errorf("the plan of other kernel extensions: %v", err)
 	}
 }
 

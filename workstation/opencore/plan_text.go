@@ -30,6 +30,9 @@ func (p Plan) NotesFor(subject string) []proxstation.Finding {
 // come first. The lines show no identity.
 func (p Plan) Lines() []string {
 	var lines []string
+	for _, k := range p.Replaced {
+		lines = append(lines, printable.Sprintf("- %s %s", k.Path, k.Version))
+	}
 	for _, b := range p.Bundles {
 		lines = append(lines, printable.Sprintf("+ %s %s", b.Path, b.Version))
 	}
@@ -49,6 +52,9 @@ func (p Plan) String() string {
 	fmt.Fprintf(&b, "Image: %s\n", printable.Line(p.Image))
 	if p.Empty() {
 		b.WriteString("  nothing to change\n")
+	}
+	for _, k := range p.Replaced {
+		fmt.Fprintf(&b, "  - %s/Kexts/%s  %s %s  # The whole folder is removed: the extension that was given takes its place.\n", folder, printable.Line(k.Path), printable.Line(k.ID), printable.Line(k.Version))
 	}
 	for _, bundle := range p.Bundles {
 		fmt.Fprintf(&b, "  + %s/Kexts/%s  %s %s\n", folder, printable.Line(bundle.Path), printable.Line(bundle.ID), printable.Line(bundle.Version))

@@ -23,9 +23,9 @@ import (
 // accelerate the card, even after the plan.
 var ErrBlocked = errors.New("opencore: the image does not suit the VM")
 
-// ErrStale reports that a plan was made for another config.plist than the image
-// has.
-var ErrStale = errors.New("opencore: the image's config.plist is not the one that the plan was made for: plan again")
+// ErrStale reports that a plan was made for another image: the image has another
+// config.plist, or other kernel extensions in the place of the given ones.
+var ErrStale = errors.New("opencore: the image's config.plist or kernel extensions are not those that the plan was made for: plan again")
 
 // Write writes a copy of an image with a plan applied. The copy is an
 // uncompressed raw disk of the image's size. Bytes that the plan does not
@@ -38,7 +38,7 @@ func Write(w io.Writer, r io.ReaderAt, size int64, plan Plan) error {
 		return err
 	}
 	sum := sha256.Sum256(image.ConfigText)
-	if hex.EncodeToString(sum[:]) != plan.Before {
+	if hex.EncodeToString(sum[:]) != plan.Before || !slices.Equal(replaced(image, plan.Bundles), plan.Replaced) {
 		return ErrStale
 	}
 	text := image.ConfigText
@@ -50,12 +50,8 @@ func Write(w io.Writer, r io.ReaderAt, size int64, plan Plan) error {
 	if err := sound(text, plan); err != nil {
 		return err
 	}
-	for _, b := range plan.Bundles {
-		for _, name := range slices.Sorted(maps.Keys(b.files)) {
-			if err := v.WriteFile(d, folder+"/Kexts/"+name, b.files[name]); err != nil {
-				return noRoom(image, err)
-			}
-		}
+	if err := putKexts(d, v, plan); err != nil {
+		return noRoom(image, err)
 	}
 	if !bytes.Equal(text, image.ConfigText) {
 		if err := v.WriteFile(d, configFile, text); err != nil {
@@ -67,6 +63,26 @@ func Write(w io.Writer, r io.ReaderAt, size int64, plan Plan) error {
 	}
 	if _, err := io.Copy(w, io.NewSectionReader(d, 0, d.size)); err != nil {
 		return fmt.Errorf("opencore: %w", err)
+	}
+	return nil
+}
+
+// putKexts removes the folders that the plan's bundles replace, and writes the
+// bundles. It removes all folders before it writes, so that their space is free.
+func putKexts(d *disk, v *fat.Volume, plan Plan) error {
+	for _, b := range plan.Bundles {
+		if slices.ContainsFunc(plan.Replaced, func(k Kext) bool { return strings.EqualFold(k.Path, b.Path) }) {
+			if err := v.Remove(d, folder+"/Kexts/"+b.Path); err != nil {
+				return err
+			}
+		}
+	}
+	for _, b := range plan.Bundles {
+		for _, name := range slices.Sorted(maps.Keys(b.files)) {
+			if err := v.WriteFile(d, folder+"/Kexts/"+name, b.files[name]); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }
