@@ -89,7 +89,7 @@ func (s *show) switchTo(ctx context.Context, vmid int) error {
 	return s.status(ctx)
 }
 
-// turns shows three switches: it starts Windows, switches to Linux, and tries a
+// turns makes three switches: it starts Windows, switches to Linux, and tries a
 // switch back to Windows that fails.
 func (s *show) turns(ctx context.Context) error {
 	windows, linux := s.duo.Members[0], s.duo.Members[1]
@@ -133,7 +133,7 @@ func (s *show) start(ctx context.Context, vmid int) error {
 	return s.node.Switch(ctx, duo, vmid, s.out.Progress())
 }
 
-// fail shows a switch to Windows while Windows cannot start up. The switch then
+// fail tries a switch to Windows while Windows cannot start up. The switch then
 // returns the card to Linux.
 func (s *show) fail(ctx context.Context, windows int) error {
 	s.title("A switch back to a Windows that does not come up")

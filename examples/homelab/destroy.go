@@ -54,7 +54,7 @@ func (g goal) onlyRun() bool {
 	})
 }
 
-// destroys plans the removal of VMs. Each VM is removed on its own node.
+// destroys makes the plan that removes VMs. Each VM is removed on its own node.
 func (g *goal) destroys(ids []int) error {
 	g.parts = nil
 	on := map[string][]int{}

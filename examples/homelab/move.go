@@ -51,7 +51,7 @@ func (a *app) move(set *flag.FlagSet) func(context.Context) error {
 	}
 }
 
-// moves plans the move of a VM.
+// moves makes the plan that moves a VM.
 func (s site) moves(ctx context.Context, id int, to string, opts cluster.MoveOptions) (cluster.Plan, error) {
 	_, from, there := s.vm(id)
 	if !there {

@@ -182,7 +182,7 @@ func TestMadeUpIdentityIsMadeOnce(t *testing.T) { //nolint:paralleltest // the e
 	}
 }
 
-// The JSON of a plan contains the copies with the changes of the image.
+// The JSON of a plan lists the planned copies of images, each with its changes.
 func TestOpenCoreAsJSON(t *testing.T) { //nolint:paralleltest // the environment is the test's
 	m := newMac(t)
 	m.write("install", "image: DIR/oc.iso.gz\nidentity: "+givenIdentity)

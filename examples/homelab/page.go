@@ -123,7 +123,7 @@ func (a *app) lookAt(ctx context.Context, source *file.Source) (goal, error) {
 	return g, g.explain(err)
 }
 
-// alone plans a page about a single node.
+// alone makes the plan for a page about a single node.
 func (a *app) alone(g *goal) (err error) {
 	p := part{node: g.site.node, facts: g.site.facts}
 	if p.copies, err = a.copies(g.source, p.facts); err != nil {

@@ -81,8 +81,8 @@ func (a *app) plan(set *flag.FlagSet) func(context.Context) error {
 	}
 }
 
-// A planView is a plan in the form that programs read. The program also
-// compares a saved plan with it.
+// A planView is a plan in the form that other programs read. Before a saved
+// plan is applied, it is compared with the planView of a new plan.
 type planView struct {
 	Node     string                `json:"node"`  // name of the node; empty if the page is about several nodes
 	Nodes    []string              `json:"nodes"` // the nodes that have workstations of the page

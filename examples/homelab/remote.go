@@ -14,8 +14,8 @@ import (
 	"github.com/proxstation/proxstation/workstation/rustdesk"
 )
 
-// A reachView lists the changes in one guest for remote access. Either the
-// guest needs them, or they were made.
+// A reachView lists changes in one guest for remote access: the changes that
+// the guest needs, or the changes that were made.
 type reachView struct {
 	Name    string   `json:"name"`
 	VMID    int      `json:"vmid"`
@@ -97,7 +97,8 @@ func (a *app) reach(source *file.Source) ([]file.Reach, error) {
 	return slices.DeleteFunc(all, func(r file.Reach) bool { return !slices.Contains(a.args, r.Workstation) }), nil
 }
 
-// planned asks a guest for its state and returns the changes that it needs.
+// The function planned asks a guest for its state and returns the changes that
+// it needs.
 func planned(ctx context.Context, node *workstation.Node, r file.Reach) reachView {
 	v := reachView{Name: r.Workstation, VMID: r.VMID, Changes: []string{}}
 	agent := node.Agent(r.VMID)
@@ -154,9 +155,9 @@ func (a *app) doReach(ctx context.Context, node *workstation.Node, r file.Reach,
 	return v
 }
 
-// told prints the changes that are needed or were made. If a guest could not be
-// asked, it returns an error. If changes were only shown, it returns an error
-// with the code [connect.Changes].
+// The method told prints the changes that are needed or were made. If a guest
+// could not be asked, it returns an error. If changes were only shown, it
+// returns an error with the code [connect.Changes].
 func (a *app) told(views []reachView, changes bool) error {
 	failed := slices.ContainsFunc(views, func(v reachView) bool { return v.Error != "" })
 	if a.json {

@@ -111,8 +111,8 @@ func (a *app) open(ctx context.Context, page file.Page) (site, error) {
 }
 
 // chosen returns an error if the flag -node names a node and the page wants a
-// workstation on another node. The flag replaces only the node of the whole
-// page.
+// workstation on another node. The flag may differ only from the node that the
+// page names as a whole.
 func (a *app) chosen(page file.Page) error {
 	page.Node = ""
 	for _, name := range known(page) {
@@ -174,8 +174,9 @@ func (s *site) locate(ctx context.Context) error {
 	return s.read(ctx)
 }
 
-// spread plans a page about several nodes. It first plans the places of the
-// workstations and the mappings of their cards, and then each node.
+// spread makes the plan for a page about several nodes. It first plans the
+// places of the workstations and the mappings of their cards, and then each
+// node.
 func (a *app) spread(g *goal) error {
 	spec, err := g.source.Cluster(g.site.all, resolve)
 	if err != nil {

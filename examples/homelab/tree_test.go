@@ -9,8 +9,8 @@ import (
 	"github.com/proxstation/proxstation/internal/hosttree"
 )
 
-// described writes the host that examples/host describes to a directory, and
-// returns the path.
+// described writes the files of the host in examples/host/host.txt to a new
+// directory, and returns the path.
 func described(t *testing.T) string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("..", "host", "host.txt"))

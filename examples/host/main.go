@@ -12,7 +12,7 @@
 //
 // Several addresses may follow. The address of a function of a graphics card
 // means all functions of the card. An address without a function, such as
-// 0000:01:00, means all functions in the slot. Every other address means itself.
+// 0000:01:00, means all functions in the slot. Any other address means one function.
 //
 // Ctrl-C and SIGTERM end the program between two steps. It waits for a command
 // that has begun, such as update-initramfs. Called again, the program goes on

@@ -246,7 +246,7 @@ func TestArguments(t *testing.T) {
 }
 
 // A described host has no kernel that binds functions, so binding fails there.
-// The program stores functions only if they were bound.
+// The program remembers functions only if they were bound.
 func TestBinding(t *testing.T) {
 	t.Parallel()
 	text, err := hosttree.Text("two-identical-cards")

@@ -185,9 +185,10 @@ var judgedLines = map[string]*regexp.Regexp{
 
 var appleKey = regexp.MustCompile(`osk=\\?["']?[^,\s"']*["']?`)
 
-// judged returns the part of a file that an inventory needs. From the
-// configuration of a VM or a container it omits all other lines, such as a
-// password's hash. It also hides Apple's key in args.
+// judged returns the part of a file that an inventory needs. For the
+// configuration of a VM or a container, this is only a part of the lines,
+// because other lines may hold secrets, such as a password's hash. It also
+// hides Apple's key in args.
 func judged(place string, data []byte) []byte {
 	lines := judgedLines[path.Base(path.Dir(place))]
 	if lines == nil || !strings.HasPrefix(place, "etc/pve/") {

@@ -20,7 +20,7 @@ type want struct {
 }
 
 // cases holds hosts that are rebuilt from public reports, with the findings
-// that each reporter needed.
+// that would have helped each reporter.
 var cases = map[string]struct {
 	wants []want
 	never []string // texts that no finding may contain

@@ -29,8 +29,8 @@ type clusterReport struct {
 	Nodes  []nodeReport  `json:"nodes"`
 	Guests []guestReport `json:"guests"`
 	// Findings holds the findings on the cluster as a whole and on its nodes as
-	// members. The findings on the parts of a node that could be read are in
-	// the node's report.
+	// members. If a node could be read, the findings on its parts are in its
+	// report.
 	Findings []proxstation.Finding `json:"findings"`
 }
 

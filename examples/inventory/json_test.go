@@ -63,7 +63,8 @@ func walk(path string, value any, visit func(path string, value any)) {
 	}
 }
 
-// forms returns the texts for a value that the patterns in fields can match.
+// forms returns texts that stand for a value. The pattern of a field must match
+// one of them.
 func forms(value any) []string {
 	switch v := value.(type) {
 	case nil:

@@ -10,8 +10,8 @@
 //	PROXMOX_VE_ENDPOINT=... go run ./examples/inventory   # a PVE node, or the cluster that it is in
 //	PROXMOX_VE_ENDPOINT=... go run ./examples/inventory -node pve   # one node of a cluster
 //
-// With -describe it prints a PVE node as a host for the embedded node, so that
-// your automation can be tested against a node like yours:
+// With -describe it prints a description of a PVE node. The embedded node can be
+// made from it, so that you can test your automation against a node like yours:
 //
 //	PROXMOX_VE_ENDPOINT=... go run ./examples/inventory -describe >host.json
 //	go run ./examples/pvenode -host host.json

@@ -221,7 +221,7 @@ func serve(ctx context.Context, listener net.Listener, node *pvetest.Node, clust
 		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 		defer cancel()
 		if server.Shutdown(last) != nil {
-			_ = server.Close() // requests that still run hang because of a planned fault
+			_ = server.Close() // a planned fault makes the last requests hang
 		}
 	})
 	defer ended()

@@ -132,7 +132,7 @@ func TestServe(t *testing.T) {
 	if exit := s.wait("POST", "/nodes/pve/qemu/100/status/start", ""); exit != "596 Broken pipe" {
 		t.Errorf("start with a fault: %v", exit)
 	}
-	s.running("100") // the start's task goes on behind the 596
+	s.running("100") // after the answer 596, the task continues
 	if status, _ := s.curl("GET", "/control/check", ""); status != "204 No Content" {
 		t.Errorf("check: %s", status)
 	}

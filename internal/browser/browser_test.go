@@ -66,7 +66,8 @@ type screen struct {
 var (
 	phone   = screen{width: 390, height: 844, scale: 1.5, touch: true}
 	desktop = screen{width: 1100, height: 800, scale: 1}
-	// small is 320 pixels wide, as WCAG 2.2 demands under Reflow.
+	// The screen small is 320 pixels wide, the width that WCAG 2.2 requires in
+	// its criterion Reflow.
 	small = screen{width: 320, height: 568, scale: 2, touch: true}
 )
 

@@ -57,8 +57,9 @@ type Volume struct {
 	freed       int64          // clusters freed minus clusters taken since the last flush
 }
 
-// Open reads the FAT file system in the size bytes that begin at start. The
-// error matches [ErrFormat] if there is no such file system.
+// Open reads the FAT file system that begins at the offset start and has the
+// given size, both in bytes. The error matches [ErrFormat] if there is no such
+// file system.
 func Open(dev io.ReaderAt, start, size int64) (*Volume, error) {
 	boot := make([]byte, 512)
 	if _, err := dev.ReadAt(boot, start); err != nil {
@@ -215,7 +216,7 @@ func (v *Volume) content(e Entry) ([]byte, error) {
 	return v.read(list[:need], e.Size)
 }
 
-// read returns the first size bytes in a list of clusters.
+// read returns the first bytes in a list of clusters, as many as size says.
 func (v *Volume) read(list []uint32, size int64) ([]byte, error) {
 	content := make([]byte, size)
 	for i, cluster := range list {

@@ -6,10 +6,10 @@ import (
 	"io"
 )
 
-// Format makes an empty file system in the size bytes that begin at start. The
-// width is 12, 16 or 32. These bytes must be zero before. The error matches
-// [ErrFormat] if the size does not suit the width. The same input gives the
-// same volume.
+// Format makes an empty file system that begins at the offset start and has the
+// given size, both in bytes. All of these bytes must be zero before. The width
+// is 12, 16 or 32. The error matches [ErrFormat] if the size does not suit the
+// width. The same input gives the same volume.
 func Format(w io.WriterAt, start, size int64, width int) error {
 	const sector, tables = 512, 2
 	le, total := binary.LittleEndian, size/sector

@@ -12,7 +12,8 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// After each change of high availability, HA returns the changed state.
+// After each change of high availability, the method HA returns the changed
+// state.
 func TestHA(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, _ *pvetest.Node, c *pve.Client) {

@@ -203,7 +203,7 @@ func TestDecodingEndsWithItsContext(t *testing.T) {
 	}
 }
 
-// sink starts a server that keeps the requests that reach it.
+// sink starts a server that stores every request that reaches it.
 func sink(t *testing.T, secure bool) (address string, got func() string) {
 	t.Helper()
 	var mu sync.Mutex

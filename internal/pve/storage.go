@@ -70,8 +70,8 @@ func smartHung(err error) proxstation.Finding {
 }
 
 // disks reads /disks/list (pve-storage PVE/Diskmanage.pm). Its types are
-// "nvme", "ssd", "hdd", "usb" and "unknown". The use of a device is the type of
-// its file system, if it has one.
+// "nvme", "ssd", "hdd", "usb" and "unknown". If a device has a file system, the
+// use of the device is the file system's type.
 func (c *Client) disks(ctx context.Context, skipSMART bool) ([]storage.Disk, []fileSystem, error) {
 	var entries []struct {
 		DevPath, Parent, Vendor, Model, Serial, WWN, Type, Health, Used string

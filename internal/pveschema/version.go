@@ -22,8 +22,8 @@ func (p *Param) known(at Version) bool {
 	return !at.before(p.Since) && !dropped
 }
 
-// before reports whether v is older than since, the release that introduced a
-// parameter.
+// before reports whether the version v is older than the version since, in
+// which a parameter was introduced.
 func (v Version) before(since Version) bool {
 	if v == (Version{}) || since == (Version{}) {
 		return false

@@ -30,8 +30,8 @@ func Pick[C any](t testing.TB, n int, cases []C, name func(C) string) []C {
 }
 
 // Drawn reports whether a case runs. It is for suites with very many cases. In
-// a whole run every case runs. Otherwise about one case in every share cases
-// runs, chosen by the case's name.
+// a whole run every case runs. Otherwise the case's name decides, so that about
+// 1/share of all cases run.
 func Drawn(name string, share uint32) bool {
 	if Whole() {
 		return true

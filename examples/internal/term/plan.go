@@ -15,8 +15,8 @@ import (
 
 var signs = map[workstation.Sign]colour{workstation.SignAdd: green, workstation.SignModify: yellow, workstation.SignDestroy: red}
 
-// Plan writes a plan: the copies that are brought to the node first, its
-// blockers, its steps, the use of the storages, and the other findings. If the
+// Plan writes a plan: its blockers, the copies that are brought to the node
+// first, its steps, the use of the storages, and the other findings. If the
 // plan is blocked, the text ends with the actions that must be done first.
 func (t *Terminal) Plan(p workstation.Plan, copies ...loader.Copy) {
 	t.plan(p, nil, copies, func() {})

@@ -5,10 +5,10 @@ import (
 	"unicode/utf8"
 )
 
-// wrap breaks a text between words into lines of at most as many characters as
-// columns says. A word that is longer than a line is broken after a comma, a
-// semicolon or a slash. A long word without any of these marks stays whole, so
-// that paths and commands can be copied.
+// wrap breaks a text between words into lines that are at most columns wide. A
+// word that is longer than a line is broken after a comma, a semicolon or a
+// slash. A long word without any of these marks stays whole, so that paths and
+// commands can be copied.
 func wrap(text string, columns int) []string {
 	columns = max(columns, 20)
 	var lines []string

@@ -114,7 +114,7 @@ func (b *Board) changed() {
 	b.wake()
 }
 
-// wake does the work of changed. The caller must hold the lock.
+// wake does the same as changed, for callers that hold the lock.
 func (b *Board) wake() {
 	close(b.change)
 	b.change = make(chan struct{})
