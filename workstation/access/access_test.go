@@ -263,7 +263,8 @@ func TestRDPJudges(t *testing.T) {
 	}
 }
 
-// A windows is a guest that answers the PowerShell scripts as Windows does.
+// The type windows stands for a guest that answers the PowerShell scripts as
+// Windows does.
 type windows struct {
 	state  map[string]string
 	inputs [][]string
@@ -496,7 +497,7 @@ func FuzzScriptReport(f *testing.F) {
 	})
 }
 
-// A said is a guest in which every command prints the same text.
+// In a guest of the type said, every command prints the same text.
 type said string
 
 func (s said) Run(context.Context, proxstation.GuestCommand) (proxstation.GuestOutput, error) {

@@ -9,15 +9,15 @@ import (
 	"github.com/proxstation/proxstation/workstation/access"
 )
 
-// A machine is a guest whose function answers every command. In a real program,
-// node.Agent(141) takes its place.
+// A machine is a function that answers every command in place of a guest. In a
+// real program, node.Agent(141) takes its place.
 type machine func(proxstation.GuestCommand) proxstation.GuestOutput
 
 func (m machine) Run(_ context.Context, c proxstation.GuestCommand) (proxstation.GuestOutput, error) {
 	return m(c), nil
 }
 
-// A guest for AI gets a key for SSH, and then refuses passwords.
+// The plan for a guest for AI adds a key for SSH, and then refuses passwords.
 func ExampleSSH() {
 	guest := machine(func(proxstation.GuestCommand) proxstation.GuestOutput {
 		return proxstation.GuestOutput{Stdout: "access: user yes\naccess: installed yes\naccess: running yes\naccess: key no\naccess: passwords yes\naccess: done\n"}

@@ -91,8 +91,8 @@ func (s SSH) apply(ctx context.Context, guest Guest, steps []string) error {
 	return err
 }
 
-// The method run runs the steps and returns the settings that the guest has
-// afterwards.
+// The method "run" carries out the steps and returns the settings that the
+// guest has afterwards.
 func (s SSH) run(ctx context.Context, guest Guest, steps []string) (lines, error) {
 	return runScript(ctx, guest, proxstation.GuestCommand{
 		Argv:    []string{"/bin/sh", "-c", sshScript},

@@ -71,7 +71,7 @@ func readShares(root fs.FS) []share {
 	return shares
 }
 
-// of reports whether a share may use a function of the card.
+// The method "of" reports whether a share may use a function of the card.
 func (s share) of(card gpu.Card) bool {
 	switch {
 	case s.function != nil:

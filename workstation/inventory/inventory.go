@@ -130,7 +130,7 @@ type Pool struct {
 }
 
 // Read reads the machine whose root directory is root (root/sys, root/proc,
-// root/etc, root/boot, root/run). For nil it reads the machine that the program
+// root/etc, root/boot, root/run). If root is nil, it reads the machine that the program
 // runs on. It also works without root's rights, a PCI names database, an IOMMU
 // or disks, and reports what it could not read. The names of cards come from
 // the database below root/usr/share. The error matches [iommu.ErrNothing] if
@@ -161,9 +161,9 @@ func Read(root fs.FS) (Inventory, error) {
 	return report, nil
 }
 
-// Of returns the report on a machine whose facts were read elsewhere, such as
-// over the PVE API. findings are added to the report. They say which facts
-// could not be read.
+// The function Of returns the report on a machine whose facts were read
+// elsewhere, such as over the PVE API. The parameter findings says which facts
+// could not be read. The report contains these findings.
 func Of(source string, facts iommu.Facts, disks []storage.Disk, pools []storage.Pool, unread ...proxstation.Finding) Inventory {
 	state, why := facts.State()
 	remapping, _ := facts.InterruptRemapping()

@@ -20,8 +20,8 @@ type VM struct {
 	// OnBoot says whether the VM starts with the host.
 	OnBoot bool `json:"onBoot"`
 	// HostPCI holds the lines of the configuration, sorted by key, such as
-	// "hostpci0: 0000:01:00,pcie=1". Lines with the key args stand for devices
-	// that args gives to QEMU.
+	// "hostpci0: 0000:01:00,pcie=1". A line with the key args stands for a
+	// device that QEMU gets by the VM's args.
 	HostPCI []string `json:"hostpci"`
 }
 
@@ -74,9 +74,9 @@ func (i *Inventory) add(findings []proxstation.Finding) {
 	}
 }
 
-// checkVM judges the devices of one VM. It checks all functions together for
-// what the host loses, because a card's functions may be spread over several
-// values.
+// checkVM judges the devices of one VM. A card's functions may be spread over
+// several values, so checkVM looks at all functions together to find what the
+// host loses.
 func checkVM(facts iommu.Facts, node gpu.Node, claim gpu.Claim, config map[string]string) []proxstation.Finding {
 	var values, host []proxstation.Finding
 	keys := map[iommu.Address]string{}
@@ -109,8 +109,8 @@ func checkVM(facts iommu.Facts, node gpu.Node, claim gpu.Claim, config map[strin
 	return found
 }
 
-// cardsHere lists the host's graphics cards for a fix. The missing device may
-// be a card that has moved.
+// cardsHere lists the host's graphics cards for the text of a fix. The missing
+// device may be a card that has moved.
 func cardsHere(facts iommu.Facts) string {
 	var cards []string
 	for _, card := range gpu.Cards(facts.Functions) {
@@ -123,9 +123,9 @@ func cardsHere(facts iommu.Facts) string {
 }
 
 // merge joins the findings on the values with the findings on the host. It
-// removes two kinds of findings on values: on a shared group, because the
-// host's facts about it are more exact than PVE's list of devices, and on an
-// incomplete card, if its functions are spread over several values.
+// removes a finding on a value about a shared group, because the host's facts
+// are more exact than PVE's list of devices. It also removes a finding about an
+// incomplete card if other values have the card's other functions.
 func merge(values, host []proxstation.Finding, taken map[iommu.Address]string, facts iommu.Facts) []proxstation.Finding {
 	shared := slices.ContainsFunc(host, func(f proxstation.Finding) bool { return f.ID == "iommu.shared-group" })
 	whole := func(key string) bool {
@@ -161,8 +161,8 @@ func byGroup(facts iommu.Facts, taken map[iommu.Address]string) [][]iommu.Addres
 }
 
 // checkTaken reports what the host loses with the functions that a VM takes.
-// taken holds, by function, its key in the VM's configuration. If the host uses
-// a device in several ways, checkTaken adds one finding.
+// The parameter taken maps each function to its key in the VM's configuration.
+// If the host uses a device in several ways, checkTaken adds one finding.
 func checkTaken(facts iommu.Facts, vmid int, taken map[iommu.Address]string) []proxstation.Finding {
 	var all, found []proxstation.Finding
 	for _, functions := range byGroup(facts, taken) {
@@ -186,8 +186,8 @@ func checkTaken(facts iommu.Facts, vmid int, taken map[iommu.Address]string) []p
 	return found
 }
 
-// ruleFixes holds the fix for a value that breaks a rule of PVE. Its arguments
-// are the VMID and the key.
+// ruleFixes holds, for each rule of PVE, the fix for a value that breaks the
+// rule. A fix is a format for the VMID and the key.
 var ruleFixes = map[gpu.Rule]string{
 	gpu.RulePCIeNeedsQ35:    "Take pcie=1 out of %[2]s, or run qm set %[1]d --machine q35, which changes the guest's hardware.",
 	gpu.RuleIGDNeedsI440FX:  "Run qm set %[1]d --machine pc; or take legacy-igd out of %[2]s: on q35 the iGPU then shows no picture of its own.",

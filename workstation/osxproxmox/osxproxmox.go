@@ -50,8 +50,8 @@ type Image struct {
 	// Path is the file of the image. Only root@pam with a password may make a
 	// disk from it.
 	Path string
-	// Volume is the image's volume. It is empty unless a disk can be made from
-	// the volume: content type import.
+	// Volume is the image's volume. It is empty if no disk can be made from
+	// the volume, because the volume does not have the content type import.
 	Volume string
 	Size   storage.Size
 	// Release is the release whose recovery system the image holds. It is

@@ -73,7 +73,7 @@ type adoption struct {
 	kept   map[string]bool   // the keys that no field expresses so far
 }
 
-// leaves reports whether a plan of the profile changes nothing.
+// The method "leaves" reports whether a plan of the profile changes nothing.
 func (a adoption) leaves(p Profile) bool {
 	plan, err := workstation.Diff(workstation.Spec{VMs: []workstation.VM{p.VM()}}, a.facts)
 	return err == nil && plan.Empty()

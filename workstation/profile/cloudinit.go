@@ -42,7 +42,7 @@ func (c CloudInit) isZero() bool {
 	return c.User == "" && c.Password.IsZero() && len(c.SSHKeys) == 0 && !c.Address.IsValid() && !c.Gateway.IsValid() && len(c.DNS) == 0 && c.Domain == ""
 }
 
-// into gives the VM a cloud-init drive and its settings.
+// The method "into" gives the VM a cloud-init drive and its settings.
 func (c CloudInit) into(vm *workstation.VM, slot string) {
 	drive := workstation.Disk{Slot: slot, Purpose: storage.Firmware, Volume: qmconf.CloudInitDrive}
 	if c.isZero() {

@@ -154,7 +154,7 @@ func (p MacOS) VM() workstation.VM {
 	if p.Screen != "" {
 		vm.Config["vga"] = string(p.Screen)
 	}
-	vm.Defaults["tablet"] = "0" // args add a USB tablet that macOS recognizes
+	vm.Defaults["tablet"] = "0" // the arguments add a USB tablet that macOS recognizes
 	p.disks(&vm)
 	if p.Stage != MacOffCard {
 		vm.Notes = p.loaderNotes(vm.ID)

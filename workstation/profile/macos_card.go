@@ -107,8 +107,8 @@ func (p MacOS) giveCard(vm *workstation.VM, mode cardMode) (args []string) {
 	return args
 }
 
-// others maps a mode to the properties of a hostpci value that only other modes
-// use.
+// The variable others maps each mode to the properties of a hostpci value that
+// the mode does not use, but other modes do.
 var others = map[cardMode][]string{
 	legacyIGPU: {"pcie", "x-vga"}, headlessIGPU: {"legacy-igd", "pcie", "x-vga"}, discreteCard: {"legacy-igd"},
 }

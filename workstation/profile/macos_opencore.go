@@ -13,9 +13,9 @@ import (
 	"github.com/proxstation/proxstation/workstation/opencore"
 )
 
-// Machine returns the VM for which an OpenCore image has to be configured. If
-// the card is known, Machine includes it even in the stage before the VM has
-// it, so that one image serves both stages. The parameter have is the VM's
+// Machine returns the VM for which an OpenCore image has to be configured. One
+// image serves both stages, because Machine includes a known card even in the
+// stage before the VM has the card. The parameter have is the VM's
 // configuration, or nil for a new VM.
 //
 //	plan, err := opencore.PlanFile(file, mac.Machine(facts.VMs[130].Config), nil)
@@ -116,10 +116,10 @@ func (c IGPUChoice) Finding(vmid int) proxstation.Finding {
 		Why: c.Price, Fix: "For the other mode, set it yourself: mode: legacy or mode: headless on the page of homelab, -mode of examples/macos."}
 }
 
-// Choose returns the mode for the profile's iGPU on a node. If the profile's
-// Mode is set, it is this mode. Otherwise it is the mode in which the VM has
-// its card now. If the VM does not have the card, it is the mode that suits the
-// facts. For a card that is not an Intel iGPU, the mode is IGPUChosen.
+// Choose returns the mode for the profile's iGPU on a node. A Mode that is set
+// in the profile comes first. Then comes the mode in which the VM has its card
+// now, and then the mode that suits the facts. For a card that is not an Intel
+// iGPU, the mode is IGPUChosen.
 func (p MacOS) Choose(facts workstation.Facts) IGPUChoice {
 	name, mode := p.Card.Name(), p.mode()
 	switch {
@@ -151,8 +151,8 @@ func (p MacOS) Choose(facts workstation.Facts) IGPUChoice {
 	return IGPUChoice{IGPULegacy, name + " can be a guest's boot display, and it is the mode in which people report acceleration.", legacyPrice}
 }
 
-// has returns the mode in which the VM has its card on the node. It returns
-// IGPUChosen if the VM does not have the card.
+// The method "has" returns the mode in which the VM has its card on the node.
+// It returns IGPUChosen if the VM does not have the card.
 func (p MacOS) has(facts workstation.Facts) IGPUMode {
 	h, err := gpu.ParseHostPCI(facts.VMs[p.VM().ID].Config["hostpci0"])
 	same := func(d gpu.Device) bool { return d.Address.SameSlot(p.Card.Address()) }

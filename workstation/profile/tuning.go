@@ -17,7 +17,7 @@ type Tuning struct {
 	// manual, CPU: affinity; PVE uses taskset). Only root@pam may set it,
 	// logged in with a password.
 	//
-	// It helps where CPUs differ. An Intel CPU of the 12th generation or later
+	// Pinning helps where CPUs differ. An Intel CPU of the 12th generation or later
 	// has its P-cores first, with two logical CPUs each, then its E-cores. A
 	// game on E-cores stutters, so pin a gaming VM to P-cores, and give it no
 	// more virtual CPUs than you pin. lscpu --extended shows the kinds of cores
@@ -59,7 +59,7 @@ type Tuning struct {
 	Audio bool
 }
 
-// into adds the options to a VM.
+// The method "into" adds the options to a VM.
 func (t Tuning) into(vm *workstation.VM) {
 	if t.Pin != "" {
 		vm.Config["affinity"] = t.Pin

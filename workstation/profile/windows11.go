@@ -94,7 +94,8 @@ func base(id int, name string, guest gpu.Guest) workstation.VM {
 // firmware, the TPM and cloud-init.
 const firmwareSize = 4 * storage.MiB
 
-// size sets processors and memory from the fields, and their defaults.
+// The function "size" sets the number of processors and the memory. A field
+// that is 0 gets its default.
 func size(vm *workstation.VM, cores, defaultCores int, memory, defaultMemory storage.Size) {
 	vm.Defaults["cores"], vm.Defaults["memory"] = fmt.Sprint(defaultCores), qmconf.MiB(defaultMemory)
 	if cores != 0 {

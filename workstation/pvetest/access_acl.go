@@ -23,9 +23,10 @@ func (a *accounts) listACL(c *call) (any, error) {
 	return list, nil
 }
 
-// described returns the privileges in the host's description as entries of the
-// access control list. If a role has exactly the privileges of an entry, the
-// entry gets this role. Otherwise it gets a role that is named after the user.
+// The method "described" returns the privileges in the host's description as
+// entries of the access control list. If a role has exactly the privileges of
+// an entry, the entry gets this role. Otherwise it gets a role that is named
+// after the user.
 func (a *accounts) described() (list []entry) {
 	roles := a.specialRoles()
 	add := func(kind, who string, privileges map[string][]string) {
@@ -114,7 +115,8 @@ func (a *accounts) mayGive(c *call, path, role string) error {
 	return nil
 }
 
-// known returns PVE's refusal if a user, group or token does not exist.
+// The method "known" returns PVE's refusal if a user, group or token does not
+// exist.
 func (a *accounts) known(kind, id string) error {
 	user, token, _ := strings.Cut(id, "!")
 	switch kind {

@@ -89,8 +89,8 @@ func (u *account) addTokens(tokens []Token) {
 	}
 }
 
-// lives reports whether an account or token is still valid. The parameter
-// expire is the time at which it expires.
+// The function "lives" reports whether an account or token is still valid. The
+// parameter expire is the time at which the account or token expires.
 func lives(expire int, now time.Time) bool { return expire == 0 || now.Unix() < int64(expire) }
 
 // privilegesOf returns the privileges of a user, by path. If the user has an
@@ -114,8 +114,8 @@ func (a *accounts) privilegesOf(user string) map[string][]string {
 	return all
 }
 
-// granted returns a copy of privileges, together with the privileges that the
-// access control list gives to a user, group or token.
+// The method "granted" returns a copy of privileges, together with the
+// privileges that the access control list gives to a user, group or token.
 func (a *accounts) granted(privileges map[string][]string, kind, who string) map[string][]string {
 	all := map[string][]string{}
 	for path, list := range privileges {

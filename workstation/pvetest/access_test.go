@@ -8,8 +8,8 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// answers sends the request of each step ("METHOD path key=value ...") and
-// compares status, message, errors and data with the wanted answer.
+// The method "answers" sends the request of each step ("METHOD path key=value
+// ...") and compares status, message, errors and data with the wanted answer.
 func (l *lab) answers(steps ...[2]string) {
 	l.t.Helper()
 	for _, step := range steps {
@@ -150,7 +150,7 @@ func TestTokens(t *testing.T) {
 }
 
 // A user in the host's description has the described rights. The access control
-// list has an entry for each of them.
+// list has an entry for each right.
 func TestDescribedRights(t *testing.T) {
 	t.Parallel()
 	host := machines(vm(140, ""))

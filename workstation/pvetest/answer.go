@@ -45,7 +45,7 @@ func (n *Node) respond(data any, err error) answer {
 	return answer{status: http.StatusOK, reason: "OK", body: body}
 }
 
-// refused converts a refusal to the answer that PVE sends.
+// The method "refused" converts a refusal to the answer that PVE sends.
 func (n *Node) refused(no *refusal) answer {
 	reason, _, _ := strings.Cut(no.message, "\n")
 	switch {
@@ -84,8 +84,8 @@ func (a answer) extjs() answer {
 // contentType returns the answer's Content-Type header.
 func (a answer) contentType() string { return cmp.Or(a.kind, "application/json;charset=UTF-8") }
 
-// wait waits for the answer's delay. It returns false if no answer is to be
-// sent, because of a fault or because the client has gone.
+// The method "wait" pauses for the answer's delay. It returns false if no
+// answer is to be sent, because of a fault or because the client has gone.
 func (a answer) wait(r *http.Request) bool {
 	if a.delay > 0 || a.hang {
 		timer := time.NewTimer(a.delay)
@@ -103,8 +103,8 @@ func (a answer) wait(r *http.Request) bool {
 	return !a.drop && !a.lost && !a.down && r.Context().Err() == nil
 }
 
-// faulty answers a request. If a planned fault matches the request, it applies
-// the fault.
+// The method "faulty" answers a request. If a planned fault matches the
+// request, the answer has this fault.
 func (n *Node) faulty(r *http.Request, path string, work func() answer) answer {
 	f := n.strike(func(f *Fault) bool {
 		return f.Task == "" && (f.Method == "" || f.Method == r.Method) && f.pattern.MatchString(path)

@@ -172,8 +172,8 @@ func replay(l *lab, exchanges []exchange) (found []difference, compared int, uns
 	return found, compared, unserved
 }
 
-// spoil records the VM, pool or storage that an unserved request would have
-// made or changed.
+// The method "spoil" records the VM, pool or storage that an unserved request
+// would have made or changed.
 func (e exchange) spoil(spoiled map[string]bool) {
 	if e.Method == http.MethodGet {
 		return
@@ -394,8 +394,8 @@ var (
 	uuidText   = regexp.MustCompile(`[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}`)
 )
 
-// plain replaces the parts of a value that differ in each run. The same
-// replacements were made in the stored answers.
+// The function "plain" replaces the parts of a value that differ in each run.
+// The same replacements were made in the stored answers.
 func plain(value string) string {
 	return versions.ReplaceAllString(uuidText.ReplaceAllString(macAddress.ReplaceAllString(value, "MAC"), "UUID"), "10.V")
 }

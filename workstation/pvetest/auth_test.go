@@ -12,7 +12,8 @@ import (
 
 const opsToken = "ops@pve!bot=22222222-2222-3333-4444-555555555555"
 
-// everything returns the privileges that an owner of VMs may need, by path.
+// The function "everything" returns the privileges that an owner of VMs may
+// need, by path.
 func everything() map[string][]string {
 	return map[string][]string{
 		"/vms":                         strings.Fields("VM.Allocate VM.Audit VM.PowerMgmt VM.Snapshot VM.Config.CDROM VM.Config.CPU VM.Config.Cloudinit VM.Config.Disk VM.Config.HWType VM.Config.Memory VM.Config.Network VM.Config.Options VM.GuestAgent.Audit VM.GuestAgent.Unrestricted"),

@@ -22,8 +22,8 @@ type base struct {
 	boots   int         // number of starts of the host; events planned before the newest start never happen
 }
 
-// after schedules an event of the node that happens after the duration d. If
-// the host loses its power meanwhile, the event does not happen.
+// The method "after" schedules an event of the node that happens after the
+// duration d. If the host loses its power meanwhile, the event does not happen.
 func (b *base) after(d time.Duration, happen func()) {
 	boots := b.boots
 	b.schedule(d, func() {

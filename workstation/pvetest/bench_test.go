@@ -10,8 +10,8 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// crowded returns the reference host with the given number of VMs. Every second
-// VM runs.
+// The function "crowded" returns the reference host with the given number of
+// VMs. Every second VM runs.
 func crowded(vms int) pvetest.Host {
 	host := pvetest.Reference()
 	host.Memory = 1 << 50
@@ -52,7 +52,8 @@ func BenchmarkRequests(b *testing.B) {
 	}
 }
 
-// large returns a cluster of 32 nodes with 1,000 VMs. Every second VM runs.
+// The function "large" returns a cluster of 32 nodes with 1,000 VMs. Every
+// second VM runs.
 func large() *pvetest.Cluster {
 	var hosts []pvetest.Host
 	for i := range 32 {

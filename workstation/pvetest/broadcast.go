@@ -44,8 +44,8 @@ func (d *datacenter) remember() {
 	}
 }
 
-// heard returns the last values that this node received from another node, or
-// nil if they are too old.
+// The method "heard" returns the last values that this node received from
+// another node, or nil if they are too old.
 func (n *Node) heard(from *Node) *broadcast {
 	if from.last == nil || n.now.Sub(from.last.at) > broadcastLife {
 		return nil

@@ -17,16 +17,16 @@ type call struct {
 	values   pveschema.Values
 	uploaded uploaded
 	who      identity
-	// The field entry is the node that received the call. It differs from the
-	// node that the path names only for the methods in ownPaths.
+	// The field entry is the node that received the call. The path may name
+	// another node if the method is in ownPaths.
 	entry *Node
 	// malformed is the error from the parsing of the parameters. PVE shows it
 	// only to callers that are logged in.
 	malformed error
 }
 
-// An uploaded holds the length and checksum of an uploaded file. The content is
-// not kept.
+// The type uploaded holds the length and checksum of an uploaded file. The
+// content is not kept.
 type uploaded struct {
 	size   int64
 	sha256 string
@@ -53,8 +53,8 @@ func (r Request) String() string { return printable.Line(r.Method + " " + r.Path
 // A handler serves one method of the API.
 type handler func(n *Node, c *call) (any, error)
 
-// locked refuses a change of a VM whose configuration has the key "lock",
-// unless the call has skiplock=1.
+// The method "locked" refuses a change of a VM whose configuration has the key
+// "lock", unless the call has skiplock=1.
 func (c *call) locked(v *vm) error {
 	if c.get("skiplock") == "1" {
 		return nil

@@ -41,7 +41,7 @@ func (c *call) resolve(check pveschema.Check) (pveschema.Check, error) {
 	return c.resolveUser(check)
 }
 
-// never is a check that only root@pam passes.
+// The variable "never" holds a check that only root@pam passes.
 var never = pveschema.Check{"perm", "/", []any{"-"}}
 
 // resolvePath puts the parameters into the path of ["perm", path, ...].
@@ -90,8 +90,8 @@ func (c *call) resolveUser(check pveschema.Check) (pveschema.Check, error) {
 	return pveschema.Check{"perm", c.get("path"), modifiers(c.get("path")), "any", 1.0}, nil
 }
 
-// modifiers returns the privileges of which the caller needs one to change the
-// access control list on a path (check_perm_modify).
+// modifiers returns privileges. The caller needs one of these privileges to
+// change the access control list on a path (check_perm_modify).
 func modifiers(path string) []any {
 	switch {
 	case strings.HasPrefix(path, "/storage"):

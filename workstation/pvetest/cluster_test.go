@@ -46,7 +46,8 @@ func newRack(t *testing.T, change func([]pvetest.Host), opts *pvetest.Options) *
 	return &rack{t, c, &http.Client{Transport: c.Transport()}}
 }
 
-// do sends a request to a node and returns the status line and the data.
+// The method "do" sends a request to a node and returns the status line and the
+// data.
 func (r *rack) do(node, method, path string, form url.Values) (status string, data any) {
 	r.Helper()
 	status, data, err := r.try(node, method, path, form)
@@ -90,7 +91,7 @@ func (r *rack) login(node, user, password string) map[string]any {
 	return object.Data
 }
 
-// ok sends a request that must succeed.
+// The method "ok" sends a request that must succeed.
 func (r *rack) ok(node, method, path string, form url.Values) any {
 	r.Helper()
 	status, data := r.do(node, method, path, form)

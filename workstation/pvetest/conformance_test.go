@@ -127,8 +127,8 @@ func (c *conformance) here(format string, args ...any) string {
 	return "/nodes/" + c.node + fmt.Sprintf(format, args...)
 }
 
-// want fails the test unless the answer has this status and matches the
-// pattern.
+// The method "want" fails the test unless the answer has this status and
+// matches the pattern.
 func (r reply) want(t *testing.T, status int, pattern string) reply {
 	t.Helper()
 	text := r.reason + " " + string(r.data) + fmt.Sprint(r.errors)

@@ -87,11 +87,11 @@ func union(list, more []int) []int {
 	return list
 }
 
-// alone reports whether the node does not belong to a cluster, like a newly
-// installed PVE.
+// The method "alone" reports whether the node does not belong to a cluster,
+// like a newly installed PVE.
 func (d *datacenter) alone() bool { return len(d.peers) == 1 }
 
-// member returns the node with a name, or nil.
+// The method "member" returns the node with a name, or nil.
 func (d *datacenter) member(name string) *Node {
 	for _, n := range d.peers {
 		if n.host.Name == name {
@@ -125,7 +125,7 @@ func (d *datacenter) allGuests() []int {
 	return all
 }
 
-// exists reports whether a node has a guest with the VMID.
+// The method "exists" reports whether a node has a guest with the VMID.
 func (d *datacenter) exists(id int) bool {
 	owner, _ := d.ownerOf(id)
 	return owner != nil

@@ -23,7 +23,7 @@ func (n *Node) listDisks(c *call) (any, error) {
 			"wwn": cmp.Or(d.WWN, "unknown"), "gpt": 1, "osdid": -1, "osdid-list": nil, "rpm": d.RPM, "health": d.Health, "wearout": "N/A",
 		}
 		if d.Type == "hdd" {
-			entry["rpm"] = strconv.Itoa(d.RPM) // PVE sends a speed from udev as text, but a 0 of its own as a number
+			entry["rpm"] = strconv.Itoa(d.RPM) // PVE sends a disk's speed as text, but a 0 for an SSD as a number
 		}
 		if d.Wearout >= 0 && d.Type != "hdd" {
 			entry["wearout"] = d.Wearout

@@ -111,15 +111,15 @@ func (r *haResource) state() string {
 // max_relocate or failback.
 func (r *haResource) number(name string) int { return atoi(r.options[name], 1) }
 
-// managed reports whether PVE passes requests about a VM to the HA manager
-// (PVE/HA/Config.pm, vm_is_ha_managed).
+// The method "managed" reports whether PVE passes requests about a VM to the HA
+// manager (PVE/HA/Config.pm, vm_is_ha_managed).
 func (h *haStack) managed(id int) bool {
 	r := h.resources[sidOf(id)]
 	return r != nil && r.state() != "ignored"
 }
 
-// configured reports whether a VM is a resource. A resource in the state
-// "ignored" counts too.
+// The method "configured" reports whether a VM is a resource. A resource in the
+// state "ignored" counts too.
 func (h *haStack) configured(id int) bool { return h.resources[sidOf(id)] != nil }
 
 // home returns the node that has a VM's configuration file, and the VM.
@@ -136,8 +136,8 @@ func (v *vm) moveTo(from, to *Node) {
 	to.addVM(v)
 }
 
-// migrated reports whether all groups have become rules, so that no groups are
-// left (PVE/HA/Config.pm, have_groups_been_migrated).
+// The method "migrated" reports whether all groups have become rules, so that
+// no groups are left (PVE/HA/Config.pm, have_groups_been_migrated).
 func (h *haStack) migrated() bool { return len(h.groups) == 0 }
 
 // section returns the text of one section of a configuration file.
@@ -183,8 +183,8 @@ func changeOptions(c *call, options map[string]string, allowed, required []strin
 	return nil
 }
 
-// shown converts options to the form of the API, in which numbers are not
-// strings.
+// The function "shown" converts options to the form of the API, in which
+// numbers are not strings.
 func shown(options map[string]string) map[string]any {
 	object := map[string]any{}
 	for key, value := range options {

@@ -152,8 +152,9 @@ func (h *haStack) updateNodes() {
 	}
 }
 
-// away reports whether a node has been away for so long that it must be fenced
-// (node_is_offline_delayed). A newly active CRM counts from its first round.
+// The method "away" reports whether a node has been away for so long that it
+// must be fenced (node_is_offline_delayed). A newly active CRM counts from its
+// first round.
 func (h *haStack) away(node string) bool {
 	if h.crm.nodes[node] == "online" {
 		return false
@@ -166,9 +167,9 @@ func (h *haStack) away(node string) bool {
 	return h.d.now.Sub(seen) >= fenceDelay
 }
 
-// fence tries to get the lock of each node that must be fenced. A node whose
-// lock the CRM gets runs no services any more, so fence gives its services the
-// state "recovery" (fence_node). It reports whether a state changed.
+// fence tries to get the lock of each node that must be fenced. If the CRM gets
+// the lock, no service runs on the node any more. The node's services then get
+// the state "recovery" (fence_node). fence reports whether a state changed.
 func (h *haStack) fence() (changed bool) {
 	fenced := map[string]bool{}
 	for _, sid := range sorted(h.crm.services) {
@@ -202,7 +203,7 @@ func (h *haStack) fenceNode(node string) bool {
 	return true
 }
 
-// take carries out a command for the CRM (update_crm_commands).
+// The method "take" carries out a command for the CRM (update_crm_commands).
 func (h *haStack) take(words []string) {
 	s := h.crm.services[words[1]]
 	if s == nil {

@@ -97,8 +97,8 @@ func (h *haStack) count(node string, kind func(*haService) bool) (count int) {
 	return count
 }
 
-// active reports whether a service keeps an LRM at work (PVE/HA/Tools.pm,
-// count_active_services).
+// The function "active" reports whether a service keeps an LRM at work
+// (PVE/HA/Tools.pm, count_active_services).
 func active(s *haService) bool {
 	return !slices.Contains([]string{"stopped", "freeze", "error", "request_start"}, s.state)
 }
@@ -123,9 +123,9 @@ func (h *haStack) manageResources(n *Node, l *haLRM) {
 	}
 }
 
-// work starts, stops or moves a service, as its state requires. If this needs a
-// task, the result is recorded when the task has ended (PVE/HA/LRM.pm,
-// exec_resource_agent).
+// The method "work" starts, stops or moves a service, as its state requires. If
+// this needs a task, the result is recorded when the task has ended
+// (PVE/HA/LRM.pm, exec_resource_agent).
 func (h *haStack) work(n *Node, l *haLRM, sid string, s *haService) {
 	id, state, uid, target := h.resources[sid].id, s.state, s.uid, s.target
 	v := n.vms[id]
@@ -155,8 +155,8 @@ func (h *haStack) work(n *Node, l *haLRM, sid string, s *haService) {
 	}
 }
 
-// worked stores the result of an LRM's work. If a start failed, the LRM first
-// tries again before it reports the failure to the CRM
+// The method "worked" stores the result of an LRM's work. If a start failed,
+// the LRM first tries again before it reports the failure to the CRM
 // (handle_service_exitcode).
 func (h *haStack) worked(l *haLRM, sid, state, uid string, code int) {
 	delete(l.workers, sid)
@@ -182,9 +182,10 @@ func (n *Node) haStop(id int, timeout string) *task {
 	return n.endTask("qmshutdown", id, "root@pam", ending{ask: true, force: true, patience: patience})
 }
 
-// move starts the task with which the LRM moves a VM. When the task ends, it
-// calls the function "done". The VM's local disks move with the VM, and local
-// devices do not prevent the move (PVE/HA/Resources/PVEVM.pm, migrate).
+// The method "move" starts the task with which the LRM moves a VM. The function
+// "done" is called at the end of the task. The VM's local disks move with the
+// VM, and local devices do not prevent the move (PVE/HA/Resources/PVEVM.pm,
+// migrate).
 func (h *haStack) move(n *Node, id int, target string, online bool, done func()) {
 	v, to := n.vms[id], h.d.member(target)
 	if v == nil || to == nil || locked(v) != nil || v.running && !online || n.available(v.config) != nil || to.available(v.config) != nil {

@@ -195,7 +195,7 @@ func (n *Node) moveResource(c *call) (any, error) {
 	return answer, nil
 }
 
-// command queues a command for the CRM (queue_crm_commands).
+// The method "command" queues a command for the CRM (queue_crm_commands).
 func (h *haStack) command(words ...string) {
 	h.commands = append(h.commands, words)
 	h.wake()

@@ -169,8 +169,8 @@ func (n *Node) deleteHARule(c *call) (any, error) {
 	return null()
 }
 
-// take sets the fields of a rule for which the call has parameters. It refuses
-// a parameter that belongs to another kind of rule.
+// The method "take" sets the fields of a rule for which the call has
+// parameters. It refuses a parameter that belongs to another kind of rule.
 func (r *haRule) take(c *call) error {
 	for _, key := range []string{"nodes", "strict", "affinity"} {
 		if other := (key == "affinity") != (r.kind == "resource-affinity"); c.has(key) && other {
@@ -195,7 +195,8 @@ func (r *haRule) take(c *call) error {
 	return nil
 }
 
-// missing returns the name of a required option that the rule lacks, or "".
+// The method "missing" returns the name of a required option that the rule
+// lacks, or "".
 func (r *haRule) missing() string {
 	switch {
 	case r.resources == nil:

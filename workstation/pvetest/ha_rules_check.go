@@ -5,10 +5,10 @@ import (
 	"slices"
 )
 
-// infeasible returns the problems for which rules cannot be followed, by rule
-// and option. The CRM ignores these rules (pve-ha-manager PVE/HA/Rules.pm,
-// check_feasibility, with the checks of its plugins). The parameter nodes is
-// the number of nodes of the cluster.
+// The function "infeasible" returns the problems for which rules cannot be
+// followed, by rule and option. The CRM ignores these rules (pve-ha-manager
+// PVE/HA/Rules.pm, check_feasibility, with the checks of its plugins). The
+// parameter nodes is the number of nodes of the cluster.
 func infeasible(rules map[string]*haRule, nodes int) map[string]map[string][]string {
 	problems := map[string]map[string][]string{}
 	report := func(rule, problem string) {
@@ -107,8 +107,8 @@ func checkOpposed(positive, negative map[string]*haRule, report func(rule, probl
 	}
 }
 
-// paired returns the names of the node affinities that apply to a resource in
-// the set.
+// The function "paired" returns the names of the node affinities that apply to
+// a resource in the set.
 func paired(set map[string]bool, located map[string]*haRule) (names []string) {
 	for _, name := range sorted(located) {
 		if len(common(set, located[name].resources)) > 0 {
@@ -118,8 +118,8 @@ func paired(set map[string]bool, located map[string]*haRule) (names []string) {
 	return names
 }
 
-// checkPriorities reports resources that have an affinity to other resources if
-// the rule for their nodes has several priorities.
+// checkPriorities reports resources with two rules that exclude each other: an
+// affinity to other resources, and a node affinity with several priorities.
 func checkPriorities(affinity, located map[string]*haRule, report func(rule, problem string)) {
 	for _, name := range sorted(affinity) {
 		pairs := paired(affinity[name].resources, located)

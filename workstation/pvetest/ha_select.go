@@ -143,9 +143,9 @@ func (h *haStack) selectNode(sid string, r *haResource, prefer preference) strin
 	return nodes[0]
 }
 
-// affine returns the nodes that are online and allowed for a service, and the
-// nodes among them with the highest priority (PVE/HA/Rules/NodeAffinity.pm,
-// get_node_affinity).
+// The method "affine" returns the nodes that are online and allowed for a
+// service, and the nodes among them with the highest priority
+// (PVE/HA/Rules/NodeAffinity.pm, get_node_affinity).
 func (h *haStack) affine(rules compiledRules, sid string) (allowed, preferred map[string]bool) {
 	allowed, preferred = map[string]bool{}, map[string]bool{}
 	best := -2
@@ -166,10 +166,10 @@ func (h *haStack) affine(rules compiledRules, sid string) (allowed, preferred ma
 	return allowed, preferred
 }
 
-// neighbours returns two things about a service: for each node, the number of
-// services there that it must be together with, and the nodes with services
-// that it must be apart from (PVE/HA/Rules/ResourceAffinity.pm,
-// get_resource_affinity).
+// neighbours looks for other services that rules join with a service. The
+// result together counts, on each node, the services that must be on the same
+// node as the service. The result apart has the nodes of the services that must
+// be on other nodes (PVE/HA/Rules/ResourceAffinity.pm, get_resource_affinity).
 func (h *haStack) neighbours(rules compiledRules, sid string) (together map[string]int, apart map[string]bool) {
 	together, apart = map[string]int{}, map[string]bool{}
 	for other := range rules.together[sid] {
@@ -184,8 +184,8 @@ func (h *haStack) neighbours(rules compiledRules, sid string) (together map[stri
 	return together, apart
 }
 
-// occupies returns the node whose load a service adds to, and the node to which
-// the service moves. A node that is not online is "" (PVE/HA/Usage.pm,
+// The method "occupies" returns the node that a service uses, and the node to
+// which the service moves. A node that is not online is "" (PVE/HA/Usage.pm,
 // get_used_service_nodes).
 func (h *haStack) occupies(sid string) (node, target string) {
 	s := h.crm.services[sid]

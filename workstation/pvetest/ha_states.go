@@ -11,7 +11,7 @@ const (
 	haWrongNode = 3
 )
 
-// next computes the next state of a service (PVE/HA/Manager.pm,
+// The method "next" computes the next state of a service (PVE/HA/Manager.pm,
 // next_state_...).
 func (h *haStack) next(sid string, r *haResource, s *haService) {
 	result, known := h.result(s.uid)

@@ -105,8 +105,8 @@ func (h *haStack) serviceEntry(sid string) map[string]any {
 	return entry
 }
 
-// verbose returns the state of a service in PVE's words (PVE/HA/Tools.pm,
-// get_verbose_service_state).
+// The method "verbose" returns the state of a service in PVE's words
+// (PVE/HA/Tools.pm, get_verbose_service_state).
 func (h *haStack) verbose(sid string) string {
 	r, s := h.resources[sid], h.crm.services[sid]
 	if r == nil {

@@ -135,8 +135,8 @@ func (l *lab) send(request *http.Request) result {
 	return result{response.StatusCode, reason, object.Data, object.Errors, object.Message}
 }
 
-// want sends a request and returns its data. The test fails if the status is
-// not 200.
+// The method "want" sends a request and returns its data. The test fails if the
+// status is not 200.
 func (l *lab) want(method, path string, params ...string) any {
 	l.t.Helper()
 	r := l.do(method, path, params...)

@@ -30,8 +30,8 @@ var rootUser = identity{user: "root@pam", all: true}
 // token of root@pam.
 func (who identity) root() bool { return who.user == "root@pam" }
 
-// may reports whether the identity has a privilege on a path. All of its grants
-// must include the privilege.
+// The method "may" reports whether the identity has a privilege on a path. All
+// of its grants must include the privilege.
 func (who identity) may(path, privilege string) bool {
 	if who.all {
 		return true
@@ -44,9 +44,9 @@ func (who identity) may(path, privilege string) bool {
 	return len(who.grants) > 0
 }
 
-// nearest returns the privileges that a grant gives on a path. If the path has
-// no entry, the entry of the nearest path above it applies (pve-access-control
-// PVE/AccessControl.pm, roles).
+// The function "nearest" returns the privileges that a grant gives on a path.
+// If the path has no entry, the entry of the nearest path above it applies
+// (pve-access-control PVE/AccessControl.pm, roles).
 func nearest(grant map[string][]string, path string) []string {
 	if privileges, there := grant[exact+cmp.Or(path, "/")]; there {
 		return privileges
@@ -62,7 +62,7 @@ func nearest(grant map[string][]string, path string) []string {
 	}
 }
 
-// needs returns a refusal unless the identity has the privilege.
+// The method "needs" returns a refusal unless the identity has the privilege.
 func (who identity) needs(path, privilege string) error {
 	if who.may(path, privilege) {
 		return nil
@@ -70,9 +70,9 @@ func (who identity) needs(path, privilege string) error {
 	return forbid(path, privilege)
 }
 
-// lacks returns a refusal unless the identity passes the check of an endpoint.
-// If one of several privileges would be enough, PVE's message does not name the
-// missing privilege.
+// The method "lacks" returns a refusal unless the identity passes the check of
+// an endpoint. If one of several privileges would be enough, PVE's message does
+// not name the missing privilege.
 func (who identity) lacks(check pveschema.Check, names map[string]string) error {
 	if len(check) == 0 || who.all {
 		return nil
@@ -145,6 +145,6 @@ func (who identity) seesStorage(storage string) error {
 
 func vmPath(id int) string { return "/vms/" + text(id) }
 
-// exact is a prefix of paths in a grant. An entry with this prefix applies to
-// the path but not to the paths below it.
+// The constant "exact" is a prefix of paths in a grant. An entry with this
+// prefix applies to the path but not to the paths below it.
 const exact = "="

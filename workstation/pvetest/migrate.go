@@ -53,8 +53,8 @@ type migration struct {
 	force     bool
 	withDisks bool
 	limit     int // limit of the bandwidth in KiB/s; 0 means no limit
-	// storages maps a storage on the source to the storage on the target that
-	// gets its local volumes. The key "" stands for all other storages.
+	// storages maps a storage on the source to the storage on the target to
+	// which the volumes move. The key "" stands for all other storages.
 	storages map[string]string
 	volumes  []movedVolume
 }
@@ -106,7 +106,7 @@ func (m *migration) notReplicated() error {
 	return refuse("Cannot live-migrate replicated VM to node '%s' - not a replication target. Use 'force' to override.", m.to.host.Name)
 }
 
-// start starts the migration's task on the node that has the VM
+// The method "start" makes the migration's task on the node that has the VM
 // (PVE/QemuMigrate.pm and pve-guest-common PVE/AbstractMigrate.pm).
 func (m *migration) start(user string) *task {
 	n := m.from

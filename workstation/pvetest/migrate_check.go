@@ -107,8 +107,8 @@ func (n *Node) localResources(v *vm) (local []string, mapped map[string]map[stri
 	return local, mapped
 }
 
-// unmapped returns the keys of a configuration whose mapping has no entry for
-// the node.
+// The method "unmapped" returns the keys of a configuration whose mapping has
+// no entry for the node.
 func (n *Node) unmapped(config map[string]string) (keys []string) {
 	for _, key := range sorted(config) {
 		id := property(config[key], "mapping")
@@ -123,8 +123,9 @@ func (n *Node) unmapped(config map[string]string) (keys []string) {
 	return keys
 }
 
-// unavailable returns the storages of a VM's drives that are disabled or
-// limited to other nodes (PVE/QemuServer.pm, check_local_storage_availability).
+// The method "unavailable" returns the storages of a VM's drives that are
+// disabled or limited to other nodes (PVE/QemuServer.pm,
+// check_local_storage_availability).
 func (n *Node) unavailable(config map[string]string) []string {
 	names := map[string]bool{}
 	for _, key := range sorted(config) {
@@ -136,8 +137,8 @@ func (n *Node) unavailable(config map[string]string) []string {
 	return slices.Sorted(maps.Keys(names))
 }
 
-// available returns an error if the storage of a drive is not available on the
-// node, or does not hold the drive's kind of content
+// The method "available" returns an error if the storage of a drive is not
+// available on the node, or does not hold the drive's kind of content
 // (check_storage_availability).
 func (n *Node) available(config map[string]string) error {
 	for _, key := range sorted(config) {

@@ -68,7 +68,7 @@ type volumeUse struct {
 	snapshot bool
 }
 
-// uses returns the volumes that the VM names, in order.
+// The method "uses" returns the volumes that the VM names, in order.
 func (m *migration) uses() []volumeUse {
 	all := map[string]*volumeUse{}
 	note := func(config map[string]string, snapshot, attached bool) {

@@ -28,8 +28,8 @@ func (r *rack) move(from, to string, params ...string) (exit string, took time.D
 	return r.end(from, fmt.Sprint(data))
 }
 
-// end waits for the end of a task, and returns its exit status and how long it
-// took.
+// The method "end" waits for the end of a task, and returns its exit status and
+// how long it took.
 func (r *rack) end(node, upid string) (exit string, took time.Duration) {
 	r.Helper()
 	began := time.Now()
@@ -42,7 +42,7 @@ func (r *rack) end(node, upid string) (exit string, took time.Duration) {
 	return "still running", 0
 }
 
-// said returns the newest log of a node's migrations.
+// The method "said" returns the newest log of a node's migrations.
 func (r *rack) said(node string) string {
 	r.Helper()
 	tasks := r.Node(node).Tasks()
@@ -128,7 +128,8 @@ func TestMigration(t *testing.T) {
 	}
 }
 
-// thick makes the ZFS storage of the second host too small for the VM's disk.
+// The function "thick" makes the ZFS storage of the second host too small for
+// the VM's disk.
 func thick(hosts []pvetest.Host) {
 	last := len(hosts[1].Storages) - 1
 	for i := range hosts {

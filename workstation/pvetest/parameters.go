@@ -15,9 +15,9 @@ import (
 	"github.com/proxstation/proxstation/internal/pveschema"
 )
 
-// parameters reads the query and the body. The body is a form or JSON. If both
-// have a parameter, the query's value is used. The refusals are the refusals of
-// pve-http-server PVE/APIServer/AnyEvent.pm.
+// The function "parameters" reads the query and the body. The body is a form or
+// JSON. If both have a parameter, the query's value is used. The refusals are
+// the refusals of pve-http-server PVE/APIServer/AnyEvent.pm.
 func parameters(r *http.Request) (values pveschema.Values, file uploaded, err error) {
 	query := decodeForm(r.URL.RawQuery)
 	kind, boundary := contentType(r.Header.Get("Content-Type"))
@@ -131,7 +131,8 @@ func decodeJSON(body []byte) (pveschema.Values, error) {
 // larger (pve-http-server PVE/APIServer/AnyEvent.pm, $limit_max_post).
 const maxBody = 512 << 10
 
-// texts converts a JSON value to the texts that a form would contain.
+// The function "texts" converts a JSON value to the texts that a form would
+// contain.
 func texts(value any) []string {
 	switch v := value.(type) {
 	case string:
@@ -151,7 +152,7 @@ func texts(value any) []string {
 	return []string{string(text)}
 }
 
-// public returns the parameters that are not secret.
+// The function "public" returns the parameters that are not secret.
 func public(path string, values pveschema.Values) map[string]string {
 	shown := map[string]string{}
 	for name := range values {

@@ -26,9 +26,9 @@ type reservation struct {
 // A printer adds a line to the log of the current task.
 type printer func(format string, args ...any)
 
-// functions returns the PCI functions whose address begins with a text. An
-// address without a function number therefore means all functions of the
-// device, as in PVE (pve-common PVE/SysFSTools.pm, lspci).
+// The method "functions" returns the PCI functions whose address begins with a
+// text. An address without a function number therefore means all functions of
+// the device, as in PVE (pve-common PVE/SysFSTools.pm, lspci).
 func (h *hardware) functions(address string) []PCI {
 	var found []PCI
 	for _, f := range h.host.PCI {

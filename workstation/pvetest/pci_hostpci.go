@@ -79,8 +79,8 @@ func (h *hardware) parseHostPCI(slot int, value string) (d hostpci, err error) {
 	return d, nil
 }
 
-// contradicts returns a refusal if the device's options contradict each other
-// or other keys of the configuration.
+// The method "contradicts" returns a refusal if the device's options contradict
+// each other or other keys of the configuration.
 func (d hostpci) contradicts(config map[string]string, igd bool) error {
 	q35 := strings.Contains(config["machine"], "q35")
 	if d.keys["pcie"] == "1" && !q35 {
@@ -164,8 +164,8 @@ func (h *hardware) prepare(say printer, chosen []PCI) error {
 	return nil
 }
 
-// launchable returns QEMU's refusal of a device that fell off the bus, or of a
-// device whose IOMMU group is partly in another VM.
+// The method "launchable" returns QEMU's refusal of a device that fell off the
+// bus, or of a device whose IOMMU group is partly in another VM.
 func (h *hardware) launchable(v *vm, chosen []PCI) error {
 	for _, f := range chosen {
 		if h.lost[f.Address] {

@@ -9,8 +9,8 @@ import (
 
 func hexID(id int) string { return fmt.Sprintf("0x%04x", id) }
 
-// hidden lists the PCI classes that the answer to hardware/pci leaves out by
-// default: memory, bridges, processors.
+// The variable "hidden" lists the PCI classes that the answer to hardware/pci
+// leaves out by default: memory, bridges, processors.
 var hidden = []string{"05", "06", "0b"}
 
 func (h *hardware) listPCI(c *call) (any, error) {

@@ -10,9 +10,9 @@ import (
 	"github.com/proxstation/proxstation/internal/pveschema"
 )
 
-// mapped returns the paths that a mapping has on this node. If there is no such
-// mapping, or if the hardware differs from the mapping, the error has PVE's
-// words.
+// The method "mapped" returns the paths that a mapping has on this node. If
+// there is no such mapping, or if the hardware differs from the mapping, the
+// error has PVE's words.
 func (h *hardware) mapped(id string) (paths []string, err error) {
 	m := h.mappings[id]
 	if m != nil {
@@ -67,8 +67,8 @@ func (h *hardware) drift(id, entry string, mdev bool) error {
 
 type expected struct{ name, want, have string }
 
-// properties returns the properties that a function and its mapping must have
-// in common, in the order in which PVE compares them.
+// The method "properties" returns the properties that a function and its
+// mapping must have in common, in the order in which PVE compares them.
 func (h *hardware) properties(f PCI, mdev bool) []expected {
 	group := ""
 	if f.Group >= 0 && !h.host.NoIOMMU {
@@ -164,7 +164,8 @@ func (h *hardware) createMapping(c *call) (any, error) {
 	return null()
 }
 
-// take sets the fields of a mapping for which the call has parameters.
+// The method "take" sets the fields of a mapping for which the call has
+// parameters.
 func (m *Mapping) take(c *call) {
 	m.Map = slices.Clone(c.values["map"])
 	if c.has("mdev") {

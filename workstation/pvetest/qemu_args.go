@@ -129,7 +129,8 @@ func (l *commandLine) parse(o option) string {
 	return ""
 }
 
-// name registers an ID. An ID can be used only once within a group of options.
+// The method "name" registers an ID. An ID can be used only once within a group
+// of options.
 func (l *commandLine) name(group, id string) string {
 	switch {
 	case id == "":

@@ -4,8 +4,9 @@ import (
 	"time"
 )
 
-// quorate reports whether the node sees the majority of the cluster's votes. Each
-// node has one vote (corosync votequorum(5), expected_votes/2 + 1).
+// The method "quorate" reports whether the node sees the majority of the
+// cluster's votes. Each node has one vote (corosync votequorum(5),
+// expected_votes/2 + 1).
 func (b *base) quorate() bool {
 	votes := 0
 	for _, other := range b.peers {

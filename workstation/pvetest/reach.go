@@ -13,16 +13,16 @@ type reach struct {
 	last      *broadcast    // the last values that the other nodes received from the node
 }
 
-// sees reports whether the node reaches the other node. Every node reaches
-// itself.
+// The method "sees" reports whether the node reaches the other node. Every node
+// reaches itself.
 func (b *base) sees(other *Node) bool {
 	return !b.down && !other.down && b.partition == other.partition
 }
 
-// ownPaths lists the methods below /nodes/{node} that PVE does not pass on to
-// the node that the path names, because their API description has no "proxyto".
-// They are directories, methods that read data of all nodes, and methods that
-// go to the other node by SSH.
+// ownPaths lists methods below /nodes/{node} that PVE never passes on to the
+// named node, because their API description has no "proxyto". They are
+// directories, methods that read data of all nodes, and methods that go to the
+// named node by SSH.
 var ownPaths = map[string]bool{
 	"GET /nodes/{node}":                                  true,
 	"GET /nodes/{node}/apt":                              true,
@@ -68,8 +68,8 @@ func (n *Node) passOn(r *http.Request, c *call, to *Node) error {
 }
 
 const (
-	// arpTime is the time after which Linux reports that no host has an address
-	// of the local network. It makes three attempts of one second each
+	// arpTime is the time for which Linux looks for the host that has an
+	// address of the local network. It makes three attempts of one second each
 	// (net.ipv4.neigh.default.mcast_solicit and retrans_time_ms).
 	arpTime = 3 * time.Second
 	// proxyTimeout is the time for which a node waits for another node's answer

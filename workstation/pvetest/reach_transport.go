@@ -21,7 +21,8 @@ func (t clusterTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	return nil, &net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}}
 }
 
-// unreachable returns the error of a connection to a host that is down.
+// The method "unreachable" returns the error of a connection to a host that is
+// down.
 func (n *Node) unreachable() error {
 	return &net.OpError{Op: "dial", Net: "tcp", Addr: &net.TCPAddr{IP: net.ParseIP(n.host.address()), Port: 8006},
 		Err: os.NewSyscallError("connect", syscall.EHOSTUNREACH)}

@@ -48,30 +48,31 @@ func forbid(path, privileges string) error {
 	return refuseWith(http.StatusForbidden, "Permission check failed (%s, %s)", path, privileges)
 }
 
-// invalid returns the refusal of wrong parameters. The map "problems" has a
-// text for each wrong parameter.
+// The function "invalid" returns the refusal of wrong parameters. The map
+// "problems" has a text for each wrong parameter.
 func invalid(problems map[string]string) error {
 	return &refusal{status: http.StatusBadRequest, message: "Parameter verification failed.", errors: problems}
 }
 
-// wrong returns the refusal of one wrong parameter.
+// The function "wrong" returns the refusal of one wrong parameter.
 func wrong(name, format string, args ...any) error {
 	return invalid(map[string]string{name: fmt.Sprintf(format, args...)})
 }
 
-// unimplemented returns PVE's refusal of a method that does not exist in PVE.
+// The function "unimplemented" returns PVE's refusal of a method that does not
+// exist in PVE.
 func unimplemented(method, path string) error {
 	return refuseWith(http.StatusNotImplemented, "Method '%s %s' not implemented", method, path)
 }
 
-// unserved returns the refusal of a method that PVE has but the embedded node
-// does not serve. PVE itself never sends these words.
+// The function "unserved" returns the refusal of a method that PVE has but the
+// embedded node does not serve. PVE itself never sends these words.
 func unserved(method, path string) error {
 	return refuseWith(http.StatusNotImplemented, "PVE has '%s %s', the embedded node does not serve it", method, path)
 }
 
-// plainly returns a refusal of the HTTP server, which refuses a request before
-// it reaches the API.
+// The function "plainly" returns a refusal that comes from the HTTP server,
+// before the request reaches the API.
 func plainly(status int, message string) error {
 	return &refusal{status: status, message: message, plain: true}
 }
@@ -80,7 +81,8 @@ func plainly(status int, message string) error {
 // waited.
 var errGone = errors.New("the client is gone")
 
-// unauthorized returns the refusal of a caller whose login is not valid.
+// The function "unauthorized" returns the refusal of a caller whose login is
+// not valid.
 func unauthorized(reason string) error {
 	return &refusal{status: http.StatusUnauthorized, message: reason, stranger: true}
 }
@@ -94,14 +96,14 @@ func asRefusal(err error) error {
 	return refuse("%v", err)
 }
 
-// null returns the result of a method that has no data.
+// The function "null" returns the result of a method that has no data.
 func null() (any, error) { return nil, nil } //nolint:nilnil // PVE's data is null
 
-// modified is PVE's message for a digest that does not match, for
-// configurations other than a VM's (pve-common PVE/Tools.pm,
+// The constant "modified" is PVE's message for a digest that does not match,
+// for configurations other than a VM's (pve-common PVE/Tools.pm,
 // assert_if_modified).
 const modified = "detected modified configuration - file changed by other user? Try again."
 
-// stale is PVE's message for a digest that does not match a VM's configuration
-// (qemu-server PVE/API2/Qemu.pm).
+// The constant "stale" is PVE's message for a digest that does not match a VM's
+// configuration (qemu-server PVE/API2/Qemu.pm).
 const stale = "checksum mismatch (file change by other user?)"

@@ -236,8 +236,9 @@ func (n *Node) replicateNow(c *call) (any, error) {
 	return null()
 }
 
-// replicatable returns the volumes of a VM that replication copies: disks on
-// ZFS (qemu-server PVE/QemuConfig.pm, get_replicatable_volumes).
+// The method "replicatable" returns the volumes of a VM that replication
+// copies: disks on ZFS (qemu-server PVE/QemuConfig.pm,
+// get_replicatable_volumes).
 func (n *Node) replicatable(v *vm) map[string]bool {
 	volumes := map[string]bool{}
 	for key, value := range v.config {
@@ -249,8 +250,8 @@ func (n *Node) replicatable(v *vm) map[string]bool {
 	return volumes
 }
 
-// unreplicatable returns an error if a VM has a local disk that replication
-// cannot copy.
+// The method "unreplicatable" returns an error if a VM has a local disk that
+// replication cannot copy.
 func (n *Node) unreplicatable(v *vm) error {
 	for _, key := range sorted(v.config) {
 		d := parseDrive(v.config[key])

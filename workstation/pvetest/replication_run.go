@@ -21,7 +21,7 @@ func (d *datacenter) replicate() {
 	d.schedule(d.now.Truncate(time.Minute).Add(time.Minute).Sub(d.now), look)
 }
 
-// next returns the time of the job's next run.
+// The method "next" returns the time of the job's next run.
 func (job *replicationJob) next() time.Time {
 	s := job.state
 	switch {
@@ -36,9 +36,9 @@ func (job *replicationJob) next() time.Time {
 	return s.lastTry.Truncate(every).Add(every)
 }
 
-// look runs the job if it is due. The node that has the guest runs it. If the
-// HA manager recovered the guest to the job's target, look first swaps the
-// job's source and target (PVE/ReplicationState.pm, job_status).
+// The method "look" runs the job if it is due. The node that has the guest runs
+// it. If the HA manager recovered the guest to the job's target, look first
+// swaps the job's source and target (PVE/ReplicationState.pm, job_status).
 func (job *replicationJob) look(d *datacenter) {
 	n, _ := d.ownerOf(job.guest)
 	if n == nil || n.down || job.options["disable"] == "1" && job.remove == "" {
@@ -58,8 +58,8 @@ func (job *replicationJob) look(d *datacenter) {
 	job.run(n)
 }
 
-// end removes the job. It also removes the copies on the target, unless the
-// request was to keep them.
+// The method "end" removes the job. It also removes the copies on the target,
+// unless the request was to keep them.
 func (job *replicationJob) end(n *Node) {
 	target, v := n.member(job.target), n.vms[job.guest]
 	if job.remove == "full" && target != nil && target != n {
@@ -75,8 +75,8 @@ func (job *replicationJob) end(n *Node) {
 	delete(n.replications, job.id)
 }
 
-// run copies the disks. The first run copies all data, and later runs copy only
-// changes. The result is known when the copying has ended.
+// The method "run" copies the disks. The first run copies all data, and later
+// runs copy only changes. The result is known when the copying has ended.
 func (job *replicationJob) run(n *Node) {
 	s, v, target := &job.state, n.vms[job.guest], n.member(job.target)
 	began := n.now

@@ -62,7 +62,7 @@ func (n *Node) receive(r *http.Request, c *call) answer {
 	return a
 }
 
-// noted adds a request and the status of its answer to the trace.
+// The method "noted" adds a request and the status of its answer to the trace.
 func (n *Node) noted(seen Request, work func() answer) answer {
 	entry := n.note(seen)
 	a := work()
@@ -77,7 +77,7 @@ func (n *Node) noted(seen Request, work func() answer) answer {
 // $split_abs_uri).
 var apiPath = regexp.MustCompile(`^/api2/+([a-z][a-z0-9]+)(/.*)?$`)
 
-// clean returns a path without the empty parts that "//" makes.
+// The function "clean" returns a path without the empty parts that "//" makes.
 func clean(path string) string {
 	return "/" + strings.Join(strings.FieldsFunc(path, func(r rune) bool { return r == '/' }), "/")
 }

@@ -39,9 +39,9 @@ func newContents(total int64) *contents {
 	return &contents{Total: total, volumes: map[string]*Volume{}, owned: map[int]map[string]*Volume{}}
 }
 
-// elsewhere reports whether the storage cannot be used on the node, because it
-// is disabled or limited to other nodes (pve-storage PVE/Storage.pm,
-// storage_check_enabled).
+// The method "elsewhere" reports whether the storage cannot be used on the
+// node, because it is disabled or limited to other nodes (pve-storage
+// PVE/Storage.pm, storage_check_enabled).
 func (s *storage) elsewhere() bool {
 	nodes := s.Config["nodes"]
 	return s.away || s.Config["disable"] == "1" || nodes != "" && !slices.Contains(splitList(nodes), s.node)
@@ -78,7 +78,8 @@ func (s *storage) resize(v *Volume, size int64) {
 	s.written += s.takes(v)
 }
 
-// takes returns the number of bytes that a volume uses on its storage.
+// The method "takes" returns the number of bytes that a volume uses on its
+// storage.
 func (s *storage) takes(v *Volume) int64 {
 	if s.thick() || v.VMID == 0 {
 		return v.Size
@@ -86,14 +87,15 @@ func (s *storage) takes(v *Volume) int64 {
 	return 0
 }
 
-// thick reports whether a volume uses its whole size from the start. Files and
-// thin volumes grow only when a guest writes to them, and no guest of the
-// embedded node writes to its disks.
+// The method "thick" reports whether a volume uses its whole size from the
+// start. Files and thin volumes grow only when a guest writes to them, and no
+// guest of the embedded node writes to its disks.
 func (s *storage) thick() bool {
 	return s.Type == "lvm" || s.Type == "zfspool" && s.Config["sparse"] != "1"
 }
 
-// files reports whether the storage is a directory in which volumes are files.
+// The method "files" reports whether the storage is a directory in which
+// volumes are files.
 func (s *storage) files() bool {
 	return slices.Contains([]string{"dir", "nfs", "cifs", "btrfs", "cephfs"}, s.Type)
 }
@@ -146,8 +148,8 @@ func (st *store) find(name string) (*storage, error) {
 	return nil, refuse("storage '%s' does not exist", name)
 }
 
-// online returns the storage with a name. If the storage cannot be used, it
-// returns PVE's refusal.
+// The method "online" returns the storage with a name. If the storage cannot be
+// used, it returns PVE's refusal.
 func (st *store) online(name string) (*storage, error) {
 	s, err := st.find(name)
 	if err == nil && s.inactive {
@@ -215,7 +217,8 @@ func (st *store) allocate(pool, name, format string, size int64, vmid int) (id s
 	return pool + ":" + name, nil
 }
 
-// exists returns a storage's refusal of a volume name that is already in use.
+// The method "exists" returns a storage's refusal of a volume name that is
+// already in use.
 func (s *storage) exists(name string) error {
 	switch s.Type {
 	case "lvm", "lvmthin":

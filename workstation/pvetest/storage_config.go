@@ -48,7 +48,8 @@ func (st *store) createStorage(c *call) (any, error) {
 	return map[string]any{"storage": name, "type": kind}, nil
 }
 
-// take sets the fields of a storage for which the call has parameters.
+// The method "take" sets the fields of a storage for which the call has
+// parameters.
 func (s *storageEntry) take(c *call) {
 	for name := range c.values {
 		if !slices.Contains(steeringStorage, name) {

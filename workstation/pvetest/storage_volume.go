@@ -112,8 +112,8 @@ func (st *store) mayUseVolume(who identity, id int, volume, must string) error {
 	return refuse("missing privileges to access %s", volume)
 }
 
-// missing returns the storage's error for a volume that does not exist
-// (activate_volume of its plugin).
+// The method "missing" returns the storage's error for a volume that does not
+// exist (activate_volume of its plugin).
 func (s *storage) missing(name string) error {
 	switch {
 	case s.files():

@@ -48,8 +48,8 @@ func (w *workers) fork(kind, id, user string) *task {
 	return t
 }
 
-// say adds PVE's output to the task's log. If t is nil, because the work is not
-// part of a task, the output is dropped.
+// The method "say" adds PVE's output to the task's log. If t is nil, because
+// the work is not part of a task, the output is dropped.
 func (t *task) say(format string, args ...any) {
 	if t == nil {
 		return
@@ -128,8 +128,8 @@ func (w *workers) doVM(c *call, v *vm, kind string, work func(t *task) error) (a
 	}})
 }
 
-// spoiled applies a planned fault that prevents the task's work. It reports
-// whether there was such a fault.
+// The method "spoiled" applies a planned fault that prevents the task's work.
+// It reports whether there was such a fault.
 func (w *workers) spoiled(t *task) bool {
 	switch {
 	case t.fault == nil:

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// note adds a request to the trace and returns its number.
+// The method "note" adds a request to the trace and returns its number.
 func (n *Node) note(r Request) int {
 	t := &n.trace
 	t.requests = append(t.requests, r)
@@ -16,7 +16,8 @@ func (n *Node) note(r Request) int {
 	return t.dropped + len(t.requests) - 1
 }
 
-// answered records the status of a request that is still in the trace.
+// The method "answered" records the status of a request that is still in the
+// trace.
 func (n *Node) answered(number, status int) {
 	if i := number - n.trace.dropped; i >= 0 {
 		n.trace.requests[i].Status = status

@@ -104,8 +104,8 @@ func atoi(s string, otherwise int) int {
 	return otherwise
 }
 
-// enabled reports whether a value of the key agent turns the agent on. Such
-// values are "1", "enabled=1" and "1,type=virtio".
+// The function "enabled" reports whether a value of the key agent turns the
+// agent on. Such values are "1", "enabled=1" and "1,type=virtio".
 func enabled(agent string) bool {
 	first, _, _ := strings.Cut(agent, ",")
 	switch strings.TrimPrefix(first, "enabled=") {
@@ -141,8 +141,8 @@ func validKeys(encoded string) bool {
 	return true
 }
 
-// whole reports whether a public key consists of strings, each preceded by its
-// length, and of nothing else (RFC 4251, section 5).
+// The function "whole" reports whether a public key consists of strings, each
+// preceded by its length, and of nothing else (RFC 4251, section 5).
 func whole(blob []byte) bool {
 	for len(blob) >= 4 {
 		n := binary.BigEndian.Uint32(blob)
@@ -186,10 +186,10 @@ func sorted[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m))
 
 func sortedIDs[V any](m map[int]V) []int { return slices.Sorted(maps.Keys(m)) }
 
-// stored returns a value in the form in which it is read back from the
-// configuration file. It has no surrounding white space and quotes, and an
-// empty value becomes a blank (parse_vm_config and check_type of qemu-server
-// PVE/QemuServer.pm).
+// The function "stored" returns a value in the form in which it is read back
+// from the configuration file. It has no surrounding white space and quotes,
+// and an empty value becomes a blank (parse_vm_config and check_type of
+// qemu-server PVE/QemuServer.pm).
 func stored(key, value string) string {
 	if key == "description" {
 		return value

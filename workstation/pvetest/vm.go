@@ -36,7 +36,8 @@ func newVM(id int) *vm {
 	return &vm{id: id, config: map[string]string{}, pending: map[string]string{}, drop: map[string]bool{}}
 }
 
-// next returns the configuration that the VM would have after a start now.
+// The method "next" returns the configuration that the VM would have after a
+// start now.
 func (v *vm) next() map[string]string {
 	config := maps.Clone(v.config)
 	for key := range v.drop {
@@ -106,8 +107,8 @@ type snapshot struct {
 	config            map[string]string
 }
 
-// locked returns PVE's refusal of a change if the VM's configuration has the
-// key "lock".
+// The function "locked" returns PVE's refusal of a change if the VM's
+// configuration has the key "lock".
 func locked(v *vm) error {
 	if lock := v.config["lock"]; lock != "" {
 		return refuse("VM is locked (%s)", lock)

@@ -65,8 +65,9 @@ func (n *Node) agentInfo(*call, *vm) (any, error) {
 	}})
 }
 
-// lacks returns a handler for an agent command that the agent may not know. In
-// this case the API call still succeeds, and its result contains the error.
+// The function "lacks" returns a handler for an agent command that the agent
+// may not know. In this case the API call still succeeds, and its result
+// contains the error.
 func lacks(request string, work func(n *Node, c *call, v *vm) (any, error)) func(n *Node, c *call, v *vm) (any, error) {
 	return func(n *Node, c *call, v *vm) (any, error) {
 		if slices.Contains(n.guest(v.id).Lacks, request) {
@@ -159,7 +160,8 @@ const notFound = -1
 // does not exist.
 func NotFound() Result { return Result{Code: notFound} }
 
-// simple runs a command in a guest without Exec. It knows three commands.
+// The method "simple" runs a command in a guest without Exec. It knows three
+// commands.
 func (g Guest) simple(argv []string, _ []byte) Result {
 	switch {
 	case len(argv) == 1 && argv[0] == "true":

@@ -27,7 +27,7 @@ var agentCommands = map[string]func(n *Node, c *call, v *vm) (any, error){
 	"shutdown":               (*Node).agentShutdown,
 }
 
-// always returns a handler that always gives the same answer.
+// The function "always" returns a handler that always gives the same answer.
 func always(answer any) func(*Node, *call, *vm) (any, error) {
 	return func(*Node, *call, *vm) (any, error) { return result(answer) }
 }

@@ -92,8 +92,8 @@ func (n *Node) askAgent(c *call, agent Agent) (any, error) {
 	}
 }
 
-// plain returns the agent's result unchanged. If the agent refuses the command,
-// the API call still succeeds, and its result contains the error
+// The method "plain" returns the agent's result unchanged. If the agent refuses
+// the command, the API call still succeeds, and its result contains the error
 // (PVE/QMPClient.pm).
 func (r realCall) plain(command string, arguments any) (any, error) {
 	answer, err := r.ask(command, arguments)
@@ -154,8 +154,8 @@ func (r realCall) runStatus() (any, error) {
 	return object, nil
 }
 
-// within opens a file in the guest, calls the function "work" with the file's
-// handle, and closes the file.
+// The method "within" opens a file in the guest, calls the function "work" with
+// the file's handle, and closes the file.
 func (r realCall) within(mode string, work func(handle int) error) error {
 	var handle int
 	if err := r.execute("guest-file-open", map[string]any{"path": r.get("file"), "mode": mode}, &handle); err != nil {

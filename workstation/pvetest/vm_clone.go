@@ -87,8 +87,9 @@ func (n *Node) checkClone(c *call) (what duplicate, err error) {
 	return what, err
 }
 
-// cloneable returns the keys of the drives whose volumes the clone copies or
-// links. If a storage cannot copy or link a volume, the error names the volume.
+// The method "cloneable" returns the keys of the drives whose volumes the clone
+// copies or links. If a storage cannot copy or link a volume, the error names
+// the volume.
 func (n *Node) cloneable(what duplicate, snapshot string) (drives []string, err error) {
 	of := ""
 	if snapshot != "" {

@@ -42,9 +42,9 @@ func (n *Node) getConfig(c *call, v *vm) (any, error) {
 	return object, nil
 }
 
-// typed returns a value in the form in which PVE sends it. Integers and
-// booleans become numbers, and all other values text. A password is hidden.
-// White space at the end of a description is removed.
+// The function "typed" returns a value in the form in which PVE sends it.
+// Integers and booleans become numbers, and all other values text. A password
+// is hidden. White space at the end of a description is removed.
 func typed(key, value string) any {
 	switch {
 	case key == "cipassword":
@@ -60,11 +60,11 @@ func typed(key, value string) any {
 	return value
 }
 
-// exists reports whether a key is allowed in a configuration.
+// The function "exists" reports whether a key is allowed in a configuration.
 func exists(key string) bool { return pveschema.Key(key) != nil }
 
-// steering lists the parameters of a change that are not keys of the
-// configuration.
+// The variable "steering" lists the parameters of a change that are not keys of
+// the configuration.
 var steering = []string{
 	"node", "vmid", "digest", "delete", "revert", "skiplock", "force", "background_delay", "import-working-storage",
 	"pool", "start", "storage", "unique", "archive", "bwlimit", "live-restore", "ha-managed",
@@ -126,8 +126,9 @@ func tags(value string) string {
 	return strings.Join(slices.Compact(list), ";")
 }
 
-// pinned returns the machine type for a guest. PVE pins the version for a
-// Windows guest, so that its hardware does not change with an upgrade.
+// The method "pinned" returns the machine type for a guest. PVE pins the
+// version for a Windows guest, so that its hardware does not change with an
+// upgrade.
 func (n *Node) pinned(machine, ostype string) string {
 	kind, options, more := strings.Cut(machine, ",")
 	if !strings.HasPrefix(ostype, "w") {

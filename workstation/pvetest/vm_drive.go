@@ -172,7 +172,8 @@ func (n *Node) newDrive(v *vm, key string, d drive, match []string) (value strin
 	return d.String(), err
 }
 
-// imported returns the size of the volume from which a new disk is made.
+// The method "imported" returns the size of the volume from which a new disk is
+// made.
 func (n *Node) imported(source string) (int64, error) {
 	if strings.HasPrefix(source, "/") { // like abs_filesystem_path in pve-storage PVE/Storage.pm
 		size, there := n.host.Files[source]
@@ -198,8 +199,8 @@ func (n *Node) enrol(d drive) {
 	}
 }
 
-// round returns the size of a volume, rounded up to whole extents on LVM, and
-// to whole megabytes on ZFS.
+// The method "round" returns the size of a volume, rounded up to whole extents
+// on LVM, and to whole megabytes on ZFS.
 func (s *storage) round(size int64) int64 {
 	step := int64(1)
 	switch s.Type {

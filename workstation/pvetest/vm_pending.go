@@ -10,15 +10,15 @@ import (
 	"github.com/proxstation/proxstation/internal/pveschema"
 )
 
-// fast lists the keys that take effect immediately in a running VM. These are
-// the keys of qemu-server PVE/QemuServer.pm, $fast_plug_option, and the keys of
-// cloud-init.
+// The variable "fast" lists the keys that take effect immediately in a running
+// VM. These are the keys of qemu-server PVE/QemuServer.pm, $fast_plug_option,
+// and the keys of cloud-init.
 var fast = []string{"description", "hookscript", "lock", "migrate_downtime", "migrate_speed", "name", "onboot", "protection",
 	"shares", "startup", "tags", "vmstatestorage", "cicustom", "cipassword", "citype", "ciuser", "ciupgrade", "nameserver",
 	"searchdomain", "sshkeys", "ipconfig"}
 
-// hotplugs reports whether devices of a kind can be changed while the VM runs
-// (parse_hotplug_features).
+// The method "hotplugs" reports whether devices of a kind can be changed while
+// the VM runs (parse_hotplug_features).
 func (v *vm) hotplugs(kind string) bool {
 	value := v.config["hotplug"]
 	if value == "" || value == "1" {
@@ -70,8 +70,8 @@ func isFast(key string) bool {
 	return slices.Contains(fast, key) || slices.Contains(fast, strings.TrimRight(key, "0123456789"))
 }
 
-// gives reports whether a key can be removed from a running VM without a
-// restart.
+// The method "gives" reports whether a key can be removed from a running VM
+// without a restart.
 func (v *vm) gives(key string) bool {
 	switch stem := strings.TrimRight(key, "0123456789"); {
 	case isFast(key), key == "cpuunits", key == "cpulimit":
@@ -96,8 +96,8 @@ func (v *vm) gives(key string) bool {
 	return false
 }
 
-// takes reports whether a new value of a key takes effect in a running VM
-// without a restart. The error is the refusal of a device.
+// The method "takes" reports whether a new value of a key takes effect in a
+// running VM without a restart. The error is the refusal of a device.
 func (n *Node) takes(v *vm, key, value string) (bool, error) {
 	switch stem := strings.TrimRight(key, "0123456789"); {
 	case key == "cpuunits", key == "cpulimit":
@@ -272,9 +272,9 @@ func (n *Node) deallocate(who identity, v *vm, key string, d drive) error {
 	return nil
 }
 
-// uses reports whether a drive of the VM or of a snapshot uses a volume. It
-// ignores the drive whose key is the parameter "but" (is_volume_in_use of
-// PVE/QemuServer/Drive.pm).
+// The method "uses" reports whether a drive of the VM or of a snapshot uses a
+// volume. It ignores the drive whose key is the parameter "but"
+// (is_volume_in_use of PVE/QemuServer/Drive.pm).
 func (v *vm) uses(volume, but string) bool {
 	for key, value := range v.config {
 		if d := parseDrive(value); key != but && isDrive(key) && d.media() != "cdrom" && d.volume == volume {

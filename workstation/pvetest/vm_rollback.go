@@ -75,7 +75,8 @@ func (n *Node) restore(v *vm, s snapshot) {
 	}
 }
 
-// names reports whether a drive in the configuration uses a volume.
+// The function "names" reports whether a drive in the configuration uses a
+// volume.
 func names(config map[string]string, volume string) bool {
 	for key, value := range config {
 		if isDrive(key) && parseDrive(value).volume == volume {

@@ -103,8 +103,8 @@ func (v *vm) snapshotConfigs() (list []map[string]string) {
 	return list
 }
 
-// holds returns the name of a snapshot that needs a volume, or "" if no
-// snapshot needs it.
+// The method "holds" returns the name of a snapshot that needs a volume, or ""
+// if no snapshot needs it.
 func (v *vm) holds(volume string) string {
 	for _, s := range v.snaps {
 		for _, value := range s.config {

@@ -153,8 +153,8 @@ func (n *Node) launch(v *vm, t *task, chosen []PCI) error {
 	return nil
 }
 
-// startable returns the errors that PVE finds while it writes QEMU's command
-// line (qemu-server PVE/QemuServer.pm, config_to_command;
+// The method "startable" returns the errors that PVE finds while it writes
+// QEMU's command line (qemu-server PVE/QemuServer.pm, config_to_command;
 // PVE/QemuServer/Memory.pm).
 func (n *Node) startable(config map[string]string) error {
 	memory, sockets := atoi(config["memory"], 512), atoi(config["sockets"], 1)

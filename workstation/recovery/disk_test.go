@@ -194,8 +194,8 @@ func TestWriteDiskRefuses(t *testing.T) {
 	}
 }
 
-// full is a writer that has room for a number of bytes, like a disk that gets
-// full.
+// The type "full" is a writer that has room for a number of bytes, like a disk
+// that gets full.
 type full struct{ room int }
 
 func (f *full) Write(p []byte) (int, error) {

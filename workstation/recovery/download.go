@@ -18,8 +18,8 @@ const (
 	ChunklistName = "BaseSystem.chunklist"
 )
 
-// partial is the ending of an image's name until all of the image has been
-// verified.
+// The constant "partial" is the ending of an image's name until all of the
+// image has been verified.
 const partial = ".part"
 
 // Download fetches an asset into an existing directory. It returns the asset's
@@ -124,8 +124,8 @@ func (c *Client) image(ctx context.Context, asset Asset, list *Chunklist, name s
 	}
 }
 
-// more fetches the chunks from number done on. It first removes the data in the
-// file after the last correct chunk.
+// The method "more" fetches the chunks from number done on. It first removes
+// the data in the file after the last correct chunk.
 func (c *Client) more(ctx context.Context, asset Asset, list *Chunklist, file *os.File, done int) (int, error) {
 	from := (&Chunklist{Chunks: list.Chunks[:done]}).Size()
 	if err := cut(file, from); err != nil || done == len(list.Chunks) {

@@ -82,8 +82,8 @@ func (c console) ask(line string) string {
 	return c.until("Shell> ")
 }
 
-// until reads up to a text. It removes the sequences that move a terminal's
-// cursor.
+// The method "until" reads up to a text. It removes the sequences that move a
+// terminal's cursor.
 func (c console) until(text string) string {
 	c.t.Helper()
 	var seen strings.Builder

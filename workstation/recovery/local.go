@@ -64,7 +64,8 @@ func (c *Chunklist) SaveDisk(ctx context.Context, dir, name string) (err error) 
 	return nil
 }
 
-// cancelled is a reader that returns an error once its context has ended.
+// The type "cancelled" is a reader that returns an error once its context has
+// ended.
 type cancelled struct {
 	ctx context.Context
 	io.Reader

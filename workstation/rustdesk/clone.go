@@ -54,9 +54,9 @@ func ReadID(ctx context.Context, guest Guest, system OS) (ID, error) {
 	return ParseID(lines[len(lines)-1])
 }
 
-// shared returns, for every target, the indexes of all targets with the same
-// ID, its own index included. For a target without an ID, or with a unique ID,
-// it returns nil.
+// The function "shared" returns, for every target, the indexes of all targets
+// with the same ID, its own index included. For a target without an ID, or with
+// a unique ID, it returns nil.
 func shared(targets []Target, ids []ID) [][]int {
 	same := make([][]int, len(targets))
 	for i, id := range ids {
@@ -72,7 +72,8 @@ func shared(targets []Target, ids []ID) [][]int {
 	return same
 }
 
-// unresolved returns an error for every ID that several targets would keep.
+// The function "unresolved" returns an error for every ID that several targets
+// would keep.
 func unresolved(targets []Target, ids []ID) []*CloneError {
 	var clones []*CloneError
 	for i, group := range shared(targets, ids) {

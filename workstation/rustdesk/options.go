@@ -100,8 +100,9 @@ func fromOptions(o map[string]string) Config {
 	return c
 }
 
-// found returns the options of a guest. Options that were read from the guest
-// are returned word for word, because a script compares them word for word.
+// The method "found" returns the options of a guest. Options that were read
+// from the guest are returned word for word, because a script compares them
+// word for word.
 func (c Config) found() map[string]string {
 	if c.read == nil {
 		return c.options()

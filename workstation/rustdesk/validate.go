@@ -87,8 +87,8 @@ func validateOther(other map[string]string) error {
 	return nil
 }
 
-// secrets reports whether a secret has to be set, which RustDesk accepts only
-// on its command line.
+// The method "secrets" reports whether a secret has to be set, which RustDesk
+// accepts only on its command line.
 func (c Config) secrets() bool { return !c.Password.IsZero() || !c.Server.Key.IsZero() }
 
 func (c Config) validatePassword() error {
@@ -111,6 +111,6 @@ func (c Config) validatePassword() error {
 	return nil
 }
 
-// unprintable reports whether a character may change on its way through the
-// command lines and code pages of the three systems.
+// The function "unprintable" reports whether a character may change on its way
+// through the command lines and code pages of the three systems.
 func unprintable(r rune) bool { return r < ' ' || r > '~' }
