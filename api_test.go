@@ -72,7 +72,8 @@ func surface(t *testing.T) string {
 	return strings.Join(out, "\n") + "\n"
 }
 
-// exported returns the exported names of a directory's package, one line each.
+// The function exported returns the exported names of the package in a
+// directory, one line each.
 func exported(t *testing.T, dir string) []string {
 	t.Helper()
 	set := token.NewFileSet()
@@ -132,8 +133,8 @@ func exported(t *testing.T, dir string) []string {
 	return out
 }
 
-// members returns the lines of a struct type, with one line for each exported
-// field. If the type is not a struct, members passes it to the function add.
+// members returns a line for a struct type and for each of its exported fields.
+// It passes every other type to the function add.
 func members(name string, spec *ast.TypeSpec, add func(any)) []string {
 	structure, ok := spec.Type.(*ast.StructType)
 	if !ok {

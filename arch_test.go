@@ -23,8 +23,8 @@ const module = "github.com/proxstation/proxstation"
 // test may use the embedded node or the lab.
 var arrows = map[string][]string{
 	// This package holds the words that all packages share: Finding, Answer,
-	// Secret. It may only import our packages for the names of enums and for
-	// terminals.
+	// Secret. From our own packages it needs only the names of enums and the
+	// rules for text on terminals.
 	"": {"internal/enum", "internal/printable"},
 	// These packages provide names and file access. They import no other
 	// package of ours.
@@ -100,17 +100,17 @@ var arrows = map[string][]string{
 	// only a single node. It asks the cluster through internal/pve, and takes a
 	// client from the caller as workstation does.
 	"workstation/cluster": {"", "workstation", "gpu", "iommu", "storage", "internal/pve", "internal/enum", "internal/printable", "internal/qmconf", "github.com/luthermonson/go-proxmox"},
-	// This package plans VMs that install themselves, with their seeds, and
-	// works until the guests are ready. It imports workstation, so that
-	// workstation does not depend on guests.
+	// This package plans VMs that install themselves, and then works in the
+	// guests until they are ready. It imports workstation, so that workstation
+	// does not depend on guests.
 	"workstation/install": {"", "storage", "workstation", "workstation/firstboot", "workstation/rustdesk", "internal/qmconf", "internal/printable"},
 	// This package makes the files with which a new guest installs itself: CDs
 	// (go-diskfs) and a hashed password (go-crypt). It knows nothing of PVE.
 	"workstation/firstboot": {"", "internal/printable", "github.com/diskfs/go-diskfs", "github.com/go-crypt/crypt"},
 
-	// This package judges whether OpenCore images fit a VM's configuration,
-	// without a node. howett.net/plist reads their property lists a second
-	// time, because it is also needed for the lists of kernel extensions.
+	// This package compares OpenCore images with a VM's configuration. It does
+	// not speak to a node. It reads property lists a second time with
+	// howett.net/plist, which it also needs for the lists of kernel extensions.
 	"workstation/opencore": {"", "gpu", "internal/enum", "internal/fat", "internal/macos", "internal/printable", "internal/qmconf", "howett.net/plist"},
 	// This package reads OpenCore images and kernel extensions from files. It
 	// brings the configured copy of an image to the VM of a profile, because
@@ -125,8 +125,9 @@ var arrows = map[string][]string{
 	"workstation/pvetest": {"internal/pveschema", "internal/printable"},
 }
 
-// allowed returns the imports that a package may make. Examples may import the
-// same packages as users, and the package that the examples share.
+// The function allowed returns the imports that a package may make. Examples
+// may import the same packages as users, and the package that the examples
+// share.
 func allowed(pkg string) []string {
 	if strings.HasPrefix(pkg, "examples/") {
 		return []string{"", "iommu", "gpu", "storage", "workstation", "workstation/pvetest",
@@ -178,9 +179,9 @@ func TestImportsFlowOneWay(t *testing.T) {
 	}
 }
 
-// A program that imports a package of the library's core gets only these
-// third-party modules. Modules for device names, file systems, YAML and the
-// like belong to packages that a program need not import.
+// A program that imports one of the core packages gets only these third-party
+// modules with it. Modules for device names, file systems, YAML and the like
+// belong to packages that a program need not import.
 func TestTheCoreIsLight(t *testing.T) {
 	t.Parallel()
 	system := []string{"golang.org/x/sys"}

@@ -19,7 +19,7 @@
 //   - [github.com/proxstation/proxstation/workstation/pvetest] is a Proxmox VE
 //     node in your process, to test these packages and your own automation.
 //
-// Start with the programs below examples:
+// Start with the programs in the directory examples:
 //
 //	go run ./examples/dualboot
 package proxstation

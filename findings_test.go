@@ -13,9 +13,9 @@ import (
 	"github.com/proxstation/proxstation/internal/printable"
 )
 
-// Why and Fix of every finding are sentences, as far as the source code shows.
-// If a text is put together from parts, its first part begins like a sentence
-// and its last part ends like a sentence.
+// The texts Why and Fix of every finding are sentences. The test reads them in
+// the source code. If a text is put together from parts, its first part must
+// begin like a sentence, and its last part must end like a sentence.
 func TestFindingsAreSentences(t *testing.T) {
 	t.Parallel()
 	texts := 0

@@ -59,10 +59,10 @@ func commands(t *testing.T) (run []command, blocks []string) {
 	return run, blocks
 }
 
-// notHere holds the commands that this test does not run. They are run by the
-// tests of their examples, or are servers, or need root or a directory of the
-// reader. The commands switch and destroy of homelab are run by a test of their
-// own, because they need a node that stays.
+// notHere holds the commands that TestCommandsOfThePages does not run. Some of
+// them are run by the tests of their examples. The others are servers, or need
+// root or a directory of the reader. The commands switch and destroy of homelab
+// have a test of their own, because they need a node that stays.
 var notHere = []string{
 	"go run ./examples/dualboot", "go run ./examples/macos", "go run ./examples/switchboard", "go run ./examples/pvenode",
 	"go run ./examples/inventory -capture DIR", "go run ./examples/inventory -root DIR", "go run ./examples/inventory -describe",
@@ -113,9 +113,9 @@ func TestCommandsOfThePages(t *testing.T) {
 	}
 }
 
-// The role of the guide is enough for a switch and for the plan of the
-// reference page, except for the steps that only root may do. Each privilege of
-// the role is needed.
+// The role that the guide creates is enough for a switch and for the plan of
+// the reference page, except for the steps that only root may do. Each
+// privilege of the role is needed.
 func TestRoleOfTheGuide(t *testing.T) {
 	t.Parallel()
 	guide, err := os.ReadFile("docs/guide.md")
@@ -135,8 +135,8 @@ func TestRoleOfTheGuide(t *testing.T) {
 }
 
 // neededByThePage plans the reference page as a user with these privileges. It
-// returns those of the privileges that are needed for the steps of the plan,
-// for a switch and for observing.
+// returns the privileges that the steps of the plan, a switch and observing
+// need.
 func neededByThePage(t *testing.T, privileges []string) []string {
 	t.Helper()
 	host := pvetest.Reference()

@@ -37,8 +37,8 @@ const (
 	forged = "forged: all is well"
 )
 
-// printed holds a value of every exported type that prints itself. The types
-// that begin with & are errors or have pointers as receivers.
+// The list printed holds a value of every exported type that prints itself. The
+// types that begin with & are errors or have pointers as receivers.
 var printed = []any{
 	proxstation.Answer(0), proxstation.Severity(0), proxstation.Finding{}, proxstation.Secret{},
 	gpu.Card{}, gpu.Conflict{}, gpu.Device{}, &gpu.ROMError{}, &gpu.RuleError{}, &gpu.UnsupportedError{}, gpu.Family(0), gpu.Guest(0), gpu.Support(0), gpu.Verdict{},
@@ -105,8 +105,8 @@ func TestAllThatPrintsItselfIsTried(t *testing.T) {
 	}
 }
 
-// prints returns why a text must not be written to a terminal, or "" if it may
-// be written.
+// The function prints says why a text must not be written to a terminal. It
+// returns "" if the text may be written.
 func prints(text string) string {
 	for _, r := range text {
 		if r != '\n' && r != '\t' && !unicode.IsPrint(r) {

@@ -129,10 +129,10 @@ func (c Card) Integrated() bool {
 	return c.Family() == AMDIntegrated
 }
 
-// foreign returns the functions in the card's slot that do not belong to the
-// card. For example, the slot of an AMD iGPU also holds the security processor,
-// USB controllers and the sound of the board. They have another vendor number
-// than the card.
+// The method foreign returns the functions in the card's slot that do not
+// belong to the card. For example, the slot of an AMD iGPU also holds the
+// security processor, USB controllers and the sound of the board. These
+// functions have another vendor number than the card.
 func (c Card) foreign() []iommu.Function {
 	return slices.DeleteFunc(slices.Clone(c.Functions), func(f iommu.Function) bool {
 		if c.Integrated() && f.Model.Vendor != c.Model().Vendor {
@@ -156,7 +156,7 @@ func (c Card) Own() []iommu.Address {
 	return own
 }
 
-// virtual reports whether the card is an SR-IOV virtual function.
+// The method virtual reports whether the card is an SR-IOV virtual function.
 func (c Card) virtual() bool { return c.Display().VirtualOf != nil }
 
 // Groups returns the IOMMU groups of the card's functions, each group once. On
@@ -190,5 +190,4 @@ func (c Card) Lost() proxstation.Answer {
 	return lost
 }
 
-// is reports whether the card belongs to one of the families.
 func (c Card) is(families ...Family) bool { return slices.Contains(families, c.Family()) }

@@ -70,7 +70,7 @@ func checkConsole(slot string, card Card) []proxstation.Finding {
 		Why: "This display shows the node's own console and has no 3D, so the guest gains nothing and the node loses its console.", Fix: "Choose a graphics card."}}
 }
 
-// taken returns the card's functions that are in a set.
+// The method taken returns the functions of the card that are in a set.
 func (c Card) taken(set []iommu.Address) []iommu.Function {
 	var taken []iommu.Function
 	for _, f := range c.Functions {
@@ -123,8 +123,8 @@ func checkDeviceID(slot string, h HostPCI, v Verdict) []proxstation.Finding {
 		Why: v.Guest.String() + " does not know this device number (" + v.Source + ").", Fix: "Set device-id=0x" + v.DeviceID.String() + "."}}
 }
 
-// checkIGD reports what is missing in a value that passes Intel's integrated
-// graphics through, for legacy mode and for headless use.
+// checkIGD judges a value that passes Intel's integrated graphics through. It
+// reports what legacy mode, or headless use, still needs.
 func checkIGD(slot string, h HostPCI, card Card) []proxstation.Finding {
 	igd, ok := card.Family().IGD()
 	if !ok || !card.Integrated() || card.virtual() || h.MDev != "" {

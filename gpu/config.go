@@ -68,7 +68,8 @@ func (n Node) kinds(h HostPCI) (virtual, display bool) {
 	return virtual, display
 }
 
-// hidden returns the setting that hides the hypervisor from a guest, or "".
+// The function hidden returns the setting that hides the hypervisor from a
+// guest, or "".
 func hidden(config map[string]string) string {
 	for _, flag := range []string{"-hypervisor", "kvm=off"} {
 		if strings.Contains(config["args"], flag) {

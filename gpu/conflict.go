@@ -111,8 +111,8 @@ func (n Node) pair(conflicts []Conflict, a, b Claim) []Conflict {
 	return append(conflicts, conflict)
 }
 
-// either returns the conflict of two VMs, whichever of them starts first. If
-// the VMs share both a function and a group, either reports the function.
+// The method either returns the conflict of two VMs, whichever of them starts
+// first. It prefers a conflict about a function to a conflict about a group.
 func (n Node) either(a, b Claim) (Conflict, bool) {
 	one, found := n.after(a, b)
 	other, foundOther := n.after(b, a)
@@ -144,8 +144,8 @@ func hasGroupID(c Conflict) bool { return c.Group != iommu.GroupID{} }
 // function.
 type use map[iommu.Address]bool // true means mediated
 
-// after returns the conflict that keeps the second VM from starting while the
-// first VM runs.
+// The method "after" returns the conflict that keeps the second VM from
+// starting while the first VM runs.
 func (n Node) after(first, second Claim) (Conflict, bool) {
 	held, _ := n.choose(first, nil)
 	wanted, taken := n.choose(second, held)

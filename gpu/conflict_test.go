@@ -175,8 +175,8 @@ func TestClaimsByArgs(t *testing.T) {
 	}
 }
 
-// The conflicts of one VM are those conflicts of all VMs in which this VM takes
-// part.
+// ConflictsOf returns the same conflicts of a VM as Conflicts, which looks at
+// all VMs.
 func TestConflictsOfOneVM(t *testing.T) {
 	t.Parallel()
 	claims := []gpu.Claim{claim(142, "01:00"), claim(130, "00:02.0"), claim(140, "mapping=rtx"), claim(141, "0000:01:00.0;0000:01:00.1")}

@@ -41,9 +41,8 @@ func (j *judgement) console() {
 	}
 }
 
-// otherDisplay says on which display the firmware can show its picture instead.
-// This is another display of the host, or else a second card that the host
-// would need.
+// otherDisplay says on which display the firmware can show its picture instead:
+// on another display of the host, or on a second card that has to be added.
 func (j *judgement) otherDisplay() string {
 	for _, card := range Cards(j.facts.Functions) {
 		if d := card.Display(); !d.Address.SameSlot(j.card.Address()) && d.VirtualOf == nil && d.Driver != "vfio-pci" {
@@ -61,7 +60,8 @@ func (j *judgement) evicts() bool {
 	return !old && j.card.Display().Class.Sub() == 0x0300
 }
 
-// picture judges a boot picture that the firmware left in the card's memory.
+// The method picture judges a boot picture that the firmware left in the card's
+// memory.
 func (j *judgement) picture(fb iommu.Framebuffer) proxstation.Finding {
 	f := proxstation.Finding{ID: "gpu.framebuffer", Seen: fb.Seen}
 	d := j.card.Display()
@@ -86,9 +86,9 @@ func (j *judgement) picture(fb iommu.Framebuffer) proxstation.Finding {
 	return f
 }
 
-// The initcall sysfb makes a device of the firmware's picture, and the initcall
-// simpledrm binds a driver to this device. Sources: drivers/firmware/sysfb.c,
-// drivers/gpu/drm/sysfb.
+// The initcall sysfb makes a device for the firmware's picture, and the
+// initcall simpledrm binds a driver to this device. Sources:
+// drivers/firmware/sysfb.c, drivers/gpu/drm/sysfb.
 const (
 	sysfb     = "sysfb_init"
 	simpledrm = "simpledrm_platform_driver_init"
@@ -118,14 +118,13 @@ func (j *judgement) takeOff(fb iommu.Framebuffer) string {
 }
 
 // takeOffNow says how to remove the picture from the memory without a restart.
-// Unbinding efifb or vesafb frees the driver's memory. Unbinding simpledrm
-// frees only the memory that simpledrm requested. BOOTFB belongs to the device
+// Unbinding efifb or vesafb frees the driver's memory. Unbinding simpledrm is
+// not enough: BOOTFB stays, because it belongs to the device
 // simple-framebuffer.0 (sysfb_create_simplefb in
 // drivers/firmware/sysfb_simplefb.c), and a request for the whole BAR still
-// conflicts with BOOTFB (__request_region in kernel/resource.c).
-// simple-framebuffer.0 disappears when vfio-pci binds the function, because
-// vfio-pci then unregisters the devices whose memory is in the function's BARs
-// (drivers/video/aperture.c).
+// conflicts with BOOTFB (__request_region in kernel/resource.c). vfio-pci
+// removes this device when it binds the function, because it unregisters the
+// devices whose memory is in the function's BARs (drivers/video/aperture.c).
 func (j *judgement) takeOffNow(fb iommu.Framebuffer) string {
 	driver, a := "efi-framebuffer", j.card.Display().Address
 	switch name := strings.ToLower(fb.Name); {
@@ -147,8 +146,8 @@ func (j *judgement) takeOffNow(fb iommu.Framebuffer) string {
 	return fmt.Sprintf("before the VM starts, as root: for c in /sys/class/vtconsole/vtcon*/bind; do echo 0 > $c; done; echo %s.0 > /sys/bus/platform/drivers/%s/unbind", driver, driver)
 }
 
-// primary reports that an Intel iGPU is not the display that the firmware uses,
-// so that legacy-igd shows no picture.
+// The method primary reports an Intel iGPU on which legacy-igd shows no
+// picture, because the firmware uses another display.
 func (j *judgement) primary() {
 	d := j.card.Display()
 	if j.card.Model().Vendor != Intel || !j.card.Integrated() || j.card.virtual() || d.Class.Sub() == 0x0300 && d.BootVGA != proxstation.No {

@@ -57,8 +57,7 @@ func TestFirmwarePictures(t *testing.T) {
 	}
 }
 
-// If somebody asked for virtual functions that do not exist, a finding gives
-// the reason.
+// If the requested virtual functions do not exist, a finding gives the reason.
 func TestVirtualFunctionsAskedFor(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

@@ -48,7 +48,8 @@ func parseDevices(s string) ([]Device, error) {
 	return devices, nil
 }
 
-// WholeDevice returns the device that has all functions of the slot of a.
+// WholeDevice returns the device that stands for all functions of a slot. a is
+// the address of any of these functions.
 func WholeDevice(a iommu.Address) Device { return Device{Address: a.WithFunction(0), Whole: true} }
 
 // String returns the device as PVE writes it, with its domain.

@@ -6,7 +6,7 @@
 // guessed.
 //
 //   - Cards: [Cards] finds cards by the PCI class of their functions, also when
-//     vfio-pci holds these. [FamilyOf] returns the generation for a PCI number,
+//     vfio-pci holds a card. [FamilyOf] returns the generation for a PCI number,
 //     and [Family.IGD] says what an Intel iGPU needs to be a guest's display.
 //   - Judging: [Judge] says whether a guest's system can use a card, and why;
 //     [Ready] reports what keeps a host from handing the card over.

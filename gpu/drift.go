@@ -38,7 +38,8 @@ func (n Node) Drift(m Mapping) []proxstation.Finding {
 	return findings
 }
 
-// unread reports the parts of the node's entries that cannot be read.
+// The method unread reports the parts of the node's entries that cannot be
+// read.
 func (n Node) unread(m Mapping) []proxstation.Finding {
 	var texts []string
 	for _, e := range m.On(n.Name) {
@@ -53,7 +54,8 @@ func (n Node) unread(m Mapping) []proxstation.Finding {
 	return findings
 }
 
-// drift compares the i-th device of an entry with the node's devices.
+// The method drift compares the i-th device of an entry with the node's
+// devices.
 func (n Node) drift(m Mapping, e MappingEntry, i int, d Device) []proxstation.Finding {
 	var findings []proxstation.Finding
 	add := func(id, seen, fix string) {

@@ -10,8 +10,8 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// host reads a described host. A program on a real host calls iommu.Read(nil)
-// instead.
+// The function host reads a described host. A program on a real host calls
+// iommu.Read(nil) instead.
 func host(name string) iommu.Facts {
 	tree, err := hosttree.Load(name)
 	if err != nil {

@@ -9,11 +9,11 @@ type span struct {
 	family      Family
 }
 
-// spans holds ranges of device numbers by vendor. If several ranges match, the
-// first of them counts. The sources are Linux include/drm/intel/pciids.h for
-// Intel, and pci.ids 2026.08.22 for AMD and NVIDIA, whose ranges follow the
-// chips. The family of a number outside all ranges is unknown and never
-// guessed.
+// spans holds ranges of device numbers by vendor. If several ranges contain a
+// number, the first of them counts. The family of a number outside all ranges
+// is unknown and never guessed. The sources are Linux
+// include/drm/intel/pciids.h for Intel, and pci.ids 2026.08.22 for AMD and
+// NVIDIA, which number their devices by chip.
 var spans = map[iommu.ID][]span{
 	Intel: {
 		{0x0102, 0x0126, IntelSandyBridge}, {0x0152, 0x016a, IntelIvyBridge},

@@ -66,8 +66,8 @@ func values(texts ...string) []gpu.HostPCI {
 	return parsed
 }
 
-// captured reads a described host. It first applies lines that change the
-// description.
+// The function captured reads a described host, after the given lines have
+// changed the description.
 func captured(t *testing.T, name string, lines ...string) iommu.Facts {
 	t.Helper()
 	tree, err := hosttree.Load(name, lines...)
@@ -90,7 +90,6 @@ func cardAt(t *testing.T, functions []iommu.Function, at string) gpu.Card {
 	return c
 }
 
-// ids returns the IDs of findings, in order.
 func ids(findings []proxstation.Finding) []string {
 	found := []string{}
 	for _, f := range findings {

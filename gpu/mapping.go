@@ -147,8 +147,9 @@ func (e MappingEntry) String() string {
 // (assert_valid in pve-guest-common PVE/Mapping/PCI.pm). Therefore the mapping
 // holds only the display in two cases: if the card is a virtual function, and
 // if its slot has functions that do not belong to the card, such as the USB
-// controllers beside AMD's integrated graphics. The error says that PVE would
-// refuse the name or the node's name, or that the card has no function 0.
+// controllers beside AMD's integrated graphics. NewMapping returns an error if
+// PVE would refuse the mapping's name or the node's name, or if the card has no
+// function 0.
 func NewMapping(id, node string, card Card) (Mapping, error) {
 	switch {
 	case !configID.MatchString(id):

@@ -56,7 +56,8 @@ func (n Node) functions(devices []Device) []iommu.Address {
 	return union(found)
 }
 
-// covered returns the node's functions that a device stands for.
+// The method covered returns the functions of the node that a device stands
+// for.
 func (n Node) covered(d Device) []iommu.Address {
 	var found []iommu.Address
 	for _, f := range n.Functions {

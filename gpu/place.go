@@ -9,9 +9,9 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// slot reports functions in the card's slot that do not belong to the card.
-// Functions in the card's IOMMU groups go to the guest anyway, and
-// iommu.shared-group reports them.
+// The method slot reports functions in the card's slot that do not belong to
+// the card. It skips functions in the card's IOMMU groups, which
+// iommu.shared-group reports.
 func (j *judgement) slot() {
 	groups := map[iommu.GroupID]bool{}
 	var own []string
@@ -33,8 +33,8 @@ func (j *judgement) slot() {
 	}
 }
 
-// virtual reports what SR-IOV means for the card, which may be a physical or a
-// virtual function (Documentation/PCI/pci-iov-howto.rst).
+// The method virtual reports what SR-IOV means for the card, which may be a
+// physical or a virtual function (Documentation/PCI/pci-iov-howto.rst).
 func (j *judgement) virtual() {
 	if of := j.card.Display().VirtualOf; of != nil {
 		j.add(proxstation.Finding{ID: "gpu.virtual-function", Severity: proxstation.Info, Seen: "physfn: " + of.String(),
@@ -49,9 +49,10 @@ func (j *judgement) virtual() {
 	}
 }
 
-// audio finds the sound of a card whose audio controller is in another slot.
-// Intel's discrete cards hold a PCIe switch: the display is behind one port,
-// and the audio controller (8086:4f90 and others) is behind the next port.
+// The method audio finds the sound function of a card whose audio controller is
+// in another slot. Intel's discrete cards hold a PCIe switch: the display is
+// behind one port, and the audio controller (8086:4f90 and others) is behind
+// the next port.
 func (j *judgement) audio() {
 	if j.card.Model().Vendor == Intel && j.card.Integrated() && j.card.Display().Driver == "vfio-pci" {
 		j.boardAudio()
@@ -101,8 +102,8 @@ func (j *judgement) upstream(a iommu.Address) *iommu.Address {
 	return port.Parent
 }
 
-// external reports which further steps a card in an enclosure behind
-// Thunderbolt or USB4 needs.
+// The method external says what else a card needs if it is in an enclosure
+// behind Thunderbolt or USB4.
 func (j *judgement) external() {
 	if j.card.Display().Removable != proxstation.Yes {
 		return

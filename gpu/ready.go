@@ -130,8 +130,8 @@ func (j *judgement) driver() {
 	j.add(f)
 }
 
-// busy reports whether something uses the driver of an NVIDIA card. The
-// reference count of nvidia is then larger than the number of modules that
+// The method busy reports whether something uses the driver of an NVIDIA card.
+// The reference count of nvidia is then larger than the number of modules that
 // build on it (/sys/module/nvidia/refcnt).
 func (j *judgement) busy() bool {
 	nvidia, loaded := j.facts.Module("nvidia")
@@ -157,11 +157,11 @@ func (j *judgement) bar() {
 	}
 }
 
-// resized reports large BARs with which a guest has problems. macOS does not
-// start with a large BAR 0 of an AMD card (OpenCore's ResizeAppleGpuBars;
-// Dortania's GPU guide). OVMF needs enough address space for very large BARs.
-// It sizes its 64-bit window by the processor's address width, which the VM
-// only gets with cpu: host.
+// The method resized reports large BARs with which a guest has problems. macOS
+// does not start with a large BAR 0 of an AMD card (OpenCore's
+// ResizeAppleGpuBars; Dortania's GPU guide). OVMF needs enough address space
+// for very large BARs. It sizes its 64-bit window by the processor's address
+// width, which the VM only gets with cpu: host.
 func (j *judgement) resized(guest Guest) {
 	var sum uint64
 	for _, bar := range j.card.Display().BARs {

@@ -12,8 +12,8 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// Each configuration from a public report is judged with its host. The findings
-// include the finding that the owner needed.
+// For each configuration from a public report, the findings contain the finding
+// that would have helped the owner.
 func TestReportedConfigurations(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -73,7 +73,8 @@ func hostFunctions(t *testing.T, dir, name string) []iommu.Function {
 	return facts.Functions
 }
 
-// told returns all findings about a configuration in PVE's format, as text.
+// The function told judges a configuration in PVE's format and returns the
+// findings as text.
 func told(t *testing.T, node gpu.Node, conf string) string {
 	t.Helper()
 	keys := map[string]string{}

@@ -10,10 +10,10 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// reset reports whether the card can be reset between two guests. This depends
-// on the chip. The kernel tries the methods of reset_method in their order
-// (Documentation/ABI/testing/sysfs-bus-pci). PVE only writes a warning into its
-// task log if a reset fails.
+// The method reset reports whether the card can be reset between two guests.
+// This depends on the chip. The kernel tries the methods of reset_method in
+// their order (Documentation/ABI/testing/sysfs-bus-pci). PVE only writes a
+// warning into its task log if a reset fails.
 func (j *judgement) reset() {
 	methods := j.card.Display().ResetMethods
 	if methods == nil || j.hangs(methods) {

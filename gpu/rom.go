@@ -43,8 +43,8 @@ func ROMChecksum(name string) (sum string, ok bool) {
 	return sum, ok
 }
 
-// ErrROM reports an option ROM that has another checksum than expected. For a
-// missing file the error matches [fs.ErrNotExist].
+// ErrROM reports an option ROM that has another checksum than expected. It does
+// not report a missing file, for which [CheckROM] returns [fs.ErrNotExist].
 var ErrROM = errors.New("not the expected option ROM")
 
 // A ROMError holds the checksum of a file that is not the expected option ROM.

@@ -9,7 +9,8 @@ import (
 	"github.com/proxstation/proxstation/gpu"
 )
 
-// broken returns the rules that an error of CheckRules names, in order.
+// The function broken returns the rules that an error of CheckRules names, in
+// order.
 func broken(err error) []gpu.Rule {
 	var rules []gpu.Rule
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {

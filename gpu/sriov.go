@@ -9,8 +9,8 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// wanted returns the module and the argument by which somebody asked for
-// virtual functions, or "".
+// The method wanted returns the module and the argument by which somebody asked
+// for virtual functions, or "".
 func (j *judgement) wanted() (module, argument string) {
 	for _, module := range []string{"i915", "xe"} {
 		if value, where := j.facts.Option(module, "max_vfs"); where != "" && value != "0" {
@@ -20,11 +20,11 @@ func (j *judgement) wanted() (module, argument string) {
 	return "", ""
 }
 
-// sriov reports virtual functions that somebody asked for but that do not
-// exist, and the reason. The kernel's own i915 makes no virtual functions on
-// any processor. The module i915-sriov-dkms, which has the parameter max_vfs,
-// makes virtual functions. The module xe makes them from Linux 6.8 on, for
-// newer processors.
+// The method sriov reports requested virtual functions that do not exist, and
+// the reason. The kernel's own i915 makes no virtual functions on any
+// processor. The module i915-sriov-dkms, which has the parameter max_vfs, makes
+// virtual functions. The module xe makes them from Linux 6.8 on, for newer
+// processors.
 func (j *judgement) sriov() {
 	d := j.card.Display()
 	if d.Model.Vendor != Intel || !j.card.Integrated() || j.card.virtual() {
@@ -56,8 +56,9 @@ func (j *judgement) sriov() {
 	}
 }
 
-// headers returns the name of the package with the kernel headers against which
-// modules are built. The package has this name since PVE's kernel 6.5.
+// The method headers returns the name of the package with the kernel headers
+// against which modules are built. The package has this name since PVE's kernel
+// 6.5.
 func (j *judgement) headers() string {
 	old := strings.HasPrefix(j.facts.Kernel, "5.") || strings.HasPrefix(j.facts.Kernel, "6.2.")
 	if old {

@@ -86,7 +86,7 @@ var ErrUnsupported = errors.New("the guest has no driver for this card")
 // An UnsupportedError refuses a card to a guest. It matches [ErrUnsupported].
 type UnsupportedError struct{ Verdict }
 
-// Error says why, and what to do instead.
+// Error names the reason and the alternative.
 func (e *UnsupportedError) Error() string {
 	return printable.Sprintf("gpu: %s cannot use %s: %s (%s); instead: %s", e.Guest, e.Card, e.Why, e.Source, e.Instead)
 }
@@ -94,7 +94,6 @@ func (e *UnsupportedError) Error() string {
 // Is reports whether target is [ErrUnsupported].
 func (e *UnsupportedError) Is(target error) bool { return target == ErrUnsupported }
 
-// need adds a condition.
 func (v *Verdict) need(condition string) {
 	v.Support = Conditional
 	v.Conditions = append(v.Conditions, condition)

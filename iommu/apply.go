@@ -70,8 +70,8 @@ func (p HostPlan) Apply(ctx context.Context, root *os.Root, run Runner) error {
 	return alone(ctx, "apply", rootFiles{root}, func(d disk) error { return p.apply(ctx, d, run) })
 }
 
-// alone calls the function change while a lock keeps other processes from
-// changing the same machine.
+// The function alone calls the function change while a lock keeps other
+// processes from changing the same machine.
 func alone(ctx context.Context, name string, files fileSystem, change func(disk) error) error {
 	err := ctx.Err()
 	if err == nil {
@@ -136,7 +136,7 @@ func (p HostPlan) apply(ctx context.Context, d disk, run Runner) error {
 	return d.saveJournal(j)
 }
 
-// pending returns the changes that have not been made yet.
+// The method pending returns the changes that have not been made yet.
 func (p HostPlan) pending(d disk) ([]saved, error) {
 	var files []saved
 	for _, c := range p.Changes {
@@ -157,8 +157,8 @@ func (p HostPlan) pending(d disk) ([]saved, error) {
 	return files, nil
 }
 
-// add adds files to an entry. If a file is in the entry already, the content
-// that was stored first stays.
+// The method add puts files into an entry. For a file that is in the entry
+// already, it keeps the content that was stored first.
 func (e *entry) add(files []saved, commands [][]string, d disk) error {
 	for _, file := range files {
 		i := slices.IndexFunc(e.Files, func(s saved) bool { return s.Path == file.Path })

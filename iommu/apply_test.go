@@ -57,8 +57,8 @@ func compare(got, want map[string]string) string {
 	return ""
 }
 
-// host makes a root directory with a file. The file has bytes that are not
-// text, an unusual mode and no newline at its end.
+// The function host makes a root directory with a file. The file has bytes that
+// are not text, an unusual mode and no newline at its end.
 func host(t *testing.T) (string, *os.Root) {
 	t.Helper()
 	dir := t.TempDir()

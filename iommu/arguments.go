@@ -111,8 +111,9 @@ var knownNames = sync.OnceValue(func() []string {
 	return names
 })
 
-// bare returns the whole argument for a part that stands alone: a value of
-// iommu= or video=, or a parameter of vfio-pci without the module's name.
+// The function bare returns the whole argument for a part that stands alone: a
+// value of iommu= or video=, or a parameter of vfio-pci without the module's
+// name.
 func bare(name, value string) string {
 	models, wrong := parseIDs(strings.Trim(name, ","))
 	switch {
@@ -156,7 +157,7 @@ func nearestSquashed(squashed string, names []string) string {
 	return best
 }
 
-// spelt returns a name as people write it: vfio-pci.ids.
+// The function spelt writes a name as people do: vfio-pci.ids.
 func spelt(name string) string { return strings.Replace(name, "vfio_pci.", "vfio-pci.", 1) }
 
 // wrongOption looks for the first option in an argument's value that the kernel
@@ -248,9 +249,9 @@ func (f Facts) checkArguments() []proxstation.Finding {
 	return found
 }
 
-// elsewhere returns the arguments for passthrough that have no effect because
-// of the place where they are written, with their lines. Arguments in force are
-// left out.
+// The method elsewhere returns the arguments for passthrough that have no
+// effect because of the place where they are written, with their lines.
+// Arguments in force are left out.
 func (f Facts) elsewhere() []writing {
 	configured, err := f.Configured()
 	var found []writing

@@ -21,9 +21,9 @@ type BindOptions struct {
 // them back too. A restart of the machine undoes the binding.
 type Binding struct {
 	Functions []Rebind `json:"functions"`
-	// Findings holds facts that a person should know before Apply. An example
-	// are devices that share a group with the functions and therefore go to the
-	// guest too.
+	// Findings holds facts that a person should know before Apply. For example,
+	// it names the devices that go to the guest too, because they share a group
+	// with the functions.
 	Findings []proxstation.Finding `json:"findings,omitempty"`
 }
 

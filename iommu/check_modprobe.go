@@ -44,8 +44,8 @@ func (f Facts) checkModprobe() []proxstation.Finding {
 var drivers = []string{"vfio", "vfio_pci", "vfio_iommu_type1", "nouveau", "nova_core", "nvidia", "nvidiafb", "nvidia_drm", "nvidia_uvm",
 	"nvidia_modeset", "amdgpu", "radeon", "radeonfb", "i915", "xe", "snd_hda_intel", "snd_hda_codec_hdmi", "xhci_pci", "xhci_hcd", "i2c_nvidia_gpu", "nvme", "ahci"}
 
-// ours reports whether a line concerns passthrough, because it names one of the
-// modules that matter. The name may be misspelt.
+// The function ours reports whether a line concerns passthrough, because it
+// names one of the modules that matter. The name may be misspelt.
 func ours(d directive) bool {
 	plain := strings.ToLower(strings.ReplaceAll(d.text, "-", "_"))
 	return strings.Contains(plain, "vfio") || strings.Contains(plain, "ids=") ||
@@ -113,7 +113,7 @@ func (c modconf) inVain() []ignoredLine {
 	return found
 }
 
-// dashed returns a module's name with dashes, as people write it.
+// The function dashed returns a module's name with dashes, as people write it.
 func dashed(module string) string {
 	if module == "vfio_pci" {
 		return "vfio-pci"
@@ -174,8 +174,8 @@ func optionInVain(d directive) []ignoredLine {
 	return nil
 }
 
-// forbidden reports lines that prevent vfio-pci from being loaded. PVE runs
-// modprobe vfio-pci when a guest starts.
+// The method forbidden reports lines that prevent vfio-pci from being loaded.
+// PVE runs modprobe vfio-pci when a guest starts.
 func (c modconf) forbidden() []proxstation.Finding {
 	var found []proxstation.Finding
 	add := func(d directive, why, fix string) {

@@ -18,7 +18,8 @@ type chipsetRule struct {
 	source    string
 }
 
-// meets returns the function of this machine to which a rule applies.
+// The method meets returns the function of this machine to which a rule
+// applies.
 func (r chipsetRule) meets(f Facts) (Function, bool) {
 	for _, fn := range f.Functions {
 		if fn.Model.Vendor != r.vendor || !slices.Contains(r.devices, fn.Model.Device) || fn.Parent != nil {

@@ -74,7 +74,7 @@ func (c Cmdline) Args() []string {
 	return args
 }
 
-// kernels returns the arguments that are for the kernel. The kernel hands the
+// The method kernels returns the arguments before "--". The kernel hands the
 // arguments after "--" to init (kernel-parameters.rst).
 func (c Cmdline) kernels() []string {
 	args := c.Args()
@@ -127,9 +127,8 @@ func (c Cmdline) Options(name string) []string {
 	return options
 }
 
-// With returns the command line with the given arguments that it lacked. They
-// are added before "--" if the command line has one. The other text stays as it
-// is.
+// With adds the given arguments that the command line does not have yet. It
+// adds them before "--" if there is a "--". The other text stays as it is.
 func (c Cmdline) With(args ...string) Cmdline {
 	parts := slices.Clone(c.parts)
 	for _, arg := range args {
@@ -149,8 +148,8 @@ func (c Cmdline) With(args ...string) Cmdline {
 	return Cmdline{parts}
 }
 
-// end returns the place for a new argument: before "--", before an argument
-// whose quote has no end, or before white space at the end.
+// The function end returns the place for a new argument: before "--", before an
+// argument whose quote has no end, or before white space at the end.
 func end(parts []part) int {
 	if at := slices.IndexFunc(parts, func(p part) bool { return p.arg == "--" }); at >= 0 {
 		return at
@@ -162,8 +161,8 @@ func end(parts []part) int {
 	return len(parts)
 }
 
-// Without returns the command line without the given arguments and without the
-// white space before each of them. The other arguments stay as they are.
+// Without removes the given arguments, and the white space before each of them.
+// The other arguments stay as they are.
 func (c Cmdline) Without(args ...string) Cmdline {
 	var parts []part
 	ended := false

@@ -58,9 +58,9 @@ const keptMode = fs.ModePerm | fs.ModeSetuid | fs.ModeSetgid | fs.ModeSticky
 // not done.
 type disk struct{ fileSystem }
 
-// look returns the file as it is on the disk now. The content is nil if the
-// file does not exist. look returns an error if the file, or a leftover beside
-// it, cannot be replaced.
+// The method look returns the file as it is on the disk now. The content is nil
+// if the file does not exist. The error says that the file, or a leftover
+// beside it, cannot be replaced.
 func (d disk) look(name string) (saved, []byte, error) {
 	s := saved{Path: name, Mode: 0o644}
 	if !fs.ValidPath(name) || name == "." {
@@ -105,9 +105,9 @@ func (i fileInfo) replaceable(name string) error {
 	return nil
 }
 
-// explain adds to the error the link above a file that leads out of the root
-// directory, if there is such a link. The system's own error does not name the
-// link.
+// explain checks whether a directory above the file is a link to a place
+// outside of the root directory. If so, it names the link in the error, because
+// the system's own error does not.
 func (d disk) explain(name string, err error) error {
 	for dir := path.Dir(name); dir != "."; dir = path.Dir(dir) {
 		info, statErr := d.Stat(dir)
@@ -139,7 +139,8 @@ func (d disk) checkLeftover(name string) error {
 	return err
 }
 
-// clear removes the temporary file that a killed run left beside a file.
+// The method clear removes the temporary file that a killed run left beside a
+// file.
 func (d disk) clear(name string) error {
 	if err := d.checkLeftover(name); err != nil {
 		return err
@@ -186,9 +187,9 @@ func (d disk) put(s saved, content []byte) error {
 	return d.Sync(path.Dir(s.Path))
 }
 
-// write writes a new file with the owner and attributes that the old file in s
-// had. If there was no old file, the new file keeps the owner and attributes
-// that the system gave it.
+// The method write makes a new file with the owner and attributes that the old
+// file in s had. If there was no old file, the new file keeps the owner and
+// attributes that the system gave it.
 func (d disk) write(name string, content []byte, s saved) error {
 	f, err := d.Create(name)
 	if err != nil {
@@ -214,8 +215,8 @@ func (d disk) write(name string, content []byte, s saved) error {
 	return errors.Join(f.Sync(), f.Close())
 }
 
-// restore restores a file as it was before, and removes the leftovers of a
-// killed run beside it.
+// The method restore brings a file back to its earlier state, and removes the
+// leftovers of a killed run beside it.
 func (d disk) restore(file saved) error {
 	missing, err := d.missing(file.Path)
 	if err != nil || slices.Contains(missing, path.Dir(file.Path)) {
@@ -235,8 +236,8 @@ func (d disk) restore(file saved) error {
 	return d.put(file, file.Before)
 }
 
-// missing returns the directories above a file that do not exist, the outermost
-// first.
+// The method missing returns the directories above a file that do not exist,
+// the outermost first.
 func (d disk) missing(name string) ([]string, error) {
 	dirs := strings.Split(path.Dir(name), "/")
 	for i := range dirs {

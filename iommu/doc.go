@@ -28,7 +28,7 @@
 // isolation.go, shared.go, check*.go, chipset.go, ids.go, driver_first.go,
 // modules.go, network.go, kernels.go and drift.go judge. cmdline.go,
 // arguments.go, place.go and grub.go parse kernel arguments and find their
-// files; modprobe.go parses modprobe.d. bind.go and rebind.go change the run
-// time. prepare*.go, loader_edit.go, refuse.go, foreign.go, kept.go,
-// hostplan.go, apply.go and journal.go change the next start.
+// files; modprobe.go parses modprobe.d. bind.go and rebind.go change the running
+// host. prepare*.go, loader_edit.go, refuse.go, foreign.go, kept.go,
+// hostplan.go, apply.go and journal.go change what the next start does.
 package iommu

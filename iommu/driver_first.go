@@ -54,7 +54,8 @@ func (f Facts) checkDriverFirst(c modconf, functions []Address) []proxstation.Fi
 		Seen: d.where() + "; " + list(held), Why: why, Fix: fix + " Or let a plan do it: " + keepCommand(first.Address) + "."}}
 }
 
-// holder returns the module of the driver to which a function is bound.
+// The method holder returns the module of the driver to which a function is
+// bound.
 func (fn Function) holder() string {
 	if fn.Module != "" {
 		return fn.Module
@@ -66,8 +67,8 @@ func (fn Function) holder() string {
 	return module
 }
 
-// faster says why drivers took functions before vfio-pci, although the ids name
-// their models, and how vfio-pci can come first.
+// The method faster says how vfio-pci can come first. It also says why drivers
+// took functions before vfio-pci, although the ids name the functions' models.
 func (f Facts) faster(c modconf, ids directive, drivers []string) (why, fix string) {
 	var lines, held []string
 	for _, driver := range drivers {
@@ -112,8 +113,8 @@ func (f Facts) faster(c modconf, ids directive, drivers []string) (why, fix stri
 }
 
 // firstSoftdep returns the first softdep of a module. kmod ignores all later
-// softdeps. The result late is a later softdep that orders vfio-pci and is
-// therefore ignored.
+// softdeps. The result late is a later softdep that would have ordered
+// vfio-pci.
 func (c modconf) firstSoftdep(module string) (first, late directive) {
 	for i, d := range c.of("softdep", module) {
 		switch {

@@ -12,8 +12,8 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// captured reads a host of the tests. On a real machine, call iommu.Read(nil)
-// instead.
+// The function captured reads a host of the tests. On a real machine, call
+// iommu.Read(nil) instead.
 func captured(name string) iommu.Facts {
 	tree, err := hosttree.Load(name)
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	"github.com/proxstation/proxstation"
 )
 
-// foreign holds the settings of vfio-pci that other authors wrote.
+// A foreign value holds the settings of vfio-pci that other authors wrote.
 type foreign struct {
 	ids   []string // the effective models, such as "10de:2c05"
 	file  string   // the file with these ids; "" for the kernel's arguments
@@ -61,15 +61,15 @@ func (f Facts) foreign(k kept) foreign {
 	return theirs
 }
 
-// ordered returns the lines that let vfio-pci come before modules. If a module
-// has several softdeps, kmod uses the first. Because of our file's name, our
-// softdep is the first, so it repeats the softdeps of other authors.
+// The method ordered returns the softdeps that let vfio-pci come before
+// modules. kmod uses only the first softdep of a module. That is our softdep,
+// because of our file's name, so it repeats the softdeps of other authors.
 //
-// A softdep disables an install command for its module (modprobe.d(5)). If an
-// install command loads another module, as Debian's "install nvidia modprobe -i
-// nvidia-current" does, ordered therefore writes the softdep for that other
-// module. If it loads no module, as "install nouveau /bin/false" does, ordered
-// writes no line.
+// A softdep disables an install command for its module (modprobe.d(5)). The
+// install command may load another module instead, such as Debian's "install
+// nvidia modprobe -i nvidia-current". The softdep is then written for that
+// other module. If the command loads no module, such as "install nouveau
+// /bin/false", no softdep is needed.
 func (f Facts) ordered(modules []string) []string {
 	var lines []string
 	c := f.modconf(true)
@@ -95,8 +95,8 @@ func (f Facts) ordered(modules []string) []string {
 
 var moduleName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_-]*$`)
 
-// loads returns the module that an install command loads in place of its own
-// module, or "".
+// The function loads returns the module that an install command loads in place
+// of its own module, or "".
 func loads(command []string, module string) string {
 	for i, word := range command {
 		if path.Base(word) != "modprobe" {

@@ -107,7 +107,8 @@ func grubAssignments(files []HostFile) []assignment {
 	return all
 }
 
-// keeps reports whether an assignment adds to the variable's old value.
+// The method keeps reports whether an assignment adds to the variable's old
+// value.
 func (a assignment) keeps() bool {
 	for i := range a.value {
 		if m := grubVariable.FindStringSubmatch(a.value[i:]); m != nil && m[1]+m[2] == a.name {
@@ -131,8 +132,8 @@ func lastAnew(files []HostFile) (last assignment) {
 // errGoesOn reports a word that continues in the next line.
 var errGoesOn = errors.New("goes on in the next line")
 
-// word returns the text after "=" as the shell would evaluate it. It accepts
-// text, 'text', "text" with variables, and a comment at the end.
+// The method word returns the text after "=" as the shell would evaluate it. It
+// accepts text, 'text', "text" with variables, and a comment at the end.
 func (v shell) word(s string) (string, error) {
 	var b strings.Builder
 	quote := byte(0)

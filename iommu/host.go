@@ -80,9 +80,9 @@ type reader struct {
 	drivers map[string]string // the module of each driver
 }
 
-// unread adds a finding about a file that could not be read. If err is nil or
-// means that the file does not exist, the finding says that the file does not
-// exist.
+// The method unread adds a finding about a file that could not be read. If err
+// is nil or means that the file does not exist, the finding says that the file
+// does not exist.
 func (r *reader) unread(file string, err error) {
 	seen := file + ": not there"
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -98,7 +98,8 @@ func (r *reader) unread(file string, err error) {
 	})
 }
 
-// reason returns the cause of a path's error without the path.
+// The function reason returns the cause of a file's error, without the file's
+// path.
 func reason(err error) error {
 	if pathErr, ok := errors.AsType[*fs.PathError](err); ok {
 		return pathErr.Err

@@ -11,7 +11,7 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// Read finds the devices on which a host depends in a rare way, and leaves out
+// Read finds the devices on which a host depends in a rare way. It leaves out
 // devices on which the host only seems to depend.
 func TestUsesThatHide(t *testing.T) {
 	t.Parallel()
@@ -48,8 +48,8 @@ func TestUsesThatHide(t *testing.T) {
 	}
 }
 
-// vfio-pci comes first although other authors wrote lines too. The order of the
-// modules in these lines does not change.
+// The plan lets vfio-pci come first, even if other authors wrote softdeps for
+// the same drivers. These softdeps keep the order of their modules.
 func TestOrderBesideOthers(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

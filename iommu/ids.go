@@ -62,8 +62,8 @@ func (c modconf) effectiveIDs(builtIn bool) ([]Model, directive) {
 	return nil, directive{}
 }
 
-// idsLine returns the line that sets the models, in the form of the line d that
-// sets the ids now.
+// idsLine returns a line that sets the models. It replaces the line d, which
+// sets the ids now, and has the same form.
 func (d directive) idsLine(models []Model) string {
 	var ids []string
 	for _, m := range models {
@@ -197,14 +197,14 @@ func (f Facts) checkModels(c modconf) []proxstation.Finding {
 	return append(found, f.checkIdentical(models, d)...)
 }
 
-// ofModel returns the functions with a model, without virtual functions.
+// ofModel returns the functions with a model. Virtual functions are left out.
 func (f Facts) ofModel(m Model) []Function {
 	return slices.DeleteFunc(slices.Clone(f.Functions), func(fn Function) bool { return fn.Model != m || fn.VirtualOf != nil })
 }
 
-// beyond reports whether a function that the ids take belongs to the host
-// rather than to a card. Such functions are security processors, memory and
-// system devices, the last USB controller, and controllers in the slot of a
+// The method beyond reports whether a function that the ids take belongs to the
+// host rather than to a card. Such functions are security processors, memory
+// and system devices, the last USB controller, and controllers in the slot of a
 // display of another vendor, as beside AMD's integrated graphics.
 func (f Facts) beyond(fn Function) bool {
 	switch base := fn.Class.Base(); {

@@ -29,7 +29,7 @@ func newIndex(functions []Function) *index {
 	return x
 }
 
-// of returns x if x was made from these functions, and nil otherwise.
+// x.of(functions) is x if x was made from these functions, and nil otherwise.
 func (x *index) of(functions []Function) *index {
 	if x == nil || len(functions) != x.n || &functions[0] != x.first {
 		return nil
@@ -37,8 +37,7 @@ func (x *index) of(functions []Function) *index {
 	return x
 }
 
-// position returns the position in Functions of the function at an address, or
-// -1.
+// The method position returns the index of a function in Functions, or -1.
 func (f Facts) position(a Address) int {
 	if x := f.index.of(f.Functions); x != nil {
 		if i, ok := x.positions[a]; ok {
@@ -49,8 +48,8 @@ func (f Facts) position(a Address) int {
 	return slices.IndexFunc(f.Functions, func(fn Function) bool { return fn.Address == a })
 }
 
-// slot returns the positions in Functions of the functions in an address's
-// slot, in order.
+// The method slot returns the indexes in Functions of all functions in the slot
+// of an address, in order.
 func (f Facts) slot(a Address) []int {
 	var positions []int
 	if f.index.of(f.Functions) != nil {
@@ -69,7 +68,8 @@ func (f Facts) slot(a Address) []int {
 	return positions
 }
 
-// inGroup returns the positions in Functions of a group's functions, in order.
+// inGroup returns the indexes in Functions of all functions in a group, in
+// order.
 func (f Facts) inGroup(group GroupID) []int {
 	if x := f.index.of(f.Functions); x != nil {
 		return x.groups[group]

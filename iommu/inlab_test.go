@@ -37,8 +37,8 @@ func readLab(t *testing.T) iommu.Facts {
 }
 
 // labCards returns the display controllers of the lab's two cards (QEMU's
-// standard VGA). The card of the result one also has an audio function. The
-// card of the result two is beside a bridge and a network card.
+// standard VGA). Only the first card also has an audio function. The second
+// card is beside a bridge and a network card.
 func labCards(t *testing.T, facts iommu.Facts) (one, two iommu.Function) {
 	t.Helper()
 	var cards []iommu.Function

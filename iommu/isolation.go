@@ -170,9 +170,9 @@ func (f Facts) noIOMMU(n int) bool {
 	return slices.ContainsFunc(f.Groups, func(g GroupFacts) bool { return g.ID == n && g.NoIOMMU })
 }
 
-// others returns the functions of a group that belong to other devices and are
-// not harmless bridges. Virtual functions count as part of their physical
-// function, because they vanish with its driver.
+// The method others returns the functions of a group that belong to other
+// devices and are not harmless bridges. Virtual functions count as part of
+// their physical function, because they vanish with its driver.
 func (f Facts) others(group GroupID, own []Function) []Function {
 	isOwn := func(fn Function) bool {
 		return slices.ContainsFunc(own, func(o Function) bool {
@@ -188,7 +188,7 @@ func (f Facts) others(group GroupID, own []Function) []Function {
 	return others
 }
 
-// path returns the bridges above a function, from the root bus down.
+// The method path returns the bridges above a function, from the root bus down.
 func (f Facts) path(a Address) []Address {
 	var path []Address
 	for len(path) < 256 {
@@ -203,7 +203,8 @@ func (f Facts) path(a Address) []Address {
 	return path
 }
 
-// above returns the lowest bridge above all of the functions.
+// The method above returns the lowest bridge that is above all of the
+// functions.
 func (f Facts) above(functions []Function) *Address {
 	common := f.path(functions[0].Address)
 	for _, fn := range functions[1:] {

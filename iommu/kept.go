@@ -17,8 +17,8 @@ const (
 
 const keptHead = "# Written by proxstation: keeps these PCI functions for guests. Do not edit.\n"
 
-// kept holds the functions for which the host is prepared, as our file in
-// /etc/modprobe.d records them.
+// A kept value holds the functions for which the host is prepared, as our file
+// in /etc/modprobe.d records them.
 type kept struct {
 	functions []keptFunction // in order
 	args      []string       // kernel arguments that we added
@@ -94,8 +94,8 @@ func (k kept) String() string {
 	return b.String()
 }
 
-// keep adds a function. If the function is kept already, its recorded modules
-// stay, because its driver may be vfio-pci by now.
+// The method keep adds a function. If the function is kept already, its
+// recorded modules stay, because its driver may be vfio-pci by now.
 func (k *kept) keep(fn Function) {
 	drivers := fn.drivers()
 	k.functions = slices.DeleteFunc(k.functions, func(have keptFunction) bool {
@@ -116,7 +116,7 @@ func (k kept) modules() []string {
 	return unique(modules)
 }
 
-// unique returns the strings without repetitions, in order.
+// The function unique returns the strings without repetitions, in order.
 func unique(list []string) []string {
 	slices.Sort(list)
 	return slices.Compact(list)

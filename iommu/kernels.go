@@ -42,8 +42,8 @@ var badKernels = []badKernel{
 }
 
 // checkKernel reports a kernel release that is known to fail with the devices
-// that this host has for guests. It also reports a release whose modules an
-// update removed.
+// that this host has for guests. It also reports a running kernel whose modules
+// were removed by an update.
 func (f Facts) checkKernel() []proxstation.Finding {
 	var found []proxstation.Finding
 	if _, loaded := f.Module("vfio_pci"); f.KernelModules == proxstation.No && !loaded {

@@ -14,8 +14,8 @@ import (
 	"github.com/proxstation/proxstation/internal/sysfs"
 )
 
-// A Loader is the boot loader that starts the kernel. The files with the kernel
-// arguments depend on it (PVE Administration Guide, Host Bootloader).
+// A Loader is the boot loader that starts the kernel. Each loader has its own
+// file with the kernel arguments (PVE Administration Guide, Host Bootloader).
 type Loader uint8
 
 // The boot loaders of PVE. PVE's installer sets up one of them, but puts the

@@ -140,8 +140,8 @@ func TestGRUBDefaultsAsTheShellReadsThem(t *testing.T) {
 	}
 }
 
-// configured returns the arguments that a text configures if it is the content
-// of /etc/default/grub.
+// The function configured returns the arguments that a text configures if it is
+// the content of /etc/default/grub.
 func configured(text string) (string, error) {
 	facts := iommu.Facts{Running: cmdline("BOOT_IMAGE=/x"),
 		Loader: iommu.LoaderFacts{Synced: proxstation.No, Defaults: []iommu.HostFile{{Path: "etc/default/grub", Text: text}}}}
@@ -209,7 +209,7 @@ func FuzzGRUBDefaults(f *testing.F) {
 }
 
 // If a configuration of the boot loader cannot be read, a finding says so. The
-// unreadable file does not count as missing.
+// test also checks that the file does not count as missing.
 func TestAnUnreadConfigurationIsTold(t *testing.T) {
 	t.Parallel()
 	for _, file := range []string{"etc/default/grub", "etc/kernel/cmdline", "etc/default/grub.d/x.cfg"} {

@@ -17,7 +17,7 @@ type directive struct {
 	rest   string // the text after the module's name
 }
 
-// where returns the line with its file and number, for findings.
+// The method where returns the line with its file and number, for findings.
 func (d directive) where() string {
 	if d.file == "" {
 		return "kernel arguments: " + d.text
@@ -70,10 +70,10 @@ func parseModprobe(file HostFile) (directives []directive, ignored []ignoredLine
 	return directives, ignored
 }
 
-// unescaped returns a text without its backslashes, as freadline_wrapped in
-// kmod's shared/util.c does. A backslash at the end of a line joins the line
-// with the next line, and a zero byte marks the place. Every other backslash is
-// dropped.
+// The function unescaped returns a text without its backslashes, as
+// freadline_wrapped in kmod's shared/util.c does. A backslash at the end of a
+// line joins the line with the next line, and a zero byte marks the place.
+// Every other backslash is dropped.
 func unescaped(text string) string {
 	var b strings.Builder
 	for i := 0; i < len(text); i++ {
@@ -97,8 +97,8 @@ func fields(line string) []string {
 	return strings.FieldsFunc(line, func(r rune) bool { return r == ' ' || r == '\t' })
 }
 
-// swallowed finds lines that belong to a comment because the line before ends
-// in a backslash.
+// The function swallowed finds lines that belong to a comment because the line
+// before ends in a backslash.
 func swallowed(comment directive, rest string) []ignoredLine {
 	var ignored []ignoredLine
 	for i, text := range strings.Split(rest, "\x00") {
@@ -190,8 +190,8 @@ func (f Facts) modconf(foreign bool) modconf {
 	return c
 }
 
-// of returns the lines about a module that begin with verb, in the order in
-// which kmod looks at them.
+// The method "of" returns the lines about a module that begin with verb, in the
+// order in which kmod looks at them.
 func (c modconf) of(verb, module string) []directive {
 	var found []directive
 	for _, d := range c.directives {
@@ -229,8 +229,8 @@ func (d directive) softdep() (pre []string) {
 	return pre
 }
 
-// forbids reports whether an install line prevents its module from being
-// loaded.
+// The method forbids reports whether an install line prevents its module from
+// being loaded.
 func (d directive) forbids() bool {
 	return d.verb == "install" && slices.ContainsFunc(strings.Fields(d.rest), func(word string) bool {
 		return strings.HasSuffix(word, "/false") || strings.HasSuffix(word, "/true") || word == "false" || word == "true"

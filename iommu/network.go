@@ -19,8 +19,8 @@ type port struct {
 	file     string
 }
 
-// physical matches the names that the kernel and udev give to network cards
-// (systemd.net-naming-scheme(7)), and PVE's pinned names.
+// The pattern physical matches the names that the kernel and udev give to
+// network cards (systemd.net-naming-scheme(7)), and PVE's pinned names.
 var physical = regexp.MustCompile(`^(en|eth|wl|ww|ib|nic)[a-z0-9]+$`)
 
 // ports returns the network interfaces that the configuration needs
@@ -57,7 +57,7 @@ func (n Network) ports() []port {
 	return ports
 }
 
-// has reports whether an interface has this name.
+// The method has reports whether an interface has this name.
 func (n Network) has(name string) bool {
 	return slices.ContainsFunc(n.Interfaces, func(i Interface) bool { return i.Name == name || slices.Contains(i.Names, name) })
 }
@@ -106,10 +106,10 @@ func (f Facts) checkNetwork() []proxstation.Finding {
 	return found
 }
 
-// successor returns the idle interface that has replaced a missing interface.
-// This is the only idle interface, or the only interface whose name differs
-// just by the bus number, such as enp7s0f1 for enp5s0f1. If several interfaces
-// are possible, successor names all of them.
+// successor returns the idle interface that has replaced a missing interface:
+// the only idle interface, or the only idle interface whose name differs just
+// by the bus number, such as enp7s0f1 for enp5s0f1. If several interfaces are
+// possible, successor names all of them.
 func successor(missing string, idle []string) string {
 	var all, same []string
 	for _, text := range idle {

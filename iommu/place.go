@@ -51,8 +51,8 @@ func (f Facts) Place() Place {
 	return p
 }
 
-// dashes returns the line that contains "--", which ends the kernel's
-// arguments.
+// The method dashes returns the line that contains "--", which ends the
+// kernel's arguments.
 func (f Facts) dashes() (line writing, there bool) {
 	for _, line := range f.written() {
 		if line.counts && slices.Contains(line.args, "--") {
@@ -142,8 +142,8 @@ type writing struct {
 	why    string // the reason why the loader does not read the line
 }
 
-// written returns the lines of all loaders' files that hold kernel arguments,
-// whether or not the loader that starts this host reads them.
+// The method written returns the lines of all loaders' files that hold kernel
+// arguments, whether or not the loader that starts this host reads them.
 func (f Facts) written() []writing {
 	loader, why := f.BootLoader()
 	isGRUB := loader == GRUB || loader == SyncedGRUB

@@ -78,7 +78,7 @@ func (f Facts) Prepare(addresses []Address, opts *PrepareOptions) (HostPlan, err
 // keepEach adds functions to the kept functions. It leaves out functions that
 // files of other authors keep. The result refused says why some functions must
 // stay with the host. The result waiting is set if another author's file keeps
-// a function only from the next start on.
+// a function, but only after the next start.
 func (f Facts) keepEach(k *kept, theirs foreign, addresses []Address, allow []UseKind) (refused []proxstation.Finding, waiting bool) {
 	for _, a := range addresses {
 		fn, ok := f.Function(a)
@@ -107,10 +107,10 @@ func (f Facts) keepEach(k *kept, theirs foreign, addresses []Address, allow []Us
 // all kernels.
 var makeInitramfs = []string{"update-initramfs", "-u", "-k", "all"}
 
-// along reports devices that go to a guest because they share a group with the
-// functions. It also reports network cards whose names do not match the network
-// configuration. A person should know of these devices and cards before the
-// host changes.
+// The method along reports devices that go to a guest because they share a
+// group with the functions. It also reports network cards whose names do not
+// match the network configuration. A person should know of both before the host
+// changes.
 func (f Facts) along(addresses []Address) []proxstation.Finding {
 	var found []proxstation.Finding
 	for _, finding := range f.checkIsolation(addresses) {
@@ -175,7 +175,8 @@ func (f Facts) GiveBack(addresses []Address) (HostPlan, error) {
 	return f.planHost(k, nil)
 }
 
-// kept reads our own file, which names the functions that are kept for guests.
+// The method kept reads our own file, which names the functions that are kept
+// for guests.
 func (f Facts) kept() (kept, error) {
 	text := content(f.Modprobe, modprobeFile)
 	if text == nil {
@@ -198,8 +199,8 @@ func content(files []HostFile, path string) *string {
 	return nil
 }
 
-// ambiguous reports whether another function, which is not kept, has the same
-// model as a kept function.
+// The method ambiguous reports whether another function, which is not kept, has
+// the same model as a kept function.
 func (f Facts) ambiguous(functions []keptFunction) bool {
 	for _, fn := range f.Functions {
 		same := slices.ContainsFunc(functions, func(k keptFunction) bool { return k.model == fn.Model })
@@ -210,7 +211,8 @@ func (f Facts) ambiguous(functions []keptFunction) bool {
 	return false
 }
 
-// needed returns the kernel arguments without which the IOMMU stays off.
+// The method needed returns the kernel arguments without which the IOMMU stays
+// off.
 func (f Facts) needed() []string {
 	if state, _ := f.State(); state == Off && f.ACPI.DMAR == proxstation.Yes {
 		return []string{"intel_iommu=on"}

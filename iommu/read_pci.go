@@ -91,7 +91,8 @@ func (r *reader) function(address Address) Function {
 	return fn
 }
 
-// number reads an attribute that every function has and that is a number.
+// The method number reads an attribute that every function has and that is a
+// number.
 func (r *reader) number(d device, name string, bits int) uint64 {
 	n, err := sysfs.Uint(r.Sys, d.file(name), bits)
 	if err != nil {
@@ -121,11 +122,10 @@ func (r *reader) moduleOf(d device, driver string) string {
 type device struct {
 	sys fs.FS
 	dir string
-	// place is the directory to which the link dir leads.
+	// The field place is the directory to which the link dir leads.
 	place string
 	// entries holds the names in the directory, or nil if they could not be
-	// listed. A single list replaces a look-up of each attribute that a
-	// function may lack.
+	// listed. It saves looking for each attribute that a function may lack.
 	entries map[string]bool
 }
 
@@ -147,13 +147,13 @@ func newDevice(sys fs.FS, address Address) device {
 // file returns the path of an attribute.
 func (d device) file(name string) string { return d.place + "/" + name }
 
-// has reports whether the function may have an attribute.
+// The method has reports whether the function may have an attribute.
 func (d device) has(name string) bool {
 	name, _, _ = strings.Cut(name, "/")
 	return d.entries == nil || d.entries[name]
 }
 
-// text returns an attribute that functions may lack, or "".
+// The method text returns an attribute that functions may lack, or "".
 func (d device) text(name string) string {
 	if !d.has(name) {
 		return ""
@@ -162,8 +162,8 @@ func (d device) text(name string) string {
 	return text
 }
 
-// target returns the last element of a link's target, or "" if the function has
-// no such link.
+// The method target returns the last element of a link's target, or "" if the
+// function has no such link.
 func (d device) target(name string) (string, error) {
 	if !d.has(name) {
 		return "", nil

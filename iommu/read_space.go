@@ -9,8 +9,8 @@ import (
 	"github.com/proxstation/proxstation"
 )
 
-// lost reports whether the device has dropped off the bus. The first bytes of
-// its configuration space show this.
+// The method lost reports whether the device has dropped off the bus. The first
+// bytes of its configuration space show this.
 func (d device) lost() proxstation.Answer {
 	f, err := d.sys.Open(d.file("config"))
 	if err != nil {
@@ -37,11 +37,11 @@ func isLost(config []byte) bool {
 	return len(config) >= lostBytes && string(config[:lostBytes]) == "\xff\xff\xff\xff\xff\xff\xff\xff"
 }
 
-// acs looks for Access Control Services in the extended configuration space
-// (PCI Express Base specification 7.7.11). It reports whether all services are
-// on that the kernel requires for separate groups: source validation, request
-// and completion redirect, upstream forwarding (REQ_ACS_FLAGS in
-// drivers/iommu).
+// The method acs looks for Access Control Services in the extended
+// configuration space (PCI Express Base specification 7.7.11). It reports
+// whether the services that the kernel requires for separate groups are all on:
+// source validation, request and completion redirect, upstream forwarding
+// (REQ_ACS_FLAGS in drivers/iommu).
 //
 // It reads only the heads of the capabilities, because each read is a
 // transaction on the bus. Without root, only the first 64 bytes of the space
@@ -83,7 +83,7 @@ func unsupported(at io.ReaderAt) bool {
 	return errors.Is(err, errors.ErrUnsupported)
 }
 
-// word reads four bytes of the configuration space.
+// The function word reads four bytes of the configuration space.
 func word(at io.ReaderAt, offset int64) (uint32, bool) {
 	var p [4]byte
 	n, _ := at.ReadAt(p[:], offset)

@@ -118,7 +118,8 @@ func (b Binding) release(c core) error {
 
 func (r Rebind) file(name string) string { return pciDevices + "/" + r.Address.String() + "/" + name }
 
-// fail wraps an error in a [*BindError]. It returns nil if err is nil.
+// The method fail wraps an error in a [*BindError]. It returns nil if err is
+// nil.
 func (r Rebind) fail(step string, err error) error {
 	if err == nil {
 		return nil
@@ -135,8 +136,8 @@ func (r Rebind) driver(c core) (string, error) {
 	return path.Base(target), err
 }
 
-// check returns an error unless the function has the planned model, has its old
-// driver, and answers.
+// The method check returns an error unless the function has the planned model,
+// has its old driver, and answers.
 func (r Rebind) check(c core) error {
 	for _, id := range []struct {
 		file string

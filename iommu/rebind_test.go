@@ -162,8 +162,8 @@ func mustAddress(s string) Address {
 	return a
 }
 
-// cards returns the binding of the second of two identical cards, and of the
-// audio function of the first card.
+// The function cards returns the binding of the second of two identical cards,
+// and of the audio function of the first card.
 func cards() Binding {
 	card, audio := Model{0x10de, 0x2504}, Model{0x10de, 0x228e}
 	return Binding{Functions: []Rebind{

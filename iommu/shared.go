@@ -29,8 +29,8 @@ func (f Facts) sharedGroup(passed []Address, shared *SharedError) proxstation.Fi
 	return finding
 }
 
-// free reports whether VFIO already lets a guest use the groups, because no
-// other device in the groups has a driver of the host.
+// The method free reports whether VFIO already lets a guest use the groups,
+// because no other device in the groups has a driver of the host.
 func (f Facts) free(shared *SharedError) bool {
 	for _, g := range shared.Groups {
 		answer, blocking := f.Viable(g)
@@ -44,7 +44,8 @@ func (f Facts) free(shared *SharedError) bool {
 	return true
 }
 
-// part says how the devices of one group can be separated on this board.
+// The method part says how the devices of one group can be separated on this
+// board.
 func (f Facts) part(passed []Address, shared *SharedError) string {
 	if slices.ContainsFunc(shared.Others, func(fn Function) bool { return fn.Driver == "vmd" }) {
 		// The devices behind Intel's VMD do DMA with the identity of their
@@ -77,10 +78,10 @@ func (f Facts) part(passed []Address, shared *SharedError) string {
 	return strings.Join(ways, " ")
 }
 
-// soldered reports whether a function cannot be moved to another slot. Such a
-// function is on the root bus, like the devices of the processor and the
-// chipset, or it shares a slot with a security processor or a display of AMD's
-// processors.
+// The method soldered reports whether a function cannot be moved to another
+// slot. Such a function is on the root bus, like the devices of the processor
+// and the chipset, or it shares a slot with a security processor or a display
+// of AMD's processors.
 func (f Facts) soldered(fn Function) bool {
 	if fn.Parent == nil {
 		return slices.ContainsFunc(f.Functions, func(o Function) bool { return o.Parent != nil }) // otherwise no parents are known
@@ -100,8 +101,8 @@ func (f Facts) otherPorts(shared *SharedError) []string {
 	return ports
 }
 
-// override says what the argument pcie_acs_override can do on this board, and
-// that the argument is a risk.
+// The method override says what the argument pcie_acs_override can do on this
+// board, and that the argument is a risk.
 func (f Facts) override(passed []Address, shared *SharedError) string {
 	value := "downstream"
 	for _, fn := range shared.Others {
@@ -120,8 +121,8 @@ func (f Facts) override(passed []Address, shared *SharedError) string {
 		f.Advise("pcie_acs_override="+value) + "." + risk
 }
 
-// cause names the bridge that makes the devices below it share a group, and the
-// state of this bridge's Access Control Services.
+// The method cause names the bridge that makes the devices below it share a
+// group, and the state of this bridge's Access Control Services.
 func (f Facts) cause(e *SharedError) string {
 	if e.Above == nil {
 		return ""

@@ -65,8 +65,8 @@ func (f Facts) State() (State, string) {
 	return StateUnknown, evidence
 }
 
-// grouped reports whether functions have groups. It ignores groups that VFIO
-// creates on a machine without an IOMMU.
+// The method grouped reports whether any function has a group. It ignores
+// groups that VFIO creates on a machine without an IOMMU.
 func (f Facts) grouped() (proxstation.Answer, string) {
 	number, members := 0, 0
 	fake := map[int]bool{}

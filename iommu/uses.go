@@ -10,9 +10,9 @@ import (
 	"github.com/proxstation/proxstation/internal/sysfs"
 )
 
-// uses finds the functions that the machine itself needs: the controllers of
-// mounted file systems and swap, the network card of the default route, and the
-// only display.
+// The method uses finds the functions that the machine itself needs: the
+// controllers of mounted file systems and swap, the network card of the default
+// route, and the only display.
 func (r *reader) uses() {
 	r.UsesKnown = proxstation.Yes
 	r.storageUses()
@@ -22,8 +22,8 @@ func (r *reader) uses() {
 	slices.SortStableFunc(r.Uses, func(a, b Use) int { return a.Address.Compare(b.Address) })
 }
 
-// unsure adds a finding that uses may be missing. It adds only one finding for
-// each subject.
+// The method unsure adds a finding that uses may be missing. It adds only one
+// finding for each subject.
 func (r *reader) unsure(subject, seen, fix string) {
 	r.UsesKnown = proxstation.Unknown
 	if slices.ContainsFunc(r.Findings, func(f proxstation.Finding) bool { return f.ID == "iommu.uses-unknown" && f.Subject == subject }) {
@@ -33,9 +33,9 @@ func (r *reader) unsure(subject, seen, fix string) {
 		Why: "A guest could take a controller or network card on which the machine depends, without a warning.", Fix: fix})
 }
 
-// use records that the machine uses a PCI device. It also records every device
-// above it whose driver could be taken away, such as an Intel VMD above an
-// NVMe.
+// The method use records that the machine uses a PCI device. It also records
+// every device above it whose driver could be taken away, such as an Intel VMD
+// above an NVMe.
 func (r *reader) use(kind UseKind, sysfile, seen string) bool {
 	path := pciPath(r.Sys, sysfile)
 	for _, address := range path {

@@ -26,9 +26,9 @@ type Virtual struct {
 // Google are left out, because they also rent out whole machines.
 var virtualVendors = []string{"QEMU", "KVM", "VMware", "VMW", "innotek GmbH", "Xen", "Parallels", "BHYVE", "Bochs"}
 
-// virtual looks for the flag "hypervisor" in /proc/cpuinfo (CPUID leaf 1, ECX
-// bit 31), which no real processor sets. It also looks at the firmware, because
-// a hypervisor can hide the flag from the guest.
+// The method virtual looks for the flag "hypervisor" in /proc/cpuinfo (CPUID
+// leaf 1, ECX bit 31), which no real processor sets. It also looks at the
+// firmware, because a hypervisor can hide the flag from the guest.
 func (r *reader) virtual() {
 	r.Virtual.Vendor, _, _ = sysfs.Optional(r.Sys, "class/dmi/id/sys_vendor")
 	flags, known := r.processor("flags")
@@ -55,9 +55,9 @@ func (r *reader) processor(key string) (value string, ok bool) {
 	return "", false
 }
 
-// firmware returns the text machine, which is advice about the firmware's
-// set-up. For a virtual machine, it returns the text hypervisor, which is
-// advice about the hypervisor.
+// The method firmware returns one of two texts: on a real machine the advice
+// about the firmware's set-up, and on a virtual machine the advice about the
+// hypervisor.
 func (f Facts) firmware(machine, hypervisor string) string {
 	if f.Virtual.Answer == proxstation.Yes {
 		return hypervisor

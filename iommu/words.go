@@ -46,7 +46,8 @@ func backCommand(a Address) string {
 	return "go run ./examples/host -give-back " + a.String() + " -apply"
 }
 
-// list joins texts with commas, and with "and" before the last text.
+// The function list joins texts with commas, and with "and" before the last
+// text.
 func list(things []string) string {
 	if len(things) < 2 {
 		return strings.Join(things, "")

@@ -53,8 +53,8 @@ func Forecast(choices []DiskChoice, pools []Pool) ([]Outlook, []proxstation.Find
 	return outlooks, findings
 }
 
-// A thin pool's metadata grows by metadataOf with each block that is written.
-// block is the smallest size of a block, 64 KiB (Linux
+// Each written block of a thin pool needs metadataOf bytes of metadata. block
+// is the smallest size of a block, 64 KiB (Linux
 // Documentation/admin-guide/device-mapper/thin-provisioning.rst).
 const metadataOf, block = 48, 64 * KiB
 

@@ -79,9 +79,9 @@ func Read(root fs.FS) (Facts, error) {
 	return f, nil
 }
 
-// own returns the storages that this node may use. It marks storages that are
-// not mounted as inactive. It adds "local" if the configuration has no such
-// entry, because PVE does so too.
+// The method own returns the storages that this node may use. It marks storages
+// that are not mounted as inactive. It adds "local" if the configuration has no
+// such entry, because PVE does so too.
 func (h host) own(config string, mounts []Mount, mountsKnown bool) []Storage {
 	storages, disabled := parseConfig(config)
 	name, _, _ := sysfs.Optional(h.etc, "hostname")
@@ -147,8 +147,8 @@ func (h host) disk(name string) Disk {
 	return d
 }
 
-// note adds udev's facts about a disk, because sysfs has neither the serial
-// number of a SATA disk nor the speed of a hard disk.
+// The method note adds udev's facts about a disk, because sysfs has neither the
+// serial number of a SATA disk nor the speed of a hard disk.
 func (d *Disk) note(r sysfs.Udev) {
 	d.ByID, d.Serial = byID(r), cmp.Or(d.Serial, r.Properties["ID_SERIAL_SHORT"])
 	if rpm, err := strconv.Atoi(r.Properties["ID_ATA_ROTATION_RATE_RPM"]); err == nil && rpm > 0 {

@@ -133,8 +133,8 @@ func TestForecastWarnsBeforeItHurts(t *testing.T) {
 	}
 }
 
-// If storages share a thin pool, a volume group, a ZFS pool or a file system,
-// the space of this is promised only once.
+// Storages on the same thin pool, volume group, ZFS pool or file system share
+// its space. Place promises this space only once.
 func TestSpaceIsPromisedOnce(t *testing.T) {
 	t.Parallel()
 	twice := func(change func(*storage.Pool)) []storage.Pool {

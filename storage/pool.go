@@ -57,8 +57,8 @@ func (p Pool) space() string {
 	return "storage " + p.Name
 }
 
-// works reports whether a ZFS pool can be written to. A pool of unknown health
-// counts as working.
+// The method works reports whether a ZFS pool can be written to. A pool of
+// unknown health counts as working.
 func (p Pool) works() bool {
 	return p.Health == "" || p.Health == "ONLINE" || p.Health == "DEGRADED"
 }
@@ -90,9 +90,9 @@ func Join(facts Facts, override map[string]Tier) []Pool {
 	return pools
 }
 
-// devices returns the devices with a storage's data, the devices that only make
-// it faster, and a text with the layers down to the devices. It also sets the
-// pool's thin pool.
+// The method devices returns the devices that hold a storage's data, and the
+// devices that only make it faster. It also returns a text that names the
+// layers down to the devices, and sets the pool's thin pool.
 func (f Facts) devices(pool *Pool) (data, helpers []string, chain string) {
 	s := pool.Storage
 	if s.MountPoint != "" && !s.Active {
@@ -182,8 +182,8 @@ func (f Facts) disks(devices []string) []Disk {
 	return disks
 }
 
-// under reports whether a disk holds a device. The device may be a logical
-// volume whose volume group is on the disk: /dev/pve/root,
+// The method under reports whether a disk holds a device. The device may be a
+// logical volume whose volume group is on the disk: /dev/pve/root,
 // /dev/mapper/pve-root.
 func (f Facts) under(d Disk, device string) bool {
 	if d.holds(device) {
@@ -201,7 +201,7 @@ func (f Facts) under(d Disk, device string) bool {
 	return false
 }
 
-// known reports whether any known disk holds the device.
+// The method known reports whether any known disk holds the device.
 func (f Facts) known(device string) bool {
 	return slices.ContainsFunc(f.Disks, func(d Disk) bool { return f.under(d, device) })
 }

@@ -82,10 +82,11 @@ func splitMapper(name string) (group, volume string) {
 	return "", ""
 }
 
-// mounts reads /proc/self/mountinfo (proc_pid_mountinfo(5)). The mount point is
-// the fifth field. Type and device follow a field with a single hyphen. A mount
-// without a block device, such as a network mount, is returned without Devices,
-// so that its files do not count as part of the root file system.
+// The method mounts reads /proc/self/mountinfo (proc_pid_mountinfo(5)). The
+// mount point is the fifth field. Type and device follow a field with a single
+// hyphen. A mount without a block device, such as a network mount, is returned
+// without Devices, so that its files do not count as part of the root file
+// system.
 func (h host) mounts(names []string, zpools []ZPool) ([]Mount, error) {
 	text, err := sysfs.Attr(h.proc, "self/mountinfo")
 	if err != nil {

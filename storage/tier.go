@@ -47,8 +47,8 @@ func (t *Tier) UnmarshalText(text []byte) error {
 	return enum.Unmarshal(t, tierNames, string(text), ErrTier)
 }
 
-// slower returns the slower of two tiers. The unknown tier counts as the
-// slowest, because its speed cannot be promised.
+// The function slower returns the slower of two tiers. The unknown tier counts
+// as the slowest, because its speed cannot be promised.
 func slower(a, b Tier) Tier {
 	if a == TierUnknown || b == TierUnknown {
 		return TierUnknown
@@ -56,8 +56,9 @@ func slower(a, b Tier) Tier {
 	return max(a, b)
 }
 
-// meets reports whether the tier is at least as fast as the wanted tier. Every
-// tier meets an unknown wanted tier. An unknown tier meets no other tier.
+// The method meets reports whether the tier is at least as fast as the wanted
+// tier. Every tier meets an unknown wanted tier. An unknown tier meets no other
+// tier.
 func (t Tier) meets(want Tier) bool {
 	return want == TierUnknown || t != TierUnknown && t <= want
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/proxstation/proxstation/internal/sysfs"
 )
 
-// records returns udev's records of the disks and partitions, by their names. A
-// machine without udev has no records.
+// The method records returns udev's records of the disks and partitions, by
+// their names. A machine without udev has no records.
 func (h host) records(disks []Disk) map[string]sysfs.Udev {
 	records := map[string]sysfs.Udev{}
 	note := func(name, attribute string) {
