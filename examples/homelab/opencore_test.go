@@ -218,6 +218,7 @@ func TestOpenCoreRefusals(t *testing.T) {
 		{"image: DIR/notes.txt", "homelab.yaml:11:14: loader: VM 130: image: the image is"},
 		{"image: DIR", "homelab.yaml:11:14: loader: VM 130: image: the image is " + m.dir + ": it is neither a file nor a disk"},
 		{"image: DIR/oc.iso.gz\nkexts:\n- DIR/Lilu.kext\n- DIR/notes.txt", "homelab.yaml:14:9: loader: VM 130: kexts[1]: " + m.dir + "/notes.txt: it is neither a folder nor a zip archive"},
+		{"image: DIR/oc.iso.gz\nkexts: [DIR/Lilu.kext, DIR/Lilu.kext]", "homelab.yaml:12:14: loader: VM 130: kexts: " + m.dir + "/Lilu.kext and " + m.dir + "/Lilu.kext are both as.vit9696.Lilu: give only one of them"},
 		{"image: DIR/oc.iso.gz\nkexts: DIR/gone.kext", "homelab.yaml:12:14: loader: VM 130: kexts[0]: stat " + m.dir + "/gone.kext: no such file"},
 		{"image: DIR/oc.iso.gz\nidentity: {serial: env:MACOS_SERIAL}", "homelab.yaml:12:17: workstations.macos.opencore.identity: half an identity: Apple's services compare all four numbers; add mlb, uuid, rom"},
 		{"image: DIR/oc.iso.gz\nidentity: " + strings.Replace(givenIdentity, "MACOS_MLB", "MACOS_BAD", 1), "homelab.yaml:12:49: loader: VM 130: identity.mlb: MLB: want"},

@@ -52,7 +52,7 @@ var ErrSource = errors.New("no boot loader can be made of it")
 type SourceError struct {
 	// VMID is the ID of the VM.
 	VMID int
-	// Field is "image", "kexts[1]", "identity", "identity.serial" or "storage".
+	// Field is "image", "kexts", "kexts[1]", "identity", "identity.serial" or "storage".
 	Field string
 	// Err is the reason, such as an [opencore.ImageError].
 	Err error
@@ -169,6 +169,9 @@ func (s Source) configure(vmid int, machine opencore.Machine) (opencore.Plan, er
 		o.Bundles = append(o.Bundles, bundles...)
 	}
 	plan, err := opencore.PlanFile(s.Image, machine, o)
+	if errors.Is(err, opencore.ErrSameBundle) {
+		return problem("kexts", err)
+	}
 	if err != nil {
 		return problem("image", err)
 	}

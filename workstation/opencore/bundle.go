@@ -38,6 +38,9 @@ func (e *BundleError) Is(target error) bool { return target == ErrBundle }
 // A Bundle is a kernel extension to be put into an image.
 type Bundle struct {
 	Kext
+	// From is the folder from which the bundle was read. If it was read from an
+	// archive, From is the archive's path and the path inside it.
+	From string
 	// Inside holds the plug-ins inside the bundle.
 	Inside []Kext
 	files  map[string][]byte // the contents of the files, by path below the folder Kexts
@@ -79,6 +82,12 @@ func ReadBundles(name string) ([]Bundle, error) {
 	if err != nil {
 		return nil, &BundleError{name, err.Error()}
 	}
+	for i, b := range bundles {
+		bundles[i].From = filepath.Join(name, b.From)
+		if info.IsDir() {
+			bundles[i].From = name
+		}
+	}
 	return bundles, nil
 }
 
@@ -98,7 +107,7 @@ func bundlesIn(tree fs.FS, root string) ([]Bundle, error) {
 		case !entry.IsDir() || !isKext(name):
 			return nil
 		}
-		b := Bundle{files: map[string][]byte{}}
+		b := Bundle{From: name, files: map[string][]byte{}}
 		if err := b.read(tree, name, &total, &files); err != nil {
 			return err
 		}

@@ -184,6 +184,15 @@ func ExampleReadBundles() {
 	// true
 }
 
+// Two kernel extensions of one identifier are refused before anything is
+// planned.
+func ExampleSameBundleError() {
+	lilu := opencore.Kext{Path: "Lilu.kext", ID: "as.vit9696.Lilu", Version: "1.7.1"}
+	_, err := opencore.Configure(opencore.Image{}, machine(), &opencore.Options{Bundles: []opencore.Bundle{{Kext: lilu, From: "Lilu-1.7.1.zip/Lilu.kext"}, {Kext: lilu, From: "old/Lilu.kext"}}})
+	fmt.Println(err)
+	// Output: opencore: Lilu-1.7.1.zip/Lilu.kext and old/Lilu.kext are both as.vit9696.Lilu: give only one of them
+}
+
 func ExampleParseVersion() {
 	have, known := opencore.ParseVersion("1.6.8")
 	fmt.Println(have, known, have.Before(opencore.Version{Major: 1, Minor: 7, Patch: 1}))

@@ -107,10 +107,14 @@ func (p Plan) Err() error {
 // Configure makes a plan of the changes with which an image suits a VM. The
 // plan holds the changes of [Judge]'s findings with severity warning and above,
 // the caller's kernel extensions with their entries, and the caller's identity.
-// Configure itself changes nothing. Errors match [ErrIdentity] or [ErrConfig].
+// Configure itself changes nothing. Errors match
+// [ErrSameBundle], [ErrIdentity] or [ErrConfig].
 func Configure(image Image, machine Machine, o *Options) (Plan, error) {
 	if o == nil {
 		o = &Options{}
+	}
+	if err := distinct(o.Bundles); err != nil {
+		return Plan{}, err
 	}
 	sum := sha256.Sum256(image.ConfigText)
 	plan := Plan{Size: image.Size, Before: hex.EncodeToString(sum[:]), Bundles: o.Bundles,

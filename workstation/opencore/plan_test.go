@@ -611,6 +611,45 @@ func TestGivenBundleReplacesTheFolder(t *testing.T) {
 	}
 }
 
+// Two given extensions with one identifier or one path are an error that names
+// both, before anything is planned.
+func TestSameBundles(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	save(t, dir, opencoretest.Bundle("a/Lilu.kext", "Lilu", lilu, "1.7.1"), opencoretest.Bundle("b/LILU.kext", "Other", "other", "1"),
+		opencoretest.Bundle("Host.kext", "Host", "host", "1"), opencoretest.Bundle("Host.kext/Contents/PlugIns/Inner.kext", "Inner", "inner", "1"), opencoretest.Bundle("Inner.kext", "Inner", "INNER", "2"))
+	pack(t, filepath.Join(dir, "Lilu.zip"), opencoretest.Bundle("Release/Mine.kext", "Mine", "AS.vit9696.lilu", "1.7.2"))
+	pack(t, filepath.Join(dir, "both.zip"), opencoretest.Bundle("Debug/X.kext", "X", "x", "1"), opencoretest.Bundle("Release/Y.kext", "Y", "x", "1"))
+	in := func(name string) string { return filepath.Join(dir, name) }
+	for _, test := range []struct{ given, want []string }{
+		{[]string{"a/Lilu.kext", "Lilu.zip"}, []string{in("a/Lilu.kext"), in("Lilu.zip/Release/Mine.kext"), "AS.vit9696.lilu"}},
+		{[]string{"both.zip"}, []string{in("both.zip/Debug/X.kext"), in("both.zip/Release/Y.kext"), "x"}},
+		{[]string{"a/Lilu.kext", "b/LILU.kext"}, []string{in("a/Lilu.kext"), in("b/LILU.kext"), "EFI/OC/Kexts/LILU.kext"}},
+		{[]string{"Host.kext", "Inner.kext"}, []string{in("Host.kext/Contents/PlugIns/Inner.kext"), in("Inner.kext"), "INNER"}},
+		{[]string{"a/Lilu.kext", "Inner.kext"}, nil},
+	} {
+		var bundles []Bundle
+		for _, name := range test.given {
+			list, err := ReadBundles(in(name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			bundles = append(bundles, list...)
+		}
+		plan, err := Configure(imageWith(t, nil), onDisplay(), &Options{Bundles: bundles})
+		same, ok := errors.AsType[*SameBundleError](err)
+		if test.want == nil {
+			if err != nil {
+				t.Errorf("%q: %v", test.given, err)
+			}
+			continue
+		}
+		if !ok || !errors.Is(err, ErrSameBundle) || !slices.Equal([]string{same.First, same.Second, same.Same}, test.want) || !strings.Contains(err.Error(), "both "+test.want[2]) || !plan.Empty() {
+			t.Errorf("%q: %v, want %q", test.given, err, test.want)
+		}
+	}
+}
+
 // A given extension takes the place of the image's extension with the same
 // identifier, although their paths differ.
 func TestGivenBundleReplaces(t *testing.T) {
