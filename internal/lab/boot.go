@@ -81,7 +81,7 @@ func (l Lab) Run(ctx context.Context, b Boot) (Outcome, error) {
 	}
 	for _, d := range b.Machine.Disks {
 		disk := filepath.Join(dir, d.ID)
-		if err := errors.Join(os.WriteFile(disk, nil, 0o600), os.Truncate(disk, d.Bytes)); err != nil {
+		if err := errors.Join(os.WriteFile(disk, []byte(d.Content), 0o600), os.Truncate(disk, d.Bytes)); err != nil {
 			return Outcome{}, err
 		}
 	}

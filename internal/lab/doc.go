@@ -34,10 +34,11 @@
 // disk, all empty; and an NVMe controller without a disk that makes virtual
 // functions (root port 00:08.0). The tools of LVM, Btrfs and ext4 are in /bin.
 //
-// Two more machines have tests of their own, which begin with "TestInKmod" and
-// "TestInPicture":
+// Three more machines have tests of their own, which begin with "TestInKmod",
+// "TestInPicture" and "TestInCD":
 //
 //	kmod          the machine intel without disks and without a loaded module;
 //	              kmod and the index of all modules are there
 //	picture       an Intel IOMMU and a display with the firmware's picture
+//	cd            the CDs of package firstboot, and no IOMMU
 package lab

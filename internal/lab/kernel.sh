@@ -7,6 +7,7 @@ modules=(
   vfio-pci vfio_iommu_type1 snd-hda-intel bochs e1000
   nvme ahci sd_mod virtio_pci virtio_blk xhci_pci usb-storage
   dm-thin-pool btrfs ext4
+  sr_mod virtio_scsi isofs
 )
 dir=${PROXSTATION_LAB_KERNEL:-${XDG_CACHE_HOME:-$HOME/.cache}/proxstation/lab}
 script=$(readlink -f "$0")

@@ -9,12 +9,13 @@ type Machine struct {
 	Modules []string // in the order in which they are loaded; kernel.sh lists the available modules
 }
 
-// A Disk is an empty disk of a machine. The programs start only when all disks
-// of the machine are there.
+// A Disk is a disk or a CD of a machine. The programs start only when all disks
+// and CDs of the machine are there.
 type Disk struct {
-	ID     string // QEMU's name for the disk
-	Device string // the value of QEMU's -device, without the drive
-	Bytes  int64
+	ID      string // QEMU's name for the disk
+	Device  string // the value of QEMU's -device, without the drive
+	Bytes   int64  // the disk's size; at least the size of Content
+	Content string // the beginning of the disk; the rest is zeros
 }
 
 // Machines returns the four machines that differ in their IOMMU; see the
@@ -57,11 +58,11 @@ var workstation = []string{
 
 // Btrfs needs at least 109 MiB to make a file system.
 var disks = []Disk{
-	{"nvme", "nvme,serial=NVME1,bus=rp3", 128 << 20},
-	{"ssd", "ide-hd,bus=ide.0,rotation_rate=1,serial=SSD1", 128 << 20},
-	{"hdd", "ide-hd,bus=ide.1,rotation_rate=7200,serial=HDD1", 128 << 20},
-	{"virtio", "virtio-blk-pci,bus=pcie.0,addr=6.0", 128 << 20},
-	{"stick", "usb-storage,bus=usb.0", 128 << 20},
+	{ID: "nvme", Device: "nvme,serial=NVME1,bus=rp3", Bytes: 128 << 20},
+	{ID: "ssd", Device: "ide-hd,bus=ide.0,rotation_rate=1,serial=SSD1", Bytes: 128 << 20},
+	{ID: "hdd", Device: "ide-hd,bus=ide.1,rotation_rate=7200,serial=HDD1", Bytes: 128 << 20},
+	{ID: "virtio", Device: "virtio-blk-pci,bus=pcie.0,addr=6.0", Bytes: 128 << 20},
+	{ID: "stick", Device: "usb-storage,bus=usb.0", Bytes: 128 << 20},
 }
 
 var modules = []string{
