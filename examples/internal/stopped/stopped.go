@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"slices"
 	"strings"
 	"syscall"
@@ -24,6 +25,9 @@ func Main(m *testing.M, main func()) {
 	if os.Getenv(asProgram) != "" {
 		main()
 		return
+	}
+	if signal.Ignored(syscall.SIGHUP) { // under nohup, the programs would ignore it too
+		signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
 	}
 	os.Exit(m.Run())
 }
@@ -74,9 +78,9 @@ func (p *Program) Until(t *testing.T, text string) string {
 
 // End sends a signal and checks how the program ends: the program prints one of
 // the texts, only the given VM runs, and no lease is left.
-func (p *Program) End(t *testing.T, signal syscall.Signal, running int, says ...string) {
+func (p *Program) End(t *testing.T, with syscall.Signal, running int, says ...string) {
 	t.Helper()
-	if err := p.cmd.Process.Signal(signal); err != nil {
+	if err := p.cmd.Process.Signal(with); err != nil {
 		t.Fatal(err)
 	}
 	timer := time.AfterFunc(time.Minute, func() { _ = p.cmd.Process.Kill() })
