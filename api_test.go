@@ -54,8 +54,8 @@ func TestAPISurface(t *testing.T) {
 
 func lines(text string) []string { return strings.Split(strings.TrimSuffix(text, "\n"), "\n") }
 
-// surface returns a line for each exported name, such as "gpu func (Card)
-// Name() string".
+// The function surface returns a line for each exported name, such as "gpu func
+// (Card) Name() string".
 func surface(t *testing.T) string {
 	t.Helper()
 	var out []string

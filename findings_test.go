@@ -71,8 +71,8 @@ func findingTexts(n ast.Node) (texts []ast.Expr) {
 	return texts
 }
 
-// ends returns the first and the last part of an expression, if they are
-// string literals.
+// The function ends returns the first and the last part of an expression, if
+// they are string literals.
 func ends(e ast.Expr) (first, last string) {
 	switch e := e.(type) {
 	case *ast.BasicLit:

@@ -19,13 +19,13 @@ import (
 // A command is a line of a documentation page that starts one of the examples.
 type command struct{ page, line string }
 
-// elsewhere matches a comment that names another machine at the beginning of a
-// block. The commands of such a block are not run.
+// The pattern elsewhere matches a comment that names another machine at the
+// beginning of a block. The commands of such a block are not run.
 var elsewhere = regexp.MustCompile(`^# (host|laptop)\b`)
 
-// commands returns the lines that start an example, and all blocks that can run
-// on the embedded node. It leaves out blocks that begin with "# host", because
-// they need a real node.
+// The function commands returns the lines that start an example, and all blocks
+// that can run on the embedded node. It leaves out blocks that begin with "#
+// host", because they need a real node.
 func commands(t *testing.T) (run []command, blocks []string) {
 	t.Helper()
 	pages, err := filepath.Glob("docs/*.md")

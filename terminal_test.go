@@ -121,8 +121,8 @@ func prints(text string) string {
 
 var errorType = reflect.TypeFor[error]()
 
-// fill sets every text within a value to evil. It also puts an element into
-// every list.
+// The function fill sets every text within a value to evil. It also puts an
+// element into every list.
 func fill(v reflect.Value, depth int) {
 	if depth > 12 || !v.CanSet() {
 		return

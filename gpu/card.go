@@ -32,7 +32,8 @@ func Cards(functions []iommu.Function) []Card {
 	return slices.DeleteFunc(displays(functions), func(c Card) bool { return c.Display().Console() != "" })
 }
 
-// displays finds all devices with a display, in the order of their addresses.
+// The function displays finds all devices with a display, in the order of their
+// addresses.
 func displays(functions []iommu.Function) []Card {
 	slots := map[iommu.Address]Card{}
 	for _, f := range functions {

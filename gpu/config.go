@@ -53,8 +53,8 @@ func (n Node) CheckConfig(config map[string]string) []proxstation.Finding {
 	return findings
 }
 
-// kinds reports whether a value takes an Intel virtual function, and whether it
-// takes a display.
+// The method kinds reports whether a value takes an Intel virtual function, and
+// whether it takes a display.
 func (n Node) kinds(h HostPCI) (virtual, display bool) {
 	for _, a := range slices.Concat(n.Resolve(h)...) {
 		i := slices.IndexFunc(n.Functions, func(f iommu.Function) bool { return f.Address == a })

@@ -100,7 +100,8 @@ func byVMID(claims []Claim) []Claim {
 	return slices.SortedFunc(slices.Values(claims), func(a, b Claim) int { return a.VMID - b.VMID })
 }
 
-// pair appends the conflict of two VMs to conflicts, if they have a conflict.
+// The method pair appends the conflict of two VMs to conflicts, if they have a
+// conflict.
 func (n Node) pair(conflicts []Conflict, a, b Claim) []Conflict {
 	conflict, found := n.either(a, b)
 	if !found {
@@ -179,9 +180,10 @@ func (n Node) after(first, second Claim) (Conflict, bool) {
 	return Conflict{}, false
 }
 
-// choose returns the functions that a VM would get while the functions in held
-// are in use. It also returns the functions that the VM would need but that are
-// in use (choose_hostpci_devices in qemu-server PVE/QemuServer/PCI.pm).
+// The method choose returns the functions that a VM would get while the
+// functions in held are in use. It also returns the functions that the VM would
+// need but that are in use (choose_hostpci_devices in qemu-server
+// PVE/QemuServer/PCI.pm).
 func (n Node) choose(claim Claim, held use) (got use, taken []iommu.Address) {
 	got = use{}
 	for _, h := range slices.Concat(claim.Values, claim.ByArgs) {

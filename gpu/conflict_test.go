@@ -15,8 +15,8 @@ func claim(vmid int, texts ...string) gpu.Claim {
 	return gpu.Claim{VMID: vmid, Values: values(texts...)}
 }
 
-// node returns a node with two cards in one group, two cards in groups of their
-// own, and a card that hands out mediated devices.
+// The function node returns a node with two cards in one group, two cards in
+// groups of their own, and a card that hands out mediated devices.
 func node() gpu.Node {
 	return gpu.Node{Name: "pve", Functions: append(slices.Clone(reference),
 		function("0000:03:00.0", 0x030000, model(gpu.AMD, 0x73ff), 30),

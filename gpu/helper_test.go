@@ -10,7 +10,7 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// address parses an address that is a literal in a test.
+// The function address parses an address that is a literal in a test.
 func address(s string) iommu.Address {
 	a, err := iommu.ParseAddress(s)
 	if err != nil {
@@ -21,13 +21,14 @@ func address(s string) iommu.Address {
 
 func model(vendor, device iommu.ID) iommu.Model { return iommu.Model{Vendor: vendor, Device: device} }
 
-// function returns a function with a group, as sysfs or the API describes it.
+// The helper "function" makes a PCI function with a group, as sysfs or the API
+// describes it.
 func function(at string, class iommu.Class, m iommu.Model, group int) iommu.Function {
 	return iommu.Function{Address: address(at), Class: class, Model: m,
 		Subsystem: model(0x1462, 0x5317), Group: iommu.Group(group), MDev: proxstation.No}
 }
 
-// card returns a card of one function.
+// The helper "card" makes a card of one function.
 func card(vendor, device iommu.ID) gpu.Card {
 	at := "0000:01:00.0"
 	if vendor == gpu.Intel {
@@ -53,7 +54,7 @@ func entry(s string) gpu.MappingEntry {
 	return e
 }
 
-// values parses the hostpci values of a VM.
+// The function values parses the hostpci values of a VM.
 func values(texts ...string) []gpu.HostPCI {
 	var parsed []gpu.HostPCI
 	for _, text := range texts {

@@ -42,8 +42,8 @@ func (n Node) Resolve(h HostPCI) [][]iommu.Address {
 	return alternatives
 }
 
-// functions returns the addresses that devices cover, in order, each address
-// once.
+// The method functions returns the addresses that devices cover, in order, each
+// address once.
 func (n Node) functions(devices []Device) []iommu.Address {
 	var found []iommu.Address
 	for _, d := range devices {
@@ -68,8 +68,8 @@ func (n Node) covered(d Device) []iommu.Address {
 	return found
 }
 
-// group returns the IOMMU group of a function, or the zero GroupID if the group
-// is not known.
+// The method group returns the IOMMU group of a function, or the zero GroupID
+// if the group is not known.
 func (n Node) group(a iommu.Address) iommu.GroupID {
 	for _, f := range n.Functions {
 		if f.Address == a {

@@ -91,8 +91,9 @@ func (j *judgement) boardAudio() {
 	}
 }
 
-// upstream returns the bridge above the port to which a function is connected.
-// It returns nil if there is no such bridge, or if the bridge is not known.
+// The method upstream returns the bridge above the port to which a function is
+// connected. It returns nil if there is no such bridge, or if the bridge is not
+// known.
 func (j *judgement) upstream(a iommu.Address) *iommu.Address {
 	f, _ := j.facts.Function(a)
 	if f.Parent == nil {

@@ -79,10 +79,10 @@ func (j *judgement) guest(v Verdict) {
 	}
 }
 
-// driver reports the driver that has the card now. When the VM starts, PVE
-// takes all functions of the card's groups from their drivers and binds the
+// The method driver reports which driver has the card now. When the VM starts,
+// PVE takes all functions of the card's groups from their drivers and binds the
 // functions to vfio-pci, where they stay (pci_dev_group_bind_to_vfio in
-// pve-common PVE/SysFSTools.pm). driver adds nothing if the IOMMU is off, or if
+// pve-common PVE/SysFSTools.pm). There is no finding if the IOMMU is off, or if
 // another finding already names a driver that took the card before vfio-pci.
 func (j *judgement) driver() {
 	state, _ := j.facts.State()
@@ -138,9 +138,9 @@ func (j *judgement) busy() bool {
 	return loaded && j.card.Display().Driver == "nvidia" && nvidia.Users > 0
 }
 
-// bar reports a card if the guest can only reach a part of the card's memory at
-// a time. QEMU does not resize BARs: the guest sees the size that the host has
-// set.
+// The method bar reports a card if the guest can only reach a part of the
+// card's memory at a time. QEMU does not resize BARs: the guest sees the size
+// that the host has set.
 func (j *judgement) bar() {
 	where := "the firmware's set-up"
 	if j.facts.Virtual.Answer == proxstation.Yes {

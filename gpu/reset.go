@@ -95,12 +95,12 @@ func (j *judgement) chooseReset(method string) string {
 	return fmt.Sprintf(`a rule in /etc/udev/rules.d/99-reset.rules: ACTION=="add", SUBSYSTEM=="pci", ATTR{vendor}=="0x%s", ATTR{device}=="0x%s", ATTR{reset_method}="%s"`, m.Vendor, m.Device, method)
 }
 
-// hangs reports whether a function-level reset of this iGPU may freeze the
-// host. This is known of Comet Lake's UHD 630 on boards with a chipset of the
-// 500 series (github.com/intel/gvt-linux issue 189, 2021 to 2023: kernels 5.15
-// to 6.2; github.com/patmagauran/i915ovmfPkg issue 23 for an HD 630). The model
-// of the bridge 00:1f.0 shows the series (pci.ids: 4380 to 439f is Tiger
-// Lake-H).
+// The method hangs reports whether a function-level reset of this iGPU may
+// freeze the host. This is known of Comet Lake's UHD 630 on boards with a
+// chipset of the 500 series (github.com/intel/gvt-linux issue 189, 2021 to
+// 2023: kernels 5.15 to 6.2; github.com/patmagauran/i915ovmfPkg issue 23 for an
+// HD 630). The model of the bridge 00:1f.0 shows the series (pci.ids: 4380 to
+// 439f is Tiger Lake-H).
 func (j *judgement) hangs(methods []string) bool {
 	bridge, _ := j.facts.Function(must(iommu.ParseAddress("0000:00:1f.0")))
 	series500 := bridge.Model.Vendor == Intel && bridge.Model.Device >= 0x4380 && bridge.Model.Device <= 0x439f
@@ -116,10 +116,10 @@ func (j *judgement) hangs(methods []string) bool {
 	return true
 }
 
-// power reports that the card may not wake up. vfio-pci lets an idle card fall
-// into D3cold, and some cards do not come back from that state. This is known
-// of AMD's Navi 4x (github.com/mroboff/vm-curator issue 60, 2026). Other cards
-// are judged by their present power state.
+// The method power reports that the card may not wake up. vfio-pci lets an idle
+// card fall into D3cold, and some cards do not come back from that state. This
+// is known of AMD's Navi 4x (github.com/mroboff/vm-curator issue 60, 2026).
+// Other cards are judged by their present power state.
 func (j *judgement) power() {
 	d := j.card.Display()
 	if d.Power == nil || d.Driver != "vfio-pci" || d.Power.D3ColdAllowed == proxstation.No && d.Power.State != "D3cold" {

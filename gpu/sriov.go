@@ -80,7 +80,7 @@ func (j *judgement) gvt() {
 		Why: "GVT-g is for Broadwell to Comet Lake: this iGPU offers no mediated devices (mdev).", Fix: "Remove enable_gvt, and pass the whole iGPU or its virtual functions (SR-IOV)."})
 }
 
-// count returns the number of virtual functions in words.
+// The function count returns the number of virtual functions in words.
 func count(s *iommu.SRIOV) string {
 	if s == nil {
 		return ""
@@ -95,7 +95,7 @@ func or(s, otherwise string) string {
 	return s
 }
 
-// parts returns the card's virtual functions.
+// The method parts returns the card's virtual functions.
 func (j *judgement) parts() string {
 	var parts []string
 	for _, own := range j.card.Functions {

@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// snapshot returns every file below dir with its content and mode, and every
-// directory.
+// The function snapshot returns every file below dir with its content and mode,
+// and every directory.
 func snapshot(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	files := map[string]string{}
@@ -42,7 +42,8 @@ func snapshot(t *testing.T, dir string) map[string]string {
 	return files
 }
 
-// compare returns a difference between two snapshots, and "" if they are equal.
+// The function compare returns a difference between two snapshots, and "" if
+// they are equal.
 func compare(got, want map[string]string) string {
 	for name, text := range got {
 		if want[name] != text {

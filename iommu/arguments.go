@@ -34,7 +34,7 @@ var knownParameters = map[string][]string{
 	"vfio_pci_core":    {},
 }
 
-// relevant reports whether an argument concerns passthrough.
+// The function relevant reports whether an argument concerns passthrough.
 func relevant(arg string) bool {
 	name, _, _ := strings.Cut(arg, "=")
 	plain := strings.ReplaceAll(name, "-", "_")
@@ -47,9 +47,9 @@ func relevant(arg string) bool {
 		name == "video" && strings.Contains(arg, "fb") || name == "pcie_aspm" || name == "pcie_port_pm"
 }
 
-// misspelt looks for an argument that the kernel does not know but that
-// resembles an argument of VFIO, the IOMMU or a framebuffer. The result why
-// explains the mistake, and right is the argument to write instead.
+// The function misspelt looks for an argument that the kernel does not know but
+// that resembles an argument of VFIO, the IOMMU or a framebuffer. The result
+// why explains the mistake, and right is the argument to write instead.
 func misspelt(arg string) (why, right string) {
 	name, value, hasValue := strings.Cut(arg, "=")
 	with := func(name string) string {

@@ -186,9 +186,9 @@ func (f Facts) freeMemory() string {
 	return fix + " Proxmox VE's kernels also take intel_iommu=on,relax_rmrr; then the firmware may write into the guest's memory: " + f.Advise("intel_iommu=on,relax_rmrr") + "."
 }
 
-// denied holds the models that vfio-pci refuses unless a parameter allows them:
-// Intel's QuickAssist DH895XCC, C3XXX and C62X (vfio_pci_is_denylisted in
-// drivers/vfio/pci/vfio_pci.c).
+// The list denied holds the models that vfio-pci refuses unless a parameter
+// allows them: Intel's QuickAssist DH895XCC, C3XXX and C62X
+// (vfio_pci_is_denylisted in drivers/vfio/pci/vfio_pci.c).
 var denied = []ID{0x0435, 0x0443, 0x19e2, 0x19e3, 0x37c8, 0x37c9}
 
 // checkDenied reports a function that vfio-pci only takes with a parameter.

@@ -56,10 +56,11 @@ func (fn Function) checkConsole() []proxstation.Finding {
 	return []proxstation.Finding{finding}
 }
 
-// draws reports whether a display may show the machine's console. It returns
-// false for displays on vfio-pci or pci-stub, for 3D controllers (class 0302),
-// because they have no connectors, and for virtual functions. It also returns
-// false for displays that have no driver and that the firmware did not use.
+// The method draws reports whether a display may show the machine's console. It
+// returns false for displays on vfio-pci or pci-stub, for 3D controllers (class
+// 0302), because they have no connectors, and for virtual functions. It also
+// returns false for displays that have no driver and that the firmware did not
+// use.
 func (fn Function) draws() bool {
 	switch {
 	case !fn.Class.IsDisplay(), fn.Class.Sub() == 0x0302, fn.Lost == proxstation.Yes, fn.VirtualOf != nil, fn.Driver == vfioPCI, fn.Driver == "pci-stub":

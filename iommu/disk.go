@@ -105,9 +105,9 @@ func (i fileInfo) replaceable(name string) error {
 	return nil
 }
 
-// explain checks whether a directory above the file is a link to a place
-// outside of the root directory. If so, it names the link in the error, because
-// the system's own error does not.
+// The method explain checks whether a directory above the file is a link to a
+// place outside of the root directory. If so, it names the link in the error,
+// because the system's own error does not.
 func (d disk) explain(name string, err error) error {
 	for dir := path.Dir(name); dir != "."; dir = path.Dir(dir) {
 		info, statErr := d.Stat(dir)
@@ -164,8 +164,8 @@ func (d disk) clearAll(files []saved) error {
 	return nil
 }
 
-// put writes content into the file, or removes the file if content is nil. The
-// file's directory must exist.
+// The method put writes content into the file, or removes the file if content
+// is nil. The file's directory must exist.
 func (d disk) put(s saved, content []byte) error {
 	if content == nil {
 		if err := d.Remove(s.Path); err != nil && !errors.Is(err, fs.ErrNotExist) {

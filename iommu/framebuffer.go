@@ -15,8 +15,8 @@ import (
 // loaded.
 var firmwareFramebuffers = []string{"efifb", "vesafb", "simplefb", "BOOTFB", "simpledrm"}
 
-// framebuffers finds the framebuffers on PCI functions: regions of /proc/iomem
-// inside a function's memory, and devices of /sys/class/graphics.
+// The method framebuffers finds the framebuffers on PCI functions: regions of
+// /proc/iomem inside a function's memory, and devices of /sys/class/graphics.
 func (r *reader) framebuffers() {
 	if lines, err := r.procLines("iomem"); err == nil {
 		r.Framebuffers = r.iomemFramebuffers(lines)

@@ -116,7 +116,8 @@ func (r *reader) procLines(name string) ([]string, error) {
 	return strings.Split(strings.TrimRight(string(data), "\n"), "\n"), nil
 }
 
-// kernel reads the release, the processor's vendor and the command line.
+// The method kernel reads the release, the processor's vendor and the command
+// line.
 func (r *reader) kernel() {
 	r.Kernel, _, _ = sysfs.Optional(r.Proc, "sys/kernel/osrelease")
 	r.Vendor, _ = r.processor("vendor_id")

@@ -65,7 +65,7 @@ func (p HostPlan) String() string {
 	return b.String() + notes(p.Findings)
 }
 
-// notes writes findings as lines below a plan.
+// The function notes returns findings as lines to print below a plan.
 func notes(findings []proxstation.Finding) string {
 	var b strings.Builder
 	for _, f := range findings {
@@ -113,8 +113,8 @@ func (c FileChange) String() string {
 	return b.String()
 }
 
-// hunk writes a range of lines as diff does. Lines are counted from 1. An empty
-// range names the line before it.
+// The function hunk writes a range of lines as diff does. Lines are counted
+// from 1. An empty range names the line before it.
 func hunk(from, to int) string {
 	if from == to {
 		return fmt.Sprintf("%d,0", from)
@@ -122,7 +122,8 @@ func hunk(from, to int) string {
 	return fmt.Sprintf("%d,%d", from+1, to-from)
 }
 
-// lines splits a text into lines. The last line may have no newline at its end.
+// The function lines splits a text into lines. The last line may have no
+// newline at its end.
 func lines(text *string) []string {
 	if text == nil || *text == "" {
 		return nil

@@ -82,7 +82,8 @@ func (d directive) idsLine(models []Model) string {
 	return strings.Join(words, " ")
 }
 
-// rewrite says how to replace a line of modprobe.d, or a kernel argument.
+// The method rewrite says how to replace a line of modprobe.d, or a kernel
+// argument.
 func (f Facts) rewrite(d directive, line string) string {
 	if d.file == "" {
 		return fmt.Sprintf("Write %s for %s in %s, run %s, and restart.", line, d.text, f.Place().Edit, f.Place().Command)
@@ -147,8 +148,8 @@ func looseIDs(d directive) []string {
 	return loose
 }
 
-// repaired corrects a text that is almost a list of ids: it replaces other
-// marks by colons and commas.
+// The function repaired corrects a text that is almost a list of ids: it
+// replaces other marks by colons and commas.
 func repaired(token string) string {
 	for _, mark := range []string{";", "/", "|"} {
 		token = strings.ReplaceAll(token, mark, ",")

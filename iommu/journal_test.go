@@ -59,7 +59,8 @@ func TestACancelledContextStopsBetweenFiles(t *testing.T) {
 	}
 }
 
-// cancelled is a context that is cancelled after the given number of looks.
+// The type cancelled is a context that is cancelled after the given number of
+// looks.
 type cancelled struct {
 	context.Context
 
@@ -148,7 +149,8 @@ func TestUndoRestoresModeAndOwnerAlone(t *testing.T) {
 	}
 }
 
-// lying is a file system that reports a replaced file but does not replace it.
+// The type lying is a file system that reports a replaced file but does not
+// replace it.
 type lying struct{ *volatile }
 
 func (l lying) Rename(from, to string) error {

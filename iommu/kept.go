@@ -37,7 +37,7 @@ const builtInNote = "# vfio-pci is built into the kernel, which is told the ids 
 // idsNote begins the line that names the file with vfio-pci's ids.
 const idsNote = "# the ids are in /"
 
-// ids returns the models in the form of vfio-pci's option ids.
+// The method ids returns the models in the form of vfio-pci's option ids.
 func (k kept) ids() string {
 	var ids []string
 	for _, fn := range k.functions {
@@ -107,7 +107,7 @@ func (k *kept) keep(fn Function) {
 	k.functions = append(k.functions, keptFunction{address: fn.Address, model: fn.Model, drivers: unique(drivers)})
 }
 
-// modules returns the modules that must not come before vfio-pci.
+// The method modules returns the modules that must not come before vfio-pci.
 func (k kept) modules() []string {
 	var modules []string
 	for _, fn := range k.functions {
@@ -178,9 +178,9 @@ func parseKeptFunction(s string) (keptFunction, error) {
 	return fn, nil
 }
 
-// drivers returns the modules that would take a function if they were loaded
-// before vfio-pci: the module of its current driver, and the drivers for cards
-// of its vendor.
+// The method drivers returns the modules that would take a function if they
+// were loaded before vfio-pci: the module of its current driver, and the
+// drivers for cards of its vendor.
 func (fn Function) drivers() []string {
 	var modules []string
 	if fn.Driver != "" && fn.Driver != vfioPCI {

@@ -91,8 +91,8 @@ func unescaped(text string) string {
 	return b.String()
 }
 
-// fields splits a line at blanks and tabs only, because kmod treats a carriage
-// return as a letter.
+// The function fields splits a line at blanks and tabs only, because kmod
+// treats a carriage return as a letter.
 func fields(line string) []string {
 	return strings.FieldsFunc(line, func(r rune) bool { return r == ' ' || r == '\t' })
 }
@@ -202,7 +202,8 @@ func (c modconf) of(verb, module string) []directive {
 	return found
 }
 
-// options returns the values of a module's option, with the lines that set it.
+// The method options returns the values of a module's option, with the lines
+// that set it.
 func (c modconf) options(module, option string) (values []string, lines []directive) {
 	for _, d := range c.of("options", module) {
 		for _, word := range strings.Fields(d.rest) {

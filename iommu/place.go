@@ -62,8 +62,8 @@ func (f Facts) dashes() (line writing, there bool) {
 	return writing{}, false
 }
 
-// entries returns the boot entries of a systemd-boot that proxmox-boot-tool
-// does not manage (the Boot Loader Specification's type 1).
+// The function entries returns the boot entries of a systemd-boot that
+// proxmox-boot-tool does not manage (the Boot Loader Specification's type 1).
 func entries(boot fs.FS) []HostFile {
 	var files []HostFile
 	for _, dir := range []string{"", "efi/"} {

@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// configurations reads the files that decide which modules are loaded, and how.
+// The method configurations reads the files that decide which modules are
+// loaded, and how.
 func (r *reader) configurations() {
 	r.Modprobe = r.modprobe()
 	r.ModprobeUnread = r.passedOver()
@@ -17,8 +18,8 @@ func (r *reader) configurations() {
 	r.NewerThanInitramfs = r.newerThanInitramfs()
 }
 
-// configuration reads files of fsys, which is mounted at a path, in the order
-// of the files' names.
+// The method configuration reads files of fsys, which is mounted at a path, in
+// the order of the files' names.
 func (r *reader) configuration(fsys fs.FS, at string, patterns ...string) []HostFile {
 	var files []HostFile
 	for _, pattern := range patterns {
@@ -42,9 +43,9 @@ func (r *reader) configuration(fsys fs.FS, at string, patterns ...string) []Host
 	return files
 }
 
-// modprobe reads the files of all directories in the order of their base names.
-// If several files have the same name, kmod only reads the file in the first of
-// these directories (kmod_config_new in libkmod-config.c).
+// The method modprobe reads the files of all directories in the order of their
+// base names. If several files have the same name, kmod only reads the file in
+// the first of these directories (kmod_config_new in libkmod-config.c).
 func (r *reader) modprobe() []HostFile {
 	files := r.configuration(r.Etc, "etc/", "modprobe.d/*.conf")
 	more := slices.Concat(r.configuration(r.Run, "run/", "modprobe.d/*.conf"),

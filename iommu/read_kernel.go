@@ -10,9 +10,9 @@ import (
 	"github.com/proxstation/proxstation/internal/sysfs"
 )
 
-// groups reads /sys/kernel/iommu_groups, which exists but is empty while the
-// IOMMU is off. A member that is not among the functions is added as a function
-// without details, so that no group looks emptier than it is.
+// The method groups reads /sys/kernel/iommu_groups, which exists but is empty
+// while the IOMMU is off. A member that is not among the functions is added as
+// a function without details, so that no group looks emptier than it is.
 func (r *reader) groups() {
 	const dir = "kernel/iommu_groups"
 	names, err := sysfs.Names(r.Sys, dir)
@@ -71,8 +71,8 @@ func (r *reader) group(n int, dir string) GroupFacts {
 	return g
 }
 
-// member puts the function at an address into group n. If the function is
-// unknown, member records it as a stray.
+// The method member puts the function at an address into group n. If the
+// function is unknown, member records it as a stray.
 func (r *reader) member(address Address, n int) {
 	if i := r.position(address); i >= 0 {
 		r.Functions[i].Group = Group(n)
@@ -81,7 +81,7 @@ func (r *reader) member(address Address, n int) {
 	r.strays = append(r.strays, Function{Address: address, Group: Group(n)})
 }
 
-// units reads /sys/class/iommu.
+// The method units reads /sys/class/iommu.
 func (r *reader) units() {
 	names, err := sysfs.Names(r.Sys, "class/iommu")
 	if err != nil {
@@ -129,10 +129,10 @@ func (r *reader) acpi() {
 	}
 }
 
-// interrupts looks for chips whose names begin with "IR-". The kernel gives
-// such names to interrupts that go through a remapping IOMMU (IR-PCI-MSI,
-// IR-IO-APIC). An AMD IOMMU's own interrupt and Intel's DMAR-MSI are not
-// remapped.
+// The method interrupts looks for chips whose names begin with "IR-". The
+// kernel gives such names to interrupts that go through a remapping IOMMU
+// (IR-PCI-MSI, IR-IO-APIC). An AMD IOMMU's own interrupt and Intel's DMAR-MSI
+// are not remapped.
 func (r *reader) interrupts() {
 	lines, err := r.procLines("interrupts")
 	if err != nil {
@@ -153,12 +153,12 @@ func (r *reader) interrupts() {
 	}
 }
 
-// watched holds the modules whose state matters for passthrough.
+// The list watched holds the modules whose state matters for passthrough.
 var watched = []string{"vfio", "vfio_pci", "vfio_pci_core", "vfio_iommu_type1", "vfio_virqfd", "iommufd",
 	"pci_stub", "vendor_reset", "nvidia", "nvidia_drm", "nvidia_uvm", "nouveau", "nova_core", "amdgpu", "radeon", "i915", "xe", "snd_hda_intel"}
 
-// modules reads /sys/module. Built-in modules appear in it only if they have
-// parameters.
+// The method modules reads /sys/module. Built-in modules appear in it only if
+// they have parameters.
 func (r *reader) modules() {
 	for _, name := range watched {
 		if _, err := fs.Stat(r.Sys, "module/"+name); err != nil {

@@ -14,7 +14,8 @@ import (
 
 const pciDevices = "bus/pci/devices"
 
-// functions reads every PCI function (Documentation/ABI/testing/sysfs-bus-pci).
+// The method functions reads every PCI function
+// (Documentation/ABI/testing/sysfs-bus-pci).
 func (r *reader) functions() {
 	names, err := sysfs.Names(r.Sys, pciDevices)
 	if err != nil {
@@ -144,7 +145,7 @@ func newDevice(sys fs.FS, address Address) device {
 	return d
 }
 
-// file returns the path of an attribute.
+// The method file returns the path of an attribute.
 func (d device) file(name string) string { return d.place + "/" + name }
 
 // The method has reports whether the function may have an attribute.
@@ -172,8 +173,8 @@ func (d device) target(name string) (string, error) {
 	return target, err
 }
 
-// parent returns the function above this function. Its directory contains the
-// directory of this function.
+// The method parent returns the function above this function. Its directory
+// contains the directory of this function.
 func (d device) parent() *Address {
 	place := d.place
 	if place == d.dir { // dir is not a link, or could not be read

@@ -22,8 +22,8 @@ func address(t *testing.T, s string) iommu.Address {
 	return a
 }
 
-// read reads a host of internal/hosttree. It first adds the lines to the host's
-// description.
+// The function read reads a host of internal/hosttree. It first adds the lines
+// to the host's description.
 func read(t *testing.T, name string, lines ...string) iommu.Facts {
 	t.Helper()
 	tree, err := hosttree.Load(name, lines...)

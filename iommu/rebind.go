@@ -127,7 +127,7 @@ func (r Rebind) fail(step string, err error) error {
 	return &BindError{Address: r.Address, Step: step, Err: reason(err)}
 }
 
-// driver returns the name of the function's current driver, or "".
+// The method driver returns the name of the function's current driver, or "".
 func (r Rebind) driver(c core) (string, error) {
 	target, err := c.Readlink(r.file("driver"))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -195,9 +195,9 @@ func (r Rebind) readBack(c core, want string) error {
 	return r.fail("driver", err)
 }
 
-// release restores driver_override first, because the kernel would otherwise
-// only try vfio-pci. It then binds the old driver by its name, because vfio-pci
-// may have the function's model in its ids.
+// The method release restores driver_override first, because the kernel would
+// otherwise only try vfio-pci. It then binds the old driver by its name,
+// because vfio-pci may have the function's model in its ids.
 func (r Rebind) release(c core) error {
 	override := r.Override
 	if override == "" {

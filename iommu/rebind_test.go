@@ -111,8 +111,8 @@ func (c *fakeCore) Write(name, value string) error {
 	return nil
 }
 
-// probe offers the device to all drivers, in an arbitrary order. It is not an
-// error if no driver accepts the device.
+// The method probe offers the device to all drivers, in an arbitrary order. It
+// is not an error if no driver accepts the device.
 func (c *fakeCore) probe(address string) error {
 	d := c.devices[address]
 	if d == nil {

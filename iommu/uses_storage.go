@@ -29,7 +29,8 @@ func parseMount(line string) (m mount, ok bool) {
 	return mount{device: fields[2], point: unescape(fields[4]), kind: last[0], source: unescape(last[1])}, true
 }
 
-// pool returns the ZFS pool of a mounted dataset such as "rpool/ROOT/pve-1".
+// The method pool returns the ZFS pool of a mounted dataset such as
+// "rpool/ROOT/pve-1".
 func (m mount) pool() string {
 	name, _, _ := strings.Cut(m.source, "/")
 	return name
@@ -91,9 +92,9 @@ func (r *reader) disksUses(disks []string, kind UseKind, seen string) bool {
 	return found
 }
 
-// disks returns the block devices of a mount. For Btrfs these are all devices
-// that /sys/fs/btrfs lists together, for ZFS the members of the pool, and for
-// other file systems one device.
+// The method disks returns the block devices of a mount. For Btrfs these are
+// all devices that /sys/fs/btrfs lists together, for ZFS the members of the
+// pool, and for other file systems one device.
 func (r *reader) disks(b blocks, m mount) []string {
 	if m.kind == "zfs" {
 		return r.members(b, m.pool())
@@ -159,7 +160,7 @@ func (r *reader) diskUses(name string, kind UseKind, seen string, depth int) boo
 	return r.use(kind, dir, seen) || found
 }
 
-// blocks holds the block devices by the names that mounts use for them.
+// A blocks value finds block devices by the names that mounts use for them.
 type blocks struct {
 	byNumber map[string]string // such as "252:1" to dm-1
 	byMapper map[string]string // the key is a mapped name such as pve-root, the value a name such as dm-1
@@ -188,8 +189,8 @@ func (r *reader) blocks() blocks {
 	return b
 }
 
-// members returns the disks and partitions of a ZFS pool, from udev's records,
-// because sysfs does not show them.
+// The method members returns the disks and partitions of a ZFS pool, from
+// udev's records, because sysfs does not show them.
 func (r *reader) members(b blocks, pool string) []string {
 	var members []string
 	for number, name := range b.byNumber {
@@ -246,9 +247,9 @@ func (r *reader) volumeUses(b blocks) {
 	}
 }
 
-// find returns the name of a mount's block device, or "". A file system on
-// several disks, such as Btrfs, has a device number of its own, but its source
-// names one of the disks.
+// The method find returns the name of a mount's block device, or "". A file
+// system on several disks, such as Btrfs, has a device number of its own, but
+// its source names one of the disks.
 func (b blocks) find(m mount) string {
 	if name, ok := b.byNumber[m.device]; ok {
 		return name

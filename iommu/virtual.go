@@ -43,7 +43,7 @@ func (r *reader) virtual() {
 	}
 }
 
-// processor returns the value of a key for the first processor in
+// The method processor returns the value of a key for the first processor in
 // /proc/cpuinfo.
 func (r *reader) processor(key string) (value string, ok bool) {
 	data, _ := fs.ReadFile(r.Proc, "cpuinfo")

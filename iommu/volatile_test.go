@@ -35,8 +35,8 @@ func (i *inode) sync() {
 	i.lasts = &synced
 }
 
-// volatile is a file system that loses all changes that were not synced when
-// its power is cut.
+// The type volatile is a file system that loses all changes that were not
+// synced when its power is cut.
 type volatile struct {
 	now   map[string]*inode // the current inodes by name
 	lasts map[string]*inode
@@ -156,7 +156,7 @@ func (v *volatile) Sync(dir string) error {
 	return nil
 }
 
-// persist syncs the names in a directory.
+// The method persist syncs the names in a directory.
 func (v *volatile) persist(dir string) {
 	maps.DeleteFunc(v.lasts, func(name string, _ *inode) bool { return path.Dir(name) == dir && name != "." })
 	for name, i := range v.now {
@@ -166,10 +166,10 @@ func (v *volatile) persist(dir string) {
 	}
 }
 
-// restart returns the file system after a power cut. If the function survives
-// returns true for a directory, the names in this directory are on disk without
-// a sync. The names in other directories are as they were at the last sync.
-// Files always have their content of the last sync.
+// The method restart returns the file system after a power cut. If the function
+// survives returns true for a directory, the names in this directory are on
+// disk without a sync. The names in other directories are as they were at the
+// last sync. Files always have their content of the last sync.
 func (v *volatile) restart(survives func(dir string) bool) *volatile {
 	for name := range v.now {
 		if i := v.now[name]; i.Mode.IsDir() && survives(name) {
@@ -194,7 +194,8 @@ func (v *volatile) restart(survives func(dir string) bool) *volatile {
 	return after
 }
 
-// snapshot returns all files and directories with their content and mode.
+// The method snapshot returns all files and directories with their content and
+// mode.
 func (v *volatile) snapshot() map[string]string {
 	files := map[string]string{}
 	for name, i := range v.now {

@@ -57,8 +57,9 @@ func parseConfig(text string) (enabled []Storage, disabled map[string]bool) {
 	return enabled, disabled
 }
 
-// contents holds, for each storage type, the content types of a storage whose
-// configuration names no content types (pve-storage, plugindata of each type).
+// The table contents holds the content types that PVE assumes for a storage
+// without a list of content types, by the storage's type (pve-storage,
+// plugindata of each type).
 var contents = map[string][]string{
 	"dir": {"images", "rootdir"}, "btrfs": {"images", "rootdir"}, "lvmthin": {"images", "rootdir"}, "zfspool": {"images", "rootdir"},
 	"lvm": {"images"}, "nfs": {"images"}, "cifs": {"images"}, "rbd": {"images"}, "iscsi": {"images"}, "iscsidirect": {"images"}, "zfs": {"images"},

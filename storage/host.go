@@ -107,14 +107,14 @@ func (f *Facts) unknown(id, subject string, err error, why string) {
 		Fix: "Run where it can be read, on the host and as root."})
 }
 
-// virtual matches the names of block devices that are not disks: loop devices,
-// RAM disks, device mapper, software RAID, optical drives, network block
-// devices.
+// The pattern virtual matches the names of block devices that are not disks:
+// loop devices, RAM disks, device mapper, software RAID, optical drives,
+// network block devices.
 var virtual = regexp.MustCompile(`^(loop|ram|zram|dm-|md|sr|fd|nbd|zd|rbd|drbd|bcache)[0-9]|^nvme[0-9]+c[0-9]+n|boot[0-9]$|rpmb$`)
 
 func physical(name string) bool { return !virtual.MatchString(name) }
 
-// disk reads the facts about one disk (Linux
+// The method disk reads the facts about one disk (Linux
 // Documentation/ABI/stable/sysfs-block: size in 512-byte sectors,
 // queue/rotational).
 func (h host) disk(name string) Disk {
@@ -156,8 +156,8 @@ func (d *Disk) note(r sysfs.Udev) {
 	}
 }
 
-// bus returns a disk's bus. It judges by the disk's name and its place in the
-// device tree.
+// The method bus returns a disk's bus. It judges by the disk's name and its
+// place in the device tree.
 func (h host) bus(name string) Bus {
 	for prefix, bus := range map[string]Bus{"nvme": NVMe, "vd": Virtio, "mmcblk": MMC} {
 		if strings.HasPrefix(name, prefix) {

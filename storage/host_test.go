@@ -127,7 +127,8 @@ func TestDisksOfTheNetwork(t *testing.T) {
 	}
 }
 
-// denied is a file system in which every file exists but no file can be read.
+// The type denied is a file system in which every file exists but no file can
+// be read.
 type denied struct{}
 
 func (denied) Open(name string) (fs.File, error) {

@@ -28,9 +28,9 @@ const (
 	Image    Purpose = "image"    // ISO images
 )
 
-// wants holds, for each purpose, the preferred tier, the slowest allowed tier,
-// and the content type that PVE requires of the storage. An operating system on
-// a hard disk is refused unless the caller asks for it.
+// The table wants holds, for each purpose, the preferred tier, the slowest
+// allowed tier, and the content type that PVE requires of the storage. An
+// operating system on a hard disk is refused unless the caller asks for it.
 var wants = map[Purpose]struct {
 	prefer, least Tier
 	content       string
@@ -188,9 +188,9 @@ func (p *placing) place(r DiskRequest) (DiskChoice, error) {
 	return DiskChoice{}, &NoPlaceError{Request: r, Refused: refused}
 }
 
-// distance ranks tiers for a purpose. The preferred tier comes first, then the
-// faster tiers (the nearest of them first), then the slower tiers, then the
-// unknown tier.
+// The function distance ranks tiers for a purpose. The preferred tier comes
+// first, then the faster tiers (the nearest of them first), then the slower
+// tiers, then the unknown tier.
 func distance(tier, prefer Tier) int {
 	switch {
 	case tier == TierUnknown:
@@ -216,7 +216,7 @@ func explain(r DiskRequest, pool Pool, refused []PoolRefusal) string {
 	return why
 }
 
-// refuse returns why a pool cannot take the disk, or "".
+// The method refuse returns why a pool cannot take the disk, or "".
 func (p *placing) refuse(r DiskRequest, pool Pool) string {
 	want := wants[r.Purpose]
 	least := cmp.Or(r.Least, want.least)
@@ -253,10 +253,10 @@ func (p *placing) refuse(r DiskRequest, pool Pool) string {
 	return ""
 }
 
-// movable names volumes that would free the missing space if they were moved to
-// another storage: the smallest volume that is large enough by itself, or else
-// the largest volumes. It returns "" if the volumes are not known, or if all of
-// them together are not enough.
+// The method movable names volumes that would free the missing space if they
+// were moved to another storage: the smallest volume that is large enough by
+// itself, or else the largest volumes. It returns "" if the volumes are not
+// known, or if all of them together are not enough.
 func (p Pool) movable(missing Size) string {
 	volumes := slices.SortedFunc(slices.Values(p.Volumes), func(a, b Volume) int {
 		return cmp.Or(cmp.Compare(b.Size, a.Size), cmp.Compare(a.ID, b.ID))
@@ -279,8 +279,8 @@ func (p Pool) movable(missing Size) string {
 	return ", such as " + strings.Join(names, ", ")
 }
 
-// room returns how much space may still be promised on a pool. It is never
-// negative.
+// The method room returns how much space may still be promised on a pool. It is
+// never negative.
 func (p *placing) room(pool Pool) Size {
 	room := pool.Available
 	if pool.Overcommits() {

@@ -63,7 +63,7 @@ func (p Pool) works() bool {
 	return p.Health == "" || p.Health == "ONLINE" || p.Health == "DEGRADED"
 }
 
-// network holds the storage types whose data is on other machines.
+// The table network holds the storage types whose data is on other machines.
 var network = map[string]string{
 	"nfs": "NFS", "cifs": "SMB", "pbs": "a Proxmox Backup Server", "rbd": "Ceph", "cephfs": "CephFS",
 	"iscsi": "iSCSI", "iscsidirect": "iSCSI", "zfs": "ZFS over iSCSI", "esxi": "an ESXi host", "glusterfs": "GlusterFS",
@@ -158,8 +158,8 @@ func (f Facts) zpool(name string) (data, helpers []string) {
 	return data, helpers
 }
 
-// mount returns the mount on which a path lies. If several mounts contain the
-// path, this is the mount with the longest mount point.
+// The method mount returns the mount on which a path lies. If several mounts
+// contain the path, this is the mount with the longest mount point.
 func (f Facts) mount(name string) *Mount {
 	var best *Mount
 	for i, m := range f.Mounts {
@@ -171,7 +171,8 @@ func (f Facts) mount(name string) *Mount {
 	return best
 }
 
-// disks returns the disks that hold the devices, in order, each disk once.
+// The method disks returns the disks that hold the devices, in order, each disk
+// once.
 func (f Facts) disks(devices []string) []Disk {
 	var disks []Disk
 	for _, d := range f.Disks {
@@ -206,7 +207,7 @@ func (f Facts) known(device string) bool {
 	return slices.ContainsFunc(f.Disks, func(d Disk) bool { return f.under(d, device) })
 }
 
-// judge sets the pool's tier to the tier of its slowest disk.
+// The method judge sets the pool's tier to the tier of its slowest disk.
 func (p *Pool) judge(chain string) {
 	if len(p.Disks) == 0 {
 		p.Why = chain + ": the disks under it are not known"

@@ -40,7 +40,8 @@ func TestDiskTier(t *testing.T) {
 	}
 }
 
-// machine returns a host with an NVMe, an SSD and three hard disks.
+// The function machine returns a host with an NVMe, an SSD and three hard
+// disks.
 func machine() storage.Facts {
 	return storage.Facts{
 		Disks: []storage.Disk{

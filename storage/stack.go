@@ -49,10 +49,10 @@ func mappedOf(names []string) []string {
 	return slices.DeleteFunc(slices.Clone(names), func(name string) bool { return !strings.HasPrefix(name, "dm-") })
 }
 
-// leaves follows a block device down to the devices that have no device below
-// them, through LVM, encryption, software RAID and bcache. Such stacks have a
-// few levels. The limit for depth ends the walk if a tree's links form a
-// circle.
+// The method leaves follows a block device down to the devices that have no
+// device below them, through LVM, encryption, software RAID and bcache. Such
+// stacks have a few levels. The limit for depth ends the walk if a tree's links
+// form a circle.
 func (h host) leaves(name string, depth int) []string {
 	slaves, _ := sysfs.Names(h.sys, "block/"+name+"/slaves") // partitions have no such directory
 	if len(slaves) == 0 || depth > 16 {
@@ -128,8 +128,8 @@ func (h host) mounts(names []string, zpools []ZPool) ([]Mount, error) {
 	return mounts, nil
 }
 
-// btrfs returns all devices of each mounted Btrfs. The keys are the names of
-// all these devices, because mountinfo names only one of them (Linux
+// btrfs returns all devices of each mounted Btrfs. Each device's name is a key
+// of the result, because mountinfo names only one of the devices (Linux
 // fs/btrfs/sysfs.c: /sys/fs/btrfs/UUID/devices).
 func (h host) btrfs() map[string][]string {
 	members := map[string][]string{}
