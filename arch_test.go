@@ -62,7 +62,7 @@ var arrows = map[string][]string{
 
 	// This package brings PCI, storage and PVE together. It imports go-proxmox
 	// only for the constructor that takes a client from the caller.
-	"workstation": {"", "internal/printable", "iommu", "gpu", "storage", "internal/pve", "internal/boot", "internal/macos", "internal/qmconf", "internal/pveschema",
+	"workstation": {"", "internal/printable", "iommu", "gpu", "storage", "internal/pve", "internal/boot", "internal/handover", "internal/macos", "internal/qmconf", "internal/pveschema",
 		"github.com/luthermonson/go-proxmox", "golang.org/x/sync"},
 	// These packages know the needs of macOS guests and PVE's notation of
 	// configurations. They are pure. The profiles and the plan use them.
@@ -70,6 +70,9 @@ var arrows = map[string][]string{
 	// This package judges whether a VM starts after a change, from two
 	// configurations. It is pure.
 	"internal/boot": {"", "gpu", "iommu", "storage", "internal/printable", "internal/macos", "internal/qmconf"},
+	// This package judges what a host loses to a VM's PCI devices: disks, network,
+	// keyboard. It is pure.
+	"internal/handover": {"", "gpu", "iommu", "storage", "internal/printable"},
 	// This package reads and writes FAT in disk images from unknown authors. It
 	// limits what it reads, and is exact to the byte.
 	"internal/fat":    {},

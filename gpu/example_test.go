@@ -270,3 +270,15 @@ func ExampleNode_CheckConfig() {
 	}
 	// Output: gpu.seabios - bios not set
 }
+
+func ExampleContainer() {
+	cards := gpu.Cards(host("reference").Functions)
+	plex := gpu.Container{VMID: 110, Name: "plex", Devices: []string{"/dev/dri/renderD128"}}
+	for _, card := range cards {
+		device, uses := plex.Uses(card, cards)
+		fmt.Println(card.Name(), uses, device)
+	}
+	// Output:
+	// Intel Coffee Lake 8086:3e92 true /dev/dri/renderD128
+	// NVIDIA Blackwell 10de:2c05 false
+}

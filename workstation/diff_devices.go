@@ -27,6 +27,7 @@ func (d *differ) checkDevices(vm VM, have, will map[string]string) {
 // handovers judges every device that a VM takes from the host.
 func (f Facts) handovers(v VMFacts) []proxstation.Finding {
 	var findings []proxstation.Finding
+	host := f.host(v.ID)
 	for _, key := range slices.Sorted(maps.Keys(v.Config)) {
 		h, err := gpu.ParseHostPCI(v.Config[key])
 		if qmconf.Family(key) != "hostpci" || err != nil {
@@ -38,10 +39,10 @@ func (f Facts) handovers(v VMFacts) []proxstation.Finding {
 				Fix: "Give the login Mapping.Audit on /mapping/pci/" + h.Mapping + ", or look at it on the node: pvesh get /cluster/mapping/pci/" + h.Mapping + "."})
 			continue
 		}
-		findings = append(findings, f.checkHandover(v, key, h)...)
+		findings = append(findings, host.Check(v.takes(), key, h)...)
 	}
 	for _, h := range v.claim(v.Config).ByArgs {
-		findings = append(findings, f.checkHandover(v, "args", h)...)
+		findings = append(findings, host.Check(v.takes(), "args", h)...)
 	}
 	return findings
 }

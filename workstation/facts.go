@@ -50,7 +50,7 @@ type Facts struct {
 	Others map[int]string
 	// CardUsers holds the running containers of the node that use a graphics
 	// card of the host.
-	CardUsers []CardUser
+	CardUsers []gpu.Container
 	// HA holds the VMs under high availability. HAIgnored holds the VMs that
 	// the HA manager ignores.
 	HA, HAIgnored []int
@@ -169,13 +169,3 @@ func (f *Facts) doubtCommitted() {
 
 // idUnread is the ID of findings about parts that could not be read.
 const idUnread = "workstation.unread"
-
-// A CardUser is a container that runs and uses a graphics card through the
-// host's driver.
-type CardUser struct {
-	VMID int
-	Name string
-	// Devices holds the card's device nodes: "/dev/dri/renderD128",
-	// "/dev/nvidia0".
-	Devices []string
-}

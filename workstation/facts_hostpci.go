@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/proxstation/proxstation/gpu"
+	"github.com/proxstation/proxstation/internal/handover"
 	"github.com/proxstation/proxstation/internal/qmconf"
 )
 
@@ -18,12 +19,6 @@ func (v VMFacts) claim(config map[string]string) gpu.Claim {
 	claim := qmconf.Claim(v.ID, config)
 	claim.OnBoot = v.Config["onboot"] == "1"
 	return claim
-}
-
-// devices returns the VM's hostpci values and the devices that its args name.
-func (v VMFacts) devices() []gpu.HostPCI {
-	claim := v.claim(v.Config)
-	return slices.Concat(claim.Values, claim.ByArgs)
 }
 
 // Cards returns the node's graphics cards.
@@ -53,4 +48,21 @@ func (f Facts) claims(config func(VMFacts) map[string]string) []gpu.Claim {
 		}
 	}
 	return claims
+}
+
+// host returns what the host has at the moment when one VM starts.
+func (f Facts) host(starts int) handover.Host {
+	h := handover.Host{PCI: f.PCI(), Disks: f.Disks, Ports: f.ports}
+	for _, claim := range f.claimsNow(starts) {
+		if f.VMs[claim.VMID].Running {
+			h.Gone = slices.Concat(h.Gone, claim.Values, claim.ByArgs)
+		}
+	}
+	return h
+}
+
+// takes returns the devices that the VM takes from the host when it starts.
+func (v VMFacts) takes() handover.VM {
+	claim := v.claim(v.Config)
+	return handover.VM{ID: v.ID, Name: v.String(), Values: slices.Concat(claim.Values, claim.ByArgs)}
 }

@@ -117,7 +117,7 @@ func hibernated(v VMFacts) proxstation.Finding {
 // no VM outside the set uses them.
 func preflightCards(db DualBoot, target VMFacts, facts Facts) []proxstation.Finding {
 	var findings []proxstation.Finding
-	node, values := facts.PCI(), target.HostPCI()
+	node, values, host := facts.PCI(), target.HostPCI(), facts.host(target.ID)
 	for _, key := range slices.Sorted(maps.Keys(target.Config)) {
 		h, err := gpu.ParseHostPCI(target.Config[key])
 		if qmconf.Family(key) != "hostpci" || err != nil {
@@ -132,10 +132,10 @@ func preflightCards(db DualBoot, target VMFacts, facts Facts) []proxstation.Find
 			f.Subject = fmt.Sprintf("%s %s", target, f.Subject)
 			findings = append(findings, f)
 		}
-		findings = append(findings, facts.checkHandover(target, key, h)...)
+		findings = append(findings, host.Check(target.takes(), key, h)...)
 	}
 	for _, h := range target.claim(target.Config).ByArgs {
-		findings = append(findings, facts.checkHandover(target, "args", h)...)
+		findings = append(findings, host.Check(target.takes(), "args", h)...)
 	}
 	if err := gpu.CheckRules(values, target.Config["machine"], target.Config["vga"]); err != nil {
 		findings = append(findings, proxstation.Finding{ID: "switch.hostpci", Severity: proxstation.Blocker, Subject: fmt.Sprintf("VM %d", target.ID),

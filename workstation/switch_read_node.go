@@ -158,11 +158,15 @@ func (p *nodeReader) join() {
 // the host's own use of the devices that members take.
 func (p *nodeReader) last(ctx context.Context) {
 	ctx = pve.WithOdd(ctx, p.o.odd)
-	taken := p.taken() // computed before the readers write the facts
+	var disks, ports bool // computed before the readers write the facts
+	for _, id := range p.set.db.Members {
+		d, usb, network := p.o.facts.host(id).Takes(p.o.facts.VMs[id].takes())
+		disks, ports = disks || d || usb, ports || network
+	}
 	var group errgroup.Group
 	group.Go(func() error { p.containers(ctx); return nil })
 	group.Go(func() error { p.storages(ctx); return nil })
-	group.Go(func() error { p.needs(ctx, taken); return nil })
+	group.Go(func() error { p.needs(ctx, disks, ports); return nil })
 	_ = group.Wait() // no function returns an error
 }
 
@@ -213,30 +217,18 @@ func (p *nodeReader) storages(ctx context.Context) {
 	_ = group.Wait() // the findings already report every part that could not be read
 }
 
-// taken returns the functions that the node's members would take from the host.
-func (p *nodeReader) taken() []iommu.Function {
-	var taken []iommu.Function
-	for _, id := range p.set.db.Members {
-		values := p.o.facts.VMs[id].devices()
-		for _, h := range values {
-			taken = append(taken, p.o.facts.handover(h, values, id).taken...)
-		}
-	}
-	return taken
-}
-
 // needs reads which devices the host itself uses. It reads the disks, without
 // SMART data, if a member would take a storage controller or a USB controller.
 // It reads the ports of the bridges if a member would take a network card.
-func (p *nodeReader) needs(ctx context.Context, taken []iommu.Function) {
+func (p *nodeReader) needs(ctx context.Context, disks, ports bool) {
 	side, cancel := context.WithTimeoutCause(ctx, sideTime, errSlow)
 	defer cancel()
 	// The results of these reads only lead to warnings, so a failure is a
 	// warning too.
-	if len(of(isStorage, taken))+len(of(isUSB, taken)) > 0 {
+	if disks {
 		p.o.facts.Disks, _ = p.node.pve.Disks(side)
 	}
-	if len(of(isNetwork, taken)) > 0 {
+	if ports {
 		p.o.facts.ports, _ = p.node.pve.Ports(side)
 	}
 }

@@ -1,4 +1,6 @@
-package workstation
+// Package handover judges what a host loses when a VM takes PCI devices from it:
+// disks, network, keyboard, and cards that other programs use. It is pure.
+package handover
 
 import (
 	"fmt"
@@ -24,30 +26,41 @@ const (
 	subUSB       = 0x0c03
 )
 
-// A handover lists the functions that a VM takes from the host when it starts.
-type handover struct {
-	facts Facts
+// A Host is what a host has, as far as PVE's API shows it.
+type Host struct {
+	PCI   gpu.Node
+	Disks []storage.Disk
+	// Ports holds the ports of the host's bridges, and network cards with an
+	// address.
+	Ports []string
+	// Gone holds the hostpci values of running VMs. The host has lost these
+	// devices already.
+	Gone []gpu.HostPCI
+}
+
+// A VM is a VM that takes devices from the host when it starts.
+type VM struct {
+	ID     int
+	Name   string        // the VM as people know it: "VM 140 windows"
+	Values []gpu.HostPCI // all values of the VM
+}
+
+// A loss lists the functions that a host loses to one value of a VM.
+type loss struct {
+	Host
 	taken []iommu.Function // the functions that the VM takes, with their whole groups, without functions of running VMs
 	left  []iommu.Function // the functions that the host keeps
 }
 
-// handover returns two lists: the functions that the host loses to one value of
-// a VM, and the functions that the host keeps although the VM takes all its
+// losing returns two lists: the functions that the host loses to one value of a
+// VM, and the functions that the host keeps although the VM takes all its
 // values. IOMMU groups are included, because PVE takes all functions of a group
 // except bridges (qemu-server PVE/QemuServer/PCI.pm). Functions of running VMs
 // are in neither list, because the host has lost them already.
-func (f Facts) handover(h gpu.HostPCI, all []gpu.HostPCI, starts int) handover {
-	gone := map[iommu.Address]bool{}
-	for _, claim := range f.claimsNow(starts) {
-		if f.VMs[claim.VMID].Running {
-			f.mark(gone, slices.Concat(claim.Values, claim.ByArgs))
-		}
-	}
-	named, every := map[iommu.Address]bool{}, map[iommu.Address]bool{}
-	f.mark(named, []gpu.HostPCI{h})
-	f.mark(every, all)
-	o := handover{facts: f}
-	for _, fn := range f.IOMMU.Functions {
+func (h Host) losing(value gpu.HostPCI, all []gpu.HostPCI) loss {
+	gone, named, every := h.mark(h.Gone), h.mark([]gpu.HostPCI{value}), h.mark(all)
+	o := loss{Host: h}
+	for _, fn := range h.PCI.Functions {
 		switch a := fn.Address; {
 		case gone[a]:
 		case named[a]:
@@ -59,26 +72,40 @@ func (f Facts) handover(h gpu.HostPCI, all []gpu.HostPCI, starts int) handover {
 	return o
 }
 
-// mark marks the functions that the values take, together with their groups.
-func (f Facts) mark(marked map[iommu.Address]bool, values []gpu.HostPCI) {
-	for _, h := range values {
-		for _, fn := range f.withGroups(slices.Concat(f.PCI().Resolve(h)...)) {
+// Takes reports which kinds of devices the host loses to a VM: disk controllers,
+// USB controllers or network cards.
+func (h Host) Takes(vm VM) (disks, usb, network bool) {
+	for _, value := range vm.Values {
+		taken := h.losing(value, vm.Values).taken
+		disks = disks || len(of(isStorage, taken)) > 0
+		usb = usb || len(of(isUSB, taken)) > 0
+		network = network || len(of(isNetwork, taken)) > 0
+	}
+	return disks, usb, network
+}
+
+// mark returns the functions that the values take, together with their groups.
+func (h Host) mark(values []gpu.HostPCI) map[iommu.Address]bool {
+	marked := map[iommu.Address]bool{}
+	for _, value := range values {
+		for _, fn := range h.withGroups(slices.Concat(h.PCI.Resolve(value)...)) {
 			marked[fn.Address] = true
 		}
 	}
+	return marked
 }
 
 // withGroups returns the functions of the set and all other functions in their
 // groups, without bridges.
-func (f Facts) withGroups(set []iommu.Address) []iommu.Function {
+func (h Host) withGroups(set []iommu.Address) []iommu.Function {
 	groups := map[iommu.GroupID]bool{}
-	for _, fn := range f.IOMMU.Functions {
+	for _, fn := range h.PCI.Functions {
 		if slices.Contains(set, fn.Address) && fn.Group != (iommu.GroupID{}) {
 			groups[fn.Group] = true
 		}
 	}
 	var all []iommu.Function
-	for _, fn := range f.IOMMU.Functions {
+	for _, fn := range h.PCI.Functions {
 		if slices.Contains(set, fn.Address) || groups[fn.Group] && !fn.Class.IsBridge() {
 			all = append(all, fn)
 		}
@@ -96,20 +123,21 @@ func isSATA(c iommu.Class) bool    { return isStorage(c) && !isNVMe(c) }
 func isNetwork(c iommu.Class) bool { return c.Base() == classNetwork }
 func isUSB(c iommu.Class) bool     { return c.Sub() == subUSB }
 
-// checkHandover judges whether the host depends on the functions that a VM
-// would take. It relies on the classes, disks and bridges that the API shows,
-// because the API shows nothing else about this. slot is the key of the value,
-// or "args".
-func (f Facts) checkHandover(v VMFacts, slot string, h gpu.HostPCI) []proxstation.Finding {
-	o := f.handover(h, append(v.devices(), h), v.ID)
-	subject := fmt.Sprintf("%s %s", v, slot)
+// Check judges whether the host depends on the functions that a VM would take
+// with one of its values. It relies on the classes, disks and bridges that the
+// API shows, because the API shows nothing else about this. slot is the key of
+// the value, or "args".
+func (h Host) Check(vm VM, slot string, value gpu.HostPCI) []proxstation.Finding {
+	o := h.losing(value, append(slices.Clone(vm.Values), value))
+	subject := vm.Name + " " + slot
 	var findings []proxstation.Finding
 	find := func(severity proxstation.Severity, id, seen, why, fix string) {
 		findings = append(findings, proxstation.Finding{ID: id, Severity: severity, Subject: subject, Seen: seen, Why: printable.Sentence(why), Fix: printable.Sentence(fix)})
 	}
-	if shows := slices.ContainsFunc(f.functionsOf(h), func(fn iommu.Function) bool { return fn.Class.IsDisplay() }); h.PrimaryVGA && !shows && len(f.functionsOf(h)) > 0 {
-		find(proxstation.Blocker, "switch.no-display", h.String()+" names no display controller", "x-vga=1 is for graphics cards: QEMU does not start with it on another device",
-			fmt.Sprintf("remove x-vga, or correct the address: qm set %d --%s ...", v.ID, slot))
+	named := h.named(value)
+	if shows := slices.ContainsFunc(named, func(fn iommu.Function) bool { return fn.Class.IsDisplay() }); value.PrimaryVGA && !shows && len(named) > 0 {
+		find(proxstation.Blocker, "switch.no-display", value.String()+" names no display controller", "x-vga=1 is for graphics cards: QEMU does not start with it on another device",
+			fmt.Sprintf("remove x-vga, or correct the address: qm set %d --%s ...", vm.ID, slot))
 	}
 	for _, fn := range of(isStorage, o.taken) {
 		severity, why := o.storage(fn)
@@ -122,7 +150,7 @@ func (f Facts) checkHandover(v VMFacts, slot string, h gpu.HostPCI) []proxstatio
 		find(severity, "switch.host-network", describe(fn), why, "see on the host whose port it is (ip -br link; grep bridge-ports /etc/network/interfaces), and pass a network card that no bridge uses")
 	}
 	for _, fn := range of(isUSB, o.taken) {
-		if len(of(isUSB, o.left)) == 0 && !f.partOfCard(fn) {
+		if len(of(isUSB, o.left)) == 0 && !h.partOfCard(fn) {
 			find(o.usb(), "switch.host-usb", describe(fn), "it is the last USB controller of the host: the host has no keyboard and no USB disks while the VM runs",
 				"see on the host which devices are connected to it (lsusb -t), and pass single USB devices instead: usb0: host=VENDOR:DEVICE")
 		}
@@ -134,16 +162,16 @@ func describe(fn iommu.Function) string {
 	return strings.TrimSpace(fmt.Sprintf("%s (%s)", fn.Address, strings.TrimSpace(fn.Kind()+" "+fn.Name)))
 }
 
-// functionsOf returns the functions that a value names, without their groups.
-func (f Facts) functionsOf(h gpu.HostPCI) []iommu.Function {
-	set := slices.Concat(f.PCI().Resolve(h)...)
-	return slices.DeleteFunc(slices.Clone(f.IOMMU.Functions), func(fn iommu.Function) bool { return !slices.Contains(set, fn.Address) })
+// named returns the functions that a value names, without their groups.
+func (h Host) named(value gpu.HostPCI) []iommu.Function {
+	set := slices.Concat(h.PCI.Resolve(value)...)
+	return slices.DeleteFunc(slices.Clone(h.PCI.Functions), func(fn iommu.Function) bool { return !slices.Contains(set, fn.Address) })
 }
 
 // partOfCard reports whether a function belongs to a graphics card. The
 // controller of a card's USB-C port is such a function.
-func (f Facts) partOfCard(fn iommu.Function) bool {
-	card, is := gpu.CardAt(f.IOMMU.Functions, fn.Address)
+func (h Host) partOfCard(fn iommu.Function) bool {
+	card, is := gpu.CardAt(h.PCI.Functions, fn.Address)
 	return is && !card.Integrated()
 }
 
@@ -152,7 +180,7 @@ func (f Facts) partOfCard(fn iommu.Function) bool {
 // has only one controller of that kind, the host surely uses a disk on this
 // controller. The same holds for each NVMe controller if there are as many NVMe
 // disks as NVMe controllers.
-func (o handover) storage(fn iommu.Function) (severity proxstation.Severity, why string) {
+func (o loss) storage(fn iommu.Function) (severity proxstation.Severity, why string) {
 	if len(of(isStorage, o.left)) == 0 {
 		return proxstation.Blocker, "it is the last storage controller of the host, which loses its root disk when the VM starts"
 	}
@@ -160,11 +188,11 @@ func (o handover) storage(fn iommu.Function) (severity proxstation.Severity, why
 	if isNVMe(fn.Class) {
 		kind, name = isNVMe, nvmeDisk
 	}
-	if len(o.facts.Disks) == 0 {
+	if len(o.Disks) == 0 {
 		return proxstation.Warning, "the host may run from a disk on it, and loses the disk when the VM starts"
 	}
 	disks, all, idle := map[string]bool{}, map[string]bool{}, false // disks in use and all disks, by name
-	for _, d := range o.facts.Disks {
+	for _, d := range o.Disks {
 		match := name.FindString(d.Path)
 		if elsewhere := slices.Contains([]storage.Bus{storage.USB, storage.Network, storage.MMC}, d.Bus) || strings.HasPrefix(d.WWN, "uuid."); match == "" || elsewhere {
 			continue // the disk is not on a controller of the host
@@ -193,11 +221,11 @@ var (
 
 // network judges a network card by the names of the ports of the host's
 // bridges.
-func (o handover) network(fn iommu.Function) (severity proxstation.Severity, why string) {
+func (o loss) network(fn iommu.Function) (severity proxstation.Severity, why string) {
 	if len(of(isNetwork, o.left)) == 0 {
 		return proxstation.Blocker, "it is the last network card of the host, and the host loses its network when the VM starts"
 	}
-	for _, port := range o.facts.ports {
+	for _, port := range o.Ports {
 		onBoard := strings.HasPrefix(port, "eno") && strings.HasPrefix(fn.Address.String(), "0000:00:") // such a name stands for a port on the mainboard
 		if a, ok := addressOf(port); ok && a == fn.Address || onBoard {
 			return proxstation.Blocker, "it is " + port + ", which connects the host and its VMs to the network"
@@ -206,8 +234,8 @@ func (o handover) network(fn iommu.Function) (severity proxstation.Severity, why
 	return proxstation.Warning, "the host's bridge may use it, and loses its network when the VM starts"
 }
 
-func (o handover) usb() proxstation.Severity {
-	if slices.ContainsFunc(o.facts.Disks, func(d storage.Disk) bool { return d.Bus == storage.USB && d.Use != "" }) {
+func (o loss) usb() proxstation.Severity {
+	if slices.ContainsFunc(o.Disks, func(d storage.Disk) bool { return d.Bus == storage.USB && d.Use != "" }) {
 		return proxstation.Blocker
 	}
 	return proxstation.Warning

@@ -1,4 +1,4 @@
-package workstation
+package handover
 
 import (
 	"testing"
