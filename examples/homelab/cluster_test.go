@@ -170,9 +170,10 @@ func TestWorkstationsThatAreAway(t *testing.T) { //nolint:paralleltest // the en
 	l.want(1, "nothing was planned for a, b", "", "check", "-f", l.page, "-json")
 }
 
-// A new workstation that names a node that is away is left out of the plan. The
-// others are planned and made, and the exit code says that the plan was not
-// whole. When the node is back, the rest follows.
+// If a new workstation names a node that is away, the plan leaves this
+// workstation out. The other workstations are planned and made, and the exit
+// code says that the plan was incomplete. When the node is back, the next run
+// makes the missing workstation.
 func TestANewWorkstationOnANodeThatIsAway(t *testing.T) { //nolint:paralleltest // the environment is the test's
 	l, sim := newRack(t)
 	l.place("pve2", "pve3")

@@ -24,7 +24,7 @@
 //
 //	0  done, or nothing to do
 //	1  an error in the page, the node or the call; also if a node could not be
-//	   read and the rest was planned or done, as the last line says
+//	   read, and only the other nodes were planned or changed
 //	2  plan: there are changes
 //	3  blocked: nothing was changed, and the last lines say what has to be done
 //	4  apply: the saved plan no longer fits the node or its VMs; nothing was changed

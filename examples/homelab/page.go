@@ -75,7 +75,7 @@ type goal struct {
 	parts  []part       // one part for each node that has workstations of the page
 	plan   cluster.Plan // in a cluster: the nodes of the workstations, and their mappings
 	// unplanned holds the workstations for which nothing is planned, because a
-	// node could not be read. The findings of plan say why.
+	// node could not be read. The findings in plan say why.
 	unplanned []string
 }
 

@@ -110,9 +110,9 @@ func (a *app) open(ctx context.Context, page file.Page) (site, error) {
 	return site{node: node}, nil
 }
 
-// chosen returns an error if the flag -node names a node and the page wants a
-// workstation on another node. The flag may differ only from the node that the
-// page names as a whole.
+// chosen returns an error if the flag -node names a node and the page places a
+// workstation on another node. The node of the page as a whole does not count,
+// because the flag replaces it.
 func (a *app) chosen(page file.Page) error {
 	page.Node = ""
 	for _, name := range known(page) {

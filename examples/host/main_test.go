@@ -99,8 +99,8 @@ file etc/modprobe.d/blacklist-gpu.conf "blacklist nouveau\r\nblacklist nvidia\r\
 file etc/modules-load.d/theirs.conf "vfio\n"
 `
 
-// A plan without -apply and a refused plan change nothing on any host. Undo
-// restores every byte.
+// A plan that is refused, or that is shown without -apply, changes nothing on
+// any host. Undo restores every byte.
 func TestUndoReturnsEveryByte(t *testing.T) {
 	t.Parallel()
 	hosts := map[string][]byte{"the example": described}

@@ -1,7 +1,7 @@
-// Switchboard is a page with a button for each system that shares the card, to
-// be used on a phone. It shows which system has the card, which systems could
-// have it, and why other systems could not. A button switches the card. Programs
-// use the same functions over HTTP: see docs/switchboard.md.
+// Switchboard is a page for a phone, with a button for each system that shares
+// the card. It shows which system has the card, which systems could have it, and
+// why other systems could not. A button switches the card. Programs use the same
+// functions over HTTP: see docs/switchboard.md.
 //
 //	go run ./examples/switchboard         # on an embedded node: nothing to set up
 //	PROXMOX_VE_ENDPOINT=https://pve:8006 PROXMOX_VE_API_TOKEN=... go run ./examples/switchboard -members 140=Windows,141=Linux

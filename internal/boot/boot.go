@@ -1,5 +1,6 @@
-// Package boot judges from a VM's configuration what the VM starts from, and
-// whether it still starts after a change. It asks no node.
+// Package boot finds out from a VM's configuration from which device the VM
+// starts, and whether the VM still starts after a change. It makes no request
+// to a node.
 package boot
 
 import (

@@ -49,9 +49,9 @@ func (s startup) emptyFirst() {
 	}
 }
 
-// lost refuses a boot order that lacks the device from which the VM starts
-// today, or the device of its boot loader. It accepts the order if the Spec
-// names another device that is not empty.
+// The method lost refuses a boot order that lacks the device from which the VM
+// starts today, unless the order has another device that is not empty. It also
+// refuses a boot order that lacks the device of the VM's boot loader.
 func (s startup) lost() {
 	full := slices.ContainsFunc(s.after, func(device string) bool { return !s.empty(device) })
 	if first := s.order[0]; !slices.Contains(s.after, first) && !full {
@@ -65,8 +65,8 @@ func (s startup) lost() {
 	}
 }
 
-// another warns that a VM will start from another device, or from another
-// medium in the same device.
+// The method another warns that a VM will start from another device, or from
+// another medium in the same device.
 func (s startup) another() {
 	first := s.order[0]
 	if len(s.after) > 0 && s.after[0] != first && !s.empty(s.after[0]) {
@@ -93,7 +93,8 @@ func (s startup) another() {
 	}
 }
 
-// firmware refuses to change the firmware of a VM with an installed system.
+// The method firmware refuses a change of the firmware if the VM has an
+// installed system.
 func (s startup) firmware() {
 	kind := func(config map[string]string) string {
 		if config["bios"] == "ovmf" {

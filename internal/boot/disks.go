@@ -37,9 +37,9 @@ func Loader(config map[string]string) string {
 
 // SystemDisk returns the slot of the disk that holds the guest's system: the
 // first disk in the boot order that holds neither a boot loader nor an
-// installer. If the order has no such disk, it is the largest such disk of the
-// VM. SystemDisk returns "" if there is no such disk, as in a VM that starts
-// from a passed-through controller.
+// installer. If the order has no such disk, SystemDisk chooses the largest such
+// disk of the VM. It returns "" if the VM has no such disk, or starts from a
+// passed-through controller.
 func SystemDisk(config map[string]string) string {
 	order, loader := qmconf.BootOrder(config), Loader(config)
 	if len(order) > 0 && qmconf.Family(order[0]) == "hostpci" {

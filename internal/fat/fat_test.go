@@ -382,7 +382,8 @@ func TestRemove(t *testing.T) {
 	})
 }
 
-// A directory that contains itself, or files that share clusters, are an error.
+// For a directory that contains itself, and for files that share clusters,
+// Remove returns an error.
 func TestRemoveFromADamagedVolume(t *testing.T) {
 	t.Parallel()
 	for width := range sizes {

@@ -40,7 +40,8 @@ func (v *Volume) Remove(w io.WriterAt, name string) error {
 
 // release frees the clusters of a file, or of a directory and all files below
 // it. Every step frees a cluster, and a freed cluster is not the beginning of a
-// chain, so a directory that leads back to itself is an error and no ring.
+// chain. So release does not run forever if a directory leads back to itself,
+// but returns an error.
 func (v *Volume) release(e Entry) error {
 	for todo := []Entry{e}; len(todo) > 0; {
 		e, todo = todo[0], todo[1:]

@@ -11,8 +11,8 @@ import (
 // Trees that are not captures have no such file.
 const captureFile = "capture.txt"
 
-// ErrIncomplete reports a capture that was interrupted, or of which only a part
-// was copied.
+// ErrIncomplete reports a capture that was interrupted, or that was copied only
+// in part.
 var ErrIncomplete = errors.New("the capture is not complete")
 
 const (

@@ -21,8 +21,8 @@ const (
 	cpioRegular   = 0o100000
 )
 
-// writeInitramfs writes files, and the directories above them, as a cpio
-// archive in the "newc" format, which the kernel unpacks
+// writeInitramfs writes files, and the directories above them, as an archive
+// that the kernel unpacks: cpio in the "newc" format
 // (Documentation/driver-api/early-userspace/buffer-format.rst). The paths have
 // no leading slash. The archive is not compressed, because QEMU passes it on
 // faster than the kernel could unpack it.

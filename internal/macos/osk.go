@@ -14,8 +14,8 @@ const hidden = "[secret]"
 var oskOption = regexp.MustCompile(`\bosk=(?:\\*"[^"]*"|\\*'[^']*'|[^\s,"']*)`)
 
 // HideOSK hides the key of every emulated Apple SMC in a text. The text is a
-// value of args, or a message of PVE, which shows QEMU's whole command line
-// when a VM does not start. Quotes are kept.
+// value of args, or a message of PVE. If a VM does not start, PVE's message
+// contains QEMU's whole command line. Quotes are kept.
 func HideOSK(text string) string { return putOSK(text, func(string) string { return hidden }) }
 
 // RevealOSK returns a value of args in which the key replaces its hidden form.

@@ -59,7 +59,7 @@ type HARule struct {
 	Digest   string   // the digest of the configuration of all rules
 }
 
-// An HAGroup is a group of nodes, which only PVE 8 has.
+// An HAGroup is a group of nodes. Only PVE 8 has such groups.
 type HAGroup struct {
 	Name       string
 	Nodes      map[string]int // priorities by node

@@ -111,7 +111,7 @@ func (g HAGroup) params() map[string]any {
 	return params
 }
 
-// CreateHAGroup makes a group of nodes, which only PVE 8 has.
+// CreateHAGroup makes a group of nodes. Only PVE 8 has such groups.
 func (c *Client) CreateHAGroup(ctx context.Context, g HAGroup) error {
 	params := g.params()
 	params["group"] = g.Name

@@ -20,8 +20,9 @@ type Migration struct {
 	Local []string
 	// Disks holds the VM's volumes on storages that the nodes do not share.
 	Disks []LocalDisk
-	// Storages and Mappings hold the storages and mappings that the VM uses but
-	// the target lacks. Mappings holds the mappings' keys: "hostpci0".
+	// Storages holds the storages that the VM uses but the target lacks.
+	// Mappings holds the keys of the VM's devices whose mapping the target
+	// lacks: "hostpci0".
 	Storages, Mappings []string
 	// HA holds the resources because of which the rules of high availability
 	// forbid the target, each with the reason: "vm:141 (resource-affinity)".

@@ -25,8 +25,8 @@ func (c *Client) mounts(ctx context.Context) ([]storage.Mount, error) {
 	return mounts, err
 }
 
-// locate replaces the UUID in a mount by the path of a device. PVE mounts the
-// file systems that it made by their UUIDs (pve-storage
+// locate replaces the UUID in a mount by the path of a device. PVE itself makes
+// and mounts some file systems, and mounts them by UUID (pve-storage
 // PVE/API2/Disks/Directory.pm), but its list of disks has no UUIDs. So locate
 // looks for a mounted file system that has the mount's type and is a little
 // larger than the storage on it. If several file systems fit, the mount keeps

@@ -5,10 +5,9 @@ import (
 	"strings"
 )
 
-// counts holds the number of parameters for which a name such as "net[n]"
-// stands, because the API description only writes [n] (qemu-server
-// PVE/QemuServer.pm, Drive.pm, PCI.pm, USB.pm: MAX_NETS, MAX_HOSTPCI_DEVICES
-// and their like).
+// counts says how many parameters a name such as "net[n]" stands for, because
+// the API description only writes [n] (qemu-server PVE/QemuServer.pm, Drive.pm,
+// PCI.pm, USB.pm: MAX_NETS, MAX_HOSTPCI_DEVICES and their like).
 var counts = map[string]int{
 	"hostpci": 16, "ide": 4, "ipconfig": 32, "net": 32, "numa": 8, "parallel": 3, "sata": 6, "scsi": 31,
 	"serial": 4, "unused": 256, "usb": 14, "virtio": 16, "virtiofs": 10, "mp": 256, "dev": 256, "link": 8,

@@ -253,9 +253,9 @@ POST /nodes/{node}/qemu/{vmid}/termproxy
 POST /nodes/{node}/qemu/{vmid}/vncproxy
 `
 
-// hand holds the formats for which the API description has only a name, with
-// their source. The test compares their keys with the typetext of the
-// parameters.
+// hand describes the formats for which the API description has only a name,
+// each with its source. A test compares the keys of these formats with the
+// typetext of the parameters.
 const hand = `
 # qemu-server PVE/QemuServer/PCI.pm, $hostpci_fmt
 format pve-qm-hostpci

@@ -113,6 +113,6 @@ func MiB(size storage.Size) string {
 	return strconv.FormatInt(int64(size/storage.MiB), 10)
 }
 
-// CloudInitDrive stands for a volume in a request for a cloud-init drive, which
-// PVE makes itself.
+// CloudInitDrive takes the place of a volume in a request for a cloud-init
+// drive. PVE makes the volume.
 const CloudInitDrive = "cloudinit"

@@ -120,8 +120,8 @@ func (g guarded) Sub(dir string) (fs.FS, error) {
 	return guarded{sub, new(atomic.Pointer[listing])}, nil
 }
 
-// A bounded file is a file of which at most left more bytes can be read. This
-// limit is needed because the size that Stat returns may be wrong.
+// A bounded file allows only left more bytes to be read, because the size that
+// Stat returns may be wrong.
 type bounded struct {
 	fs.File
 

@@ -12,8 +12,8 @@ type Udev struct {
 	Properties map[string]string // from lines with "E:"
 }
 
-// UdevBlock returns udev's record of a block device, which is below udev/data
-// in the machine's /run. number is the device's number, such as "8:3". ok is
+// UdevBlock returns udev's record of a block device. run is the machine's /run,
+// which contains udev/data. number is the device's number, such as "8:3". ok is
 // false if there is no record.
 func UdevBlock(run fs.FS, number string) (u Udev, ok bool) {
 	text, ok, _ := Optional(run, "udev/data/b"+number)

@@ -50,8 +50,9 @@ func Register(set *flag.FlagSet) *Flags {
 	return f
 }
 
-// Describe sets the text for a program's flag -h: what the program does, the
-// variables that it reads, such as [Variables], and an example.
+// Describe sets the text for a program's flag -h. The text says what the
+// program does, which variables it reads, and gives an example. [Variables]
+// describes the variables that name the node.
 func Describe(set *flag.FlagSet, about, variables, example string) {
 	set.Usage = func() {
 		fmt.Fprintf(set.Output(), "%s\n\nFlags:\n", strings.TrimSpace(about))

@@ -184,8 +184,8 @@ func outcome(j *job, err error, v View) *Outcome {
 	return o
 }
 
-// failedTitle returns the title for a failed switch, which names the goal that
-// the switch did not reach.
+// failedTitle returns the title for a failed switch. The title names the goal
+// that the switch did not reach.
 func failedTitle(e *workstation.SwitchError, name string, v View) string {
 	switch {
 	case e.Running == e.To && errors.Is(e.Cause, workstation.ErrTimeout):

@@ -11,9 +11,9 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// Raw returns steps that read the same files, links and directories as
-// iommu.Read, each of them once, and ignore the content. The time for these
-// steps is the cost of reading without parsing.
+// Raw returns one step for each file, link and directory that iommu.Read reads.
+// A step reads it again and ignores the content. The time for all steps is the
+// cost of reading without parsing.
 func Raw(dir string) (steps []func() error, err error) {
 	r := recorder{os.DirFS(dir), map[string]func(string) error{}}
 	if _, err := iommu.Read(r); err != nil {

@@ -20,9 +20,10 @@ type comparison struct {
 	ours       func() error
 	peers      []contender
 	rounds     int
-	// waits is set for work that waits for a node. Then the elapsed time is
-	// measured. Otherwise the processor time of this process and its children
-	// is measured, which hardly depends on other load of the machine.
+	// waits is set for work that waits for a node. For such work, the elapsed
+	// time is measured. For other work, the processor time of this process and
+	// its children is measured, because it hardly depends on other load of the
+	// machine.
 	waits bool
 }
 
