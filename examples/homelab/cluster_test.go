@@ -142,6 +142,9 @@ func TestNodesThatDoNotFit(t *testing.T) { //nolint:paralleltest // the environm
 	}
 	l.want(2, "Plan for node pve2: 3 to add", "", "plan", "-f", l.page, "-node", "pve2")
 	l.want(1, "-embedded-nodes 0: want 1 or more", "", "plan", "-f", l.page, "-embedded-nodes", "0")
+	for _, nodes := range []string{"1", "3"} {
+		l.want(1, "-embedded-nodes would have no effect, because PROXMOX_VE_ENDPOINT is set", "", "status", "-f", l.page, "-embedded-nodes", nodes)
+	}
 	sim.Down("pve2")
 	l.want(1, "node pve2 is away: the nodes that are online are pve, pve3", "", "plan", "-f", l.page, "-node", "pve2")
 }

@@ -155,7 +155,9 @@ func (a *app) parse(set *flag.FlagSet, args []string) error {
 	if a.flags != nil && a.nodes < 1 {
 		return fmt.Errorf("-embedded-nodes %d: want 1 or more", a.nodes)
 	}
-	if a.flags != nil && a.nodes > 1 && connect.Configured() { // the tour needs no node, so it has no flags that name a node
+	given := false
+	set.Visit(func(f *flag.Flag) { given = given || f.Name == "embedded-nodes" })
+	if a.flags != nil && given && connect.Configured() { // the tour needs no node, so it has no flags that name a node
 		return errors.New("-embedded-nodes would have no effect, because PROXMOX_VE_ENDPOINT is set: leave one of them out")
 	}
 	if a.flags != nil && !connect.Configured() {
