@@ -64,6 +64,7 @@ type Facts struct {
 
 	quorate     proxstation.Answer // whether the node's part of the cluster has quorum; Unknown if nobody asked
 	away        map[string]string  // the nodes of the cluster that are away, each with the evidence
+	searched    []string           // the nodes of the cluster whose VMs were looked up; nil if only this node was asked
 	permissions pve.Permissions
 	ports       []string // the ports of the host's bridges, and network cards with an address
 }

@@ -8,17 +8,33 @@ import (
 	"github.com/proxstation/proxstation"
 )
 
-// Advise judges the surroundings of a set of VMs that share a card. It reports
+// Advise judges the surroundings of a set of VMs that take turns. It reports
 // settings that start or stop the VMs without a switch, and settings with which
 // a guest comes back stuck. It is pure.
+//
+// In a cluster, give it the facts of each node that has a member. A finding
+// names the members whose nodes are not among the facts.
 //
 // This package has no hookscript that switches when somebody presses Start in
 // PVE's own interface. PVE runs a hookscript while it holds the VM's lock, so
 // the script could not stop the other VM in time. PVE also refuses to start a
 // VM whose hookscript is missing on the node, so a lost script would do harm.
 // While the card is in use, PVE itself refuses Start.
-func (db DualBoot) Advise(facts Facts) []proxstation.Finding {
+func (db DualBoot) Advise(facts ...Facts) []proxstation.Finding {
 	db.Members = slices.Compact(slices.Sorted(slices.Values(db.Members)))
+	var findings []proxstation.Finding
+	for _, node := range facts {
+		for _, f := range db.adviseNode(node) {
+			if !slices.Contains(findings, f) { // each node reports the jobs of the whole cluster
+				findings = append(findings, f)
+			}
+		}
+	}
+	return append(findings, db.adviseNodes(facts)...)
+}
+
+// adviseNode judges the surroundings of the set on one node.
+func (db DualBoot) adviseNode(facts Facts) []proxstation.Finding {
 	var findings []proxstation.Finding
 	for _, f := range facts.PCI().CheckClaims(facts.Claims()) {
 		if f.ID == "gpu.onboot-race" || f.ID == "gpu.split-group" {
@@ -33,7 +49,7 @@ func (db DualBoot) Advise(facts Facts) []proxstation.Finding {
 	}
 	for _, id := range db.Members {
 		v, exists := facts.VMs[id]
-		if !exists {
+		if !exists || !v.isOn(facts.Node) {
 			continue
 		}
 		for _, f := range facts.cardUsers(v) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/proxstation/proxstation"
 )
@@ -133,4 +134,39 @@ func haWants(state string) bool {
 		return false
 	}
 	return true
+}
+
+// adviseNodes reports members that start with different nodes, and members
+// whose nodes are not among the facts.
+func (db DualBoot) adviseNodes(facts []Facts) []proxstation.Finding {
+	var findings []proxstation.Finding
+	onboot := map[string][]string{} // the members that start with a node
+	for _, id := range db.Members {
+		elsewhere, judged := "", false
+		for _, node := range facts {
+			v, exists := node.VMs[id]
+			if exists && v.isOn(node.Node) {
+				judged = true
+				if v.Config["onboot"] == "1" {
+					onboot[node.Node] = append(onboot[node.Node], v.String())
+				}
+			}
+			elsewhere = cmp.Or(elsewhere, node.Others[id])
+		}
+		if !judged && elsewhere != "" {
+			findings = append(findings, proxstation.Finding{ID: "switch.not-judged", Severity: proxstation.Info, Subject: fmt.Sprintf("VM %d", id), Seen: elsewhere,
+				Why: "What is around the VM was not judged, because only other nodes were looked at.",
+				Fix: fmt.Sprintf("On that node, look at the VM's onboot, agent and card: qm config %d.", id)})
+		}
+	}
+	if len(onboot) > 1 {
+		var seen []string
+		for _, node := range slices.Sorted(maps.Keys(onboot)) {
+			seen = append(seen, "onboot: 1 of "+strings.Join(onboot[node], ", ")+" on node "+node)
+		}
+		findings = append(findings, proxstation.Finding{ID: "switch.onboot", Severity: proxstation.Warning, Subject: "VMs that take turns", Seen: strings.Join(seen, "; "),
+			Why: "At most one of them is to run, and each starts with its node, without a switch.",
+			Fix: "Let at most one of them start by itself: qm set VMID --onboot 0 for the others, each on its node."})
+	}
+	return findings
 }

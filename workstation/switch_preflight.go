@@ -27,7 +27,7 @@ func Preflight(db DualBoot, to int, facts Facts) []proxstation.Finding {
 		if other, is := facts.Others[to]; is && strings.HasPrefix(other, "VM ") {
 			return []proxstation.Finding{blocker("switch.elsewhere", fmt.Sprintf("VM %d", to), other, "the facts of node "+facts.Node+" do not show whether that node can start the VM", "read the set's status, which asks every node that has a member")}
 		}
-		return []proxstation.Finding{blocker("switch.no-vm", fmt.Sprintf("VM %d", to), "no such VM on node "+facts.Node, "the VM cannot be started", "create it, or correct the members")}
+		return []proxstation.Finding{blocker("switch.no-vm", fmt.Sprintf("VM %d", to), noVM(facts), "the VM cannot be started", "create it, or correct the members")}
 	}
 	findings := preflightCluster(db, to, facts)
 	if facts.lostSight(db, target) || slices.Contains(db.NodesOff, target.Node) {
@@ -44,6 +44,20 @@ func Preflight(db DualBoot, to int, facts Facts) []proxstation.Finding {
 	findings = append(findings, facts.cardUsers(target)...)
 	findings = append(findings, preflightStorage(target, facts, target.String())...)
 	return append(findings, preflightMemory(db, target, facts, target.String())...)
+}
+
+// noVM says where a VM was looked up that does not exist. The cluster's list of
+// guests (/cluster/resources) has the guests of all nodes, also of nodes that
+// are away, as far as the login may see them.
+func noVM(facts Facts) string {
+	if len(facts.searched) < 2 {
+		return "no such VM on node " + facts.Node
+	}
+	seen := "the cluster's list of guests, with the nodes " + strings.Join(slices.Sorted(slices.Values(facts.searched)), ", ") + ", has no such VM that the login may see"
+	if len(facts.away) > 0 {
+		seen += "; away: " + strings.Join(slices.Sorted(maps.Keys(facts.away)), ", ")
+	}
+	return seen
 }
 
 // blocker returns a finding that keeps a switch from beginning.

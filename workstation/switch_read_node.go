@@ -249,6 +249,9 @@ func (p *nodeReader) whole(members map[int]VMFacts) Facts {
 		f.VMs[id] = v
 	}
 	f.quorate, f.away = r.quorate, r.away
+	for _, node := range r.resources.Nodes {
+		f.searched = append(f.searched, node.Name)
+	}
 	f.Unknown = slices.Concat(f.Unknown, r.all.facts.Unknown)
 	concerns := func(id int) bool { _, is := f.VMs[id]; return is }
 	for _, id := range managed {
