@@ -65,7 +65,7 @@ var arrows = map[string][]string{
 	"workstation": {"", "internal/printable", "iommu", "gpu", "storage", "internal/pve", "internal/boot", "internal/handover", "internal/macos", "internal/qmconf", "internal/pveschema",
 		"github.com/luthermonson/go-proxmox", "golang.org/x/sync"},
 	// These packages know the needs of macOS guests and PVE's notation of
-	// configurations. They are pure. The profiles and the plan use them.
+	// configurations. They do no I/O. The profiles and the plan use them.
 	"internal/macos": {"gpu", "internal/qmconf"},
 	// This package judges whether a VM starts after a change, from two
 	// configurations. It is pure.
@@ -80,9 +80,9 @@ var arrows = map[string][]string{
 	// A profile turns a few typed fields into a VM. It does not speak to a
 	// node.
 	"workstation/profile": {"", "gpu", "storage", "workstation", "workstation/opencore", "internal/enum", "internal/macos", "internal/qmconf"},
-	// This package reads the page of a homelab. It reads no environment
-	// variable and no file, and does not speak to a node. No other package
-	// reads YAML.
+	// This package reads the page that describes a homelab. It reads no
+	// environment variable and no file, and does not speak to a node. No other
+	// package reads YAML.
 	"workstation/file": {"", "iommu", "gpu", "storage", "workstation", "workstation/profile", "workstation/loader", "workstation/install", "workstation/firstboot", "workstation/rustdesk", "workstation/access", "workstation/cluster", "internal/printable",
 		"github.com/goccy/go-yaml"},
 	// This package reports on a machine and is useful by itself. It does not

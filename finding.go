@@ -48,9 +48,9 @@ type Finding struct {
 	Severity Severity `json:"severity"`
 	// Subject is the thing that was judged: a PCI address, a storage, a VM.
 	Subject string `json:"subject"`
-	// Seen is the evidence: a file and its value, or an API answer.
+	// Seen holds the evidence: a file and its value, or an API answer.
 	Seen string `json:"seen"`
-	// Why says what goes wrong if nothing is done.
+	// The field Why says what goes wrong if nothing is done.
 	Why string `json:"why"`
 	// Fix says what to do. It is empty if there is nothing to do.
 	Fix string `json:"fix"`

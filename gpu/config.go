@@ -12,10 +12,10 @@ import (
 )
 
 // CheckConfig judges the settings of a VM that matter to the cards that the VM
-// takes. config holds the keys of PVE (qm.conf). The IDs are gpu.cpu-flags,
-// gpu.seabios, gpu.secure-boot and gpu.start-time. [Node.Check] judges each
-// hostpci value by itself, and [CheckRules] reports the values that PVE
-// refuses.
+// takes. The map config holds the VM's keys and values (qm.conf). The IDs are
+// gpu.cpu-flags, gpu.seabios, gpu.secure-boot and gpu.start-time. [Node.Check]
+// judges each hostpci value by itself, and [CheckRules] reports the values that
+// PVE refuses.
 func (n Node) CheckConfig(config map[string]string) []proxstation.Finding {
 	var findings []proxstation.Finding
 	add := func(id string, severity proxstation.Severity, subject, seen, why, fix string) {

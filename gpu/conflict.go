@@ -64,9 +64,9 @@ func (c Conflict) String() string {
 }
 
 // Conflicts finds the VMs of the node that cannot run at the same time, as
-// pairs in the order of their VMIDs. PVE takes the first free alternative of a
-// mapping, in the order of the slots. Conflicts does the same. Two mediated
-// devices of one function do not conflict.
+// pairs in the order of their VMIDs. Conflicts chooses among the alternatives
+// of a mapping as PVE does: it takes the first free alternative, in the order
+// of the slots. Two mediated devices of one function do not conflict.
 func (n Node) Conflicts(claims []Claim) []Conflict {
 	claims = byVMID(claims)
 	var conflicts []Conflict

@@ -140,7 +140,8 @@ var spoofed = map[Family]iommu.ID{
 }
 
 // macOSDeviceID returns the device number that macOS must see instead of the
-// model's own number. other is false if the model's own number works.
+// model's own number. The result other is false if the model's own number
+// works.
 func macOSDeviceID(guest Guest, m iommu.Model) (id iommu.ID, other bool) {
 	family := FamilyOf(m)
 	switch {

@@ -173,7 +173,8 @@ func NewMapping(id, node string, card Card) (Mapping, error) {
 	}}}, nil
 }
 
-// On returns the entries of a node. Several entries of a node are alternatives.
+// On selects the entries of one node. If there are several, they are
+// alternatives.
 func (m Mapping) On(node string) []MappingEntry {
 	var entries []MappingEntry
 	for _, e := range m.Entries {
@@ -184,9 +185,9 @@ func (m Mapping) On(node string) []MappingEntry {
 	return entries
 }
 
-// Find returns the addresses at which the entry's device may be now: the
-// addresses of the node's devices that have the entry's model and, if the entry
-// gives a subsystem, the entry's subsystem.
+// Find returns the addresses at which the entry's device may be now. The
+// devices there have the entry's model. They also have the entry's subsystem,
+// if the entry gives a subsystem.
 func (e MappingEntry) Find(functions []iommu.Function) []iommu.Address {
 	var found []iommu.Address
 	for _, f := range functions {

@@ -44,7 +44,7 @@ type Verdict struct {
 	Guest   Guest   `json:"guest"`
 	Card    string  `json:"card"` // the card's name
 	Support Support `json:"support"`
-	// Why is the reason.
+	// The field Why holds the reason.
 	Why string `json:"why"`
 	// Conditions lists the changes that must be made first, if Support is
 	// [Conditional].
@@ -53,7 +53,7 @@ type Verdict struct {
 	// card's own number, for [HostPCI].DeviceID. It is nil if the card's own
 	// number works.
 	DeviceID *iommu.ID `json:"deviceID,omitempty"`
-	// Instead says what to do if Support is [Unsupported].
+	// The field Instead says what to do if Support is [Unsupported].
 	Instead string `json:"instead,omitempty"`
 	// Source names the document from which the verdict comes.
 	Source string `json:"source,omitempty"`

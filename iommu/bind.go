@@ -11,8 +11,8 @@ import (
 
 // BindOptions are the choices of [Facts.Bind].
 type BindOptions struct {
-	// Allow lists the uses that the caller agrees to lose, such as [UseConsole]
-	// for the machine's only display.
+	// The field Allow lists the uses that the caller agrees to lose, such as
+	// [UseConsole] for the machine's only display.
 	Allow []UseKind
 }
 
@@ -36,13 +36,14 @@ type Rebind struct {
 	Override string  `json:"override,omitempty"` // driver_override before the binding, or empty
 }
 
-// Bind plans to hand exactly the given functions to vfio-pci. It changes
-// nothing; [Binding.Apply] makes the change. Functions that are already on
-// vfio-pci stay in the plan and are not changed. Bind refuses ([*RefusedError])
-// functions that do not exist, are bridges, have no group or do not answer.
-// Unless opts allow it, Bind also refuses functions that the machine itself
-// needs, and it refuses to take all displays of the machine. Bind does not
-// judge whether the whole group may go to a guest: [Facts.Isolated] does.
+// Bind makes a plan that hands exactly the given functions to vfio-pci. It
+// changes nothing; [Binding.Apply] makes the change. Functions that are already
+// on vfio-pci stay in the plan and are not changed. Bind refuses
+// ([*RefusedError]) functions that do not exist, are bridges, have no group or
+// do not answer. Unless opts allow it, Bind also refuses functions that the
+// machine itself needs, and it refuses to take all displays of the machine.
+// Bind does not judge whether the whole group may go to a guest:
+// [Facts.Isolated] does.
 func (f Facts) Bind(addresses []Address, opts *BindOptions) (Binding, error) {
 	if opts == nil {
 		opts = &BindOptions{}

@@ -33,9 +33,9 @@ func (r chipsetRule) meets(f Facts) (Function, bool) {
 }
 
 // noRemapping holds the chipsets on which the kernel turns off interrupt
-// remapping because of an erratum. The kernel log then says so
-// (intel_remapping_check in arch/x86/kernel/early-quirks.c; Intel specification
-// update 322808, errata 47 and 53).
+// remapping because of an erratum. The kernel logs this (intel_remapping_check
+// in arch/x86/kernel/early-quirks.c; Intel specification update 322808, errata
+// 47 and 53).
 var noRemapping = []chipsetRule{{vendor: 0x8086, devices: []ID{0x3403, 0x3405, 0x3406}, name: "Intel 5500, 5520 or X58",
 	revisions: func(device ID, revision uint8) bool { return revision <= 0x13 || device == 0x3405 && revision == 0x22 },
 	source:    "arch/x86/kernel/early-quirks.c, since Linux 3.10"}}

@@ -127,8 +127,9 @@ func (c Cmdline) Options(name string) []string {
 	return options
 }
 
-// With adds the given arguments that the command line does not have yet. It
-// adds them before "--" if there is a "--". The other text stays as it is.
+// With returns a copy of the command line with the given arguments added,
+// except those that it has already. New arguments stand before "--" if there is
+// a "--". The other text stays as it is.
 func (c Cmdline) With(args ...string) Cmdline {
 	parts := slices.Clone(c.parts)
 	for _, arg := range args {
@@ -161,8 +162,9 @@ func end(parts []part) int {
 	return len(parts)
 }
 
-// Without removes the given arguments, and the white space before each of them.
-// The other arguments stay as they are.
+// Without returns a copy of the command line without the given arguments, and
+// without the white space before each of them. The other arguments stay as they
+// are.
 func (c Cmdline) Without(args ...string) Cmdline {
 	var parts []part
 	ended := false

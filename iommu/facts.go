@@ -42,8 +42,8 @@ type Facts struct {
 	Virtual Virtual `json:"virtual"`
 	// KVM says whether the processor can run virtual machines.
 	KVM KVM `json:"kvm"`
-	// Running is the kernel command line in force (/proc/cmdline). It is nil if
-	// it is not known.
+	// Running holds the kernel command line in force (/proc/cmdline). It is nil
+	// if it is not known.
 	Running *Cmdline `json:"running"`
 	// Loader holds the boot loader's configuration.
 	Loader LoaderFacts `json:"loader"`

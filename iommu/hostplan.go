@@ -18,9 +18,9 @@ type HostPlan struct {
 	// It is empty if no restart is needed.
 	Reboot string `json:"reboot,omitempty"`
 	// Findings holds facts that the plan does not change and that a person
-	// should know before Apply. Examples are devices that share a group with
-	// the functions and go to the guest too, and network cards that lost their
-	// names.
+	// should know before Apply. For example, it names devices that go to the
+	// guest too because they share a group with the functions, and network
+	// cards that lost their names.
 	Findings []proxstation.Finding `json:"findings,omitempty"`
 }
 

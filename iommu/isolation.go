@@ -29,8 +29,8 @@ type SharedError struct {
 	Address Address    // the device, function 0
 	Groups  []GroupID  // the shared groups of the device's functions
 	Others  []Function // the other devices' functions, in order
-	// Above is the lowest bridge above all the devices. This bridge, or a
-	// bridge below it, lacks Access Control Services. Above is nil if the
+	// The field Above is the lowest bridge above all the devices. This bridge,
+	// or a bridge below it, lacks Access Control Services. It is nil if the
 	// devices have no bridge in common, or if the bridge is not known.
 	Above *Address
 }

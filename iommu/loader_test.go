@@ -222,7 +222,7 @@ func TestAnUnreadConfigurationIsTold(t *testing.T) {
 }
 
 // Facts from the API have no traces of a loader. BootLoader then says that the
-// traces were not read, because this differs from a host without traces.
+// traces were not read. It does not say that the host has no traces.
 func TestLoaderOfFactsWithoutTheHost(t *testing.T) {
 	t.Parallel()
 	loader, why := iommu.Facts{}.BootLoader()

@@ -108,7 +108,8 @@ func (f Facts) Advise(args ...string) string {
 }
 
 // Option returns the effective value of a module's option, and the line or
-// kernel argument that sets the option. where is "" if the option is not set.
+// kernel argument that sets the option. If the option is not set, the result
+// where is "".
 func (f Facts) Option(module, option string) (value, where string) {
 	values, lines := f.modconf(false).options(module, option)
 	if len(values) == 0 {

@@ -13,18 +13,19 @@ type PrepareOptions struct {
 	// and white space. The arguments of an earlier plan stay until
 	// [Facts.GiveBack].
 	Args []string
-	// Allow lists the uses that the caller agrees to lose.
+	// The field Allow lists the uses that the caller agrees to lose.
 	Allow []UseKind
 }
 
-// Prepare plans to keep functions for guests from the next start of the host
-// on, in addition to functions that are already kept. The plan writes our own
-// file in /etc/modprobe.d, which makes vfio-pci come before the drivers that
-// would take the functions. It also writes our own file in /etc/modules-load.d.
-// If the IOMMU is off and a kernel argument helps, the plan adds the argument.
-// Nothing is blacklisted. The file in /etc/modprobe.d gives vfio-pci the
-// models, or the addresses if other functions have the same model. If vfio-pci
-// is built into the kernel, a kernel argument gives it the models.
+// Prepare makes a plan that keeps functions for guests from the next start of
+// the host on, in addition to functions that are already kept. The plan writes
+// our own file in /etc/modprobe.d, which makes vfio-pci come before the drivers
+// that would take the functions. It also writes our own file in
+// /etc/modules-load.d. If the IOMMU is off and a kernel argument helps, the
+// plan adds the argument. Nothing is blacklisted. The file in /etc/modprobe.d
+// gives vfio-pci the models, or the addresses if other functions have the same
+// model. If vfio-pci is built into the kernel, a kernel argument gives it the
+// models.
 //
 // Prepare refuses ([*RefusedError]) everything that [Facts.Bind] refuses,
 // except functions that have no group yet. It also refuses if somebody else
@@ -162,9 +163,9 @@ func (f Facts) Kept() []Address {
 	return addresses
 }
 
-// GiveBack plans to give functions back to the host. When the last function is
-// given back, our files and the kernel arguments that we added are removed.
-// Functions that are not kept are ignored.
+// GiveBack makes a plan that gives functions back to the host. When the last
+// function is given back, our files and the kernel arguments that we added are
+// removed. Functions that are not kept are ignored.
 func (f Facts) GiveBack(addresses []Address) (HostPlan, error) {
 	k, err := f.kept()
 	if err != nil {

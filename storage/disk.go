@@ -34,7 +34,7 @@ type Disk struct {
 	WWN    string `json:"wwn,omitempty"`
 	Size   Size   `json:"size"` // in bytes
 	Bus    Bus    `json:"bus,omitempty"`
-	// Rotates says whether the disk is a hard disk. It is nil if this is not
+	// Rotates is true for a hard disk. It is nil if the kind of disk is not
 	// known.
 	Rotates *bool `json:"rotates,omitempty"`
 	// RPM is the speed of a hard disk in revolutions per minute. It is nil if
@@ -46,8 +46,8 @@ type Disk struct {
 	// Health is SMART's verdict: "PASSED", "OK" or "FAILED". It is empty or
 	// "UNKNOWN" if it is not known.
 	Health string `json:"health,omitempty"`
-	// Use says what the disk is used for: "LVM", "ZFS", "partitions". It is
-	// empty for an unused disk, and if the use is not known.
+	// The field Use says what the disk is used for: "LVM", "ZFS", "partitions".
+	// It is empty for an unused disk, and if the use is not known.
 	Use string `json:"use,omitempty"`
 	// Partitions holds the paths of the disk's partitions: "/dev/nvme0n1p3".
 	Partitions []string `json:"partitions,omitempty"`

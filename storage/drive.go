@@ -82,7 +82,7 @@ func (d Drive) Get(key string) string {
 // Has reports whether an option is set.
 func (d Drive) Has(key string) bool { return d.Get(key) != "" }
 
-// With returns the drive with an option set.
+// With sets an option in a copy of the drive, and returns the copy.
 func (d Drive) With(key, value string) Drive {
 	options := make([]DriveOption, 0, len(d.Options)+1)
 	set := false

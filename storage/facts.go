@@ -105,6 +105,7 @@ type Mount struct {
 	Path    string   `json:"path"`
 	Devices []string `json:"devices"` // several devices for Btrfs; empty without a block device
 	Type    string   `json:"type"`    // "ext4", "xfs", "btrfs" ...
-	// How says how Devices was found, if the mount does not name its devices.
+	// If the mount does not name its devices, the field How says from what
+	// Devices was found.
 	How string `json:"how,omitempty"`
 }

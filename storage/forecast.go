@@ -9,12 +9,11 @@ import (
 // An Outlook says how full a pool is now, and how full it will be.
 type Outlook struct {
 	Pool string
-	// Before and After say how full the pool is, from 0 to 1. Before is the
-	// present fill level. After is the fill level when the new disks are
-	// completely written.
+	// Before and After are fill levels of the pool, from 0 to 1: the present
+	// level, and the level when the new disks are completely written.
 	Before, After float64
-	// Added is the sum of the sizes of the new disks. It includes disks on
-	// other storages that take their space from the same place.
+	// The field Added is the sum of the sizes of the new disks. It includes
+	// disks on other storages that take their space from the same place.
 	Added Size
 }
 

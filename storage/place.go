@@ -63,11 +63,11 @@ type DiskRequest struct {
 	// Storage is the only allowed storage. If it is empty, every storage is
 	// allowed.
 	Storage string
-	// Apart names a set of disks that must all be on different pools. An empty
-	// name stands for no set.
+	// Disks with the same text in Apart must be on different pools. An empty
+	// text sets no condition.
 	Apart string
-	// Together names a set of disks that must be on the same pool. An empty
-	// name stands for no set.
+	// Disks with the same text in Together must be on the same pool. An empty
+	// text sets no condition.
 	Together string
 }
 
@@ -77,7 +77,7 @@ type PlaceOptions struct {
 	// space, on pools whose volumes take space only when they are written. 1
 	// promises no more than exists, and 0 means 1. 2 promises twice as much.
 	Overcommit float64
-	// Failing allows pools with a disk that SMART expects to fail.
+	// The option Failing allows pools with a disk that SMART expects to fail.
 	Failing bool
 }
 
@@ -86,9 +86,9 @@ type DiskChoice struct {
 	Request DiskRequest
 	Pool    string
 	Tier    Tier
-	// Why explains the choice of the pool to people.
+	// The field Why explains the choice of the pool to people.
 	Why string
-	// Refused says why better pools were not chosen.
+	// The field Refused says why better pools were not chosen.
 	Refused []PoolRefusal
 }
 

@@ -18,8 +18,8 @@ type Pool struct {
 	Helpers []Disk `json:"helpers,omitempty"`
 	// Tier is the tier of the slowest disk that holds data.
 	Tier Tier `json:"tier"`
-	// Why is the evidence, from the storage down to the disks. For an unknown
-	// tier it says what is missing.
+	// The field Why holds the evidence, from the storage down to the disks. If
+	// the tier is unknown, it says what is missing.
 	Why string `json:"why"`
 	// Thin is the LVM thin pool. It is nil for a storage of another type.
 	Thin *ThinPool `json:"thin,omitempty"`
@@ -39,7 +39,7 @@ func (p Pool) Overcommits() bool {
 	return p.Thin != nil || p.Type == "lvmthin" || p.Type == "zfspool" && p.Sparse || p.Type == "dir" || p.Type == "btrfs"
 }
 
-// space returns a name of the place from which a pool takes its space. Two
+// The method space names the place from which a pool takes its space. Two
 // storages have the same name if they are on the same thin pool, ZFS pool,
 // volume group or file system.
 func (p Pool) space() string {
