@@ -159,9 +159,9 @@ func TestADeadServer(t *testing.T) {
 	do(t, ctx, says("#system-141", "On for"), gone("#link:not(:empty)"))
 }
 
-// Login and forms also work under a host name and without HTTPS, as in most
-// homes, where browsers send no Sec-Fetch-Site. After the end of a browser's
-// session, the page asks for the secret again.
+// Login and forms also work under a host name without HTTPS, as most people at
+// home use it. Browsers then send no Sec-Fetch-Site. After the end of a
+// browser's session, the page asks for the secret again.
 func TestUnderAName(t *testing.T) {
 	t.Parallel()
 	opts := named

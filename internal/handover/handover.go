@@ -1,5 +1,6 @@
-// Package handover judges what a host loses when a VM takes PCI devices from it:
-// disks, network, keyboard, and cards that other programs use. It is pure.
+// Package handover judges what a host loses when a VM takes PCI devices from
+// it: disks, network, keyboard, and cards that other programs use. It makes no
+// requests and reads no files.
 package handover
 
 import (
@@ -26,7 +27,7 @@ const (
 	subUSB       = 0x0c03
 )
 
-// A Host is what a host has, as far as PVE's API shows it.
+// A Host describes a host, as far as PVE's API shows it.
 type Host struct {
 	PCI   gpu.Node
 	Disks []storage.Disk
@@ -48,15 +49,15 @@ type VM struct {
 // A loss lists the functions that a host loses to one value of a VM.
 type loss struct {
 	Host
-	taken []iommu.Function // the functions that the VM takes, with their whole groups, without functions of running VMs
+	taken []iommu.Function // the functions that the value takes
 	left  []iommu.Function // the functions that the host keeps
 }
 
-// losing returns two lists: the functions that the host loses to one value of a
-// VM, and the functions that the host keeps although the VM takes all its
-// values. IOMMU groups are included, because PVE takes all functions of a group
-// except bridges (qemu-server PVE/QemuServer/PCI.pm). Functions of running VMs
-// are in neither list, because the host has lost them already.
+// losing returns the loss for one value of a VM. In the loss, taken holds the
+// functions that this value takes, and left holds the functions that no value
+// of the VM takes. IOMMU groups are included, because PVE takes all functions
+// of a group except bridges (qemu-server PVE/QemuServer/PCI.pm). Functions of
+// running VMs are left out, because the host has lost them already.
 func (h Host) losing(value gpu.HostPCI, all []gpu.HostPCI) loss {
 	gone, named, every := h.mark(h.Gone), h.mark([]gpu.HostPCI{value}), h.mark(all)
 	o := loss{Host: h}

@@ -12,8 +12,9 @@ import (
 )
 
 // TestCD boots a machine with the CDs of a Windows guest and of a Linux guest,
-// each in a drive as install attaches them. The test inside mounts both trees of
-// names of each CD and compares them with the files that went onto the CD.
+// each in the kind of drive that package install uses for it. A CD has two
+// trees of names. The test inside the machine mounts each CD with each tree,
+// and compares the files with the files that were put on the CD.
 func TestCD(t *testing.T) {
 	t.Parallel()
 	l, init, tests := find(t, ".")

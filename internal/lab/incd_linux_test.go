@@ -12,8 +12,8 @@ import (
 
 // TestInCD runs inside the machine of [TestCD]. It mounts each CD twice: with
 // the names that Linux prefers (Rock Ridge), and with the names that Windows
-// reads (Joliet). The directory /want has the files of each CD by the CD's
-// label.
+// reads (Joliet). The directory /want/LABEL has the files that must be on the
+// CD with this label.
 func TestInCD(t *testing.T) { //nolint:paralleltest // alone in its process
 	inLab(t)
 	drives, err := filepath.Glob("/dev/sr*")

@@ -21,8 +21,8 @@ import (
 const dialTime = 5 * time.Second
 
 // Addresses is a transport over several addresses of one cluster. A request
-// goes to the address that answered last. If this fails, the request goes to
-// the next address, but only if it is a GET or if nothing of it has been sent.
+// goes to the address that answered last. If the request fails, it goes to the
+// next address, but only if it is a GET or if nothing of it has been sent.
 // Other requests return the error, because they may have had an effect.
 type Addresses struct {
 	list    []address

@@ -3,8 +3,8 @@ package pve
 import "context"
 
 // Bridges returns the names of the bridges and vnets that the login may give to
-// a VM, because PVE leaves out the others (pve-manager PVE/API2/Network.pm).
-// The request needs no privilege.
+// a VM. PVE leaves out all others (pve-manager PVE/API2/Network.pm). The
+// request needs no privilege.
 func (c *Client) Bridges(ctx context.Context) ([]string, error) {
 	var entries []struct {
 		Name string `json:"iface"`

@@ -91,7 +91,8 @@ func TestLoginAgain(t *testing.T) {
 	})
 }
 
-// A ticket is renewed before it expires, because an upload cannot be repeated.
+// A ticket is renewed before it expires, because an upload that was refused
+// cannot be repeated.
 func TestLoginRenews(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

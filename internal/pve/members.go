@@ -52,8 +52,8 @@ func (c *Client) Membership(ctx context.Context) (Membership, error) {
 	return m, nil
 }
 
-// MembersSeen returns the members without their addresses, because every login
-// may see these facts (pve-manager PVE/API2/Nodes.pm, index).
+// MembersSeen returns the members without their addresses. Every login may see
+// these facts (pve-manager PVE/API2/Nodes.pm, index).
 func (c *Client) MembersSeen(ctx context.Context) ([]Member, error) {
 	var entries []struct{ Node, Status string }
 	if err := c.request(ctx, "GET", "/nodes", nil, &entries); err != nil {

@@ -120,13 +120,13 @@ func (g guarded) Sub(dir string) (fs.FS, error) {
 	return guarded{sub, new(atomic.Pointer[listing])}, nil
 }
 
-// A bounded file allows only left more bytes to be read, because the size that
-// Stat returns may be wrong.
+// A bounded file limits how many bytes can be read, because the size that Stat
+// returns may be wrong.
 type bounded struct {
 	fs.File
 
 	name string
-	left int
+	left int // the number of bytes that can still be read
 }
 
 // Read implements [io.Reader].

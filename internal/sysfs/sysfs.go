@@ -131,8 +131,8 @@ func Sub(root fs.FS, dir string) fs.FS {
 	return sub
 }
 
-// HasAny reports whether a tree has any of the names. If a name must not be
-// looked up, it counts as existing.
+// HasAny reports whether a tree has any of the names. A name that the program
+// may not look up counts as existing.
 func HasAny(root fs.FS, names ...string) bool {
 	for _, name := range names {
 		if _, err := fs.Stat(root, name); !errors.Is(err, fs.ErrNotExist) {

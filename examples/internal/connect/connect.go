@@ -34,8 +34,8 @@ const Variables = `Environment:
 // verified.
 type Flags struct {
 	Node, CA, Fingerprint string
-	// Tiers holds the tiers of storages that the caller names, because the
-	// disks of these storages do not show them.
+	// Tiers holds the tiers of some storages, by name. The caller sets it for
+	// storages whose disks do not show the tier.
 	Tiers map[string]storage.Tier
 
 	set *flag.FlagSet
