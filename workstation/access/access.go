@@ -20,8 +20,8 @@ type Guest interface {
 // A Way describes a way into a guest: [SSH], [RDP] or [Sunshine].
 type Way interface {
 	// Plan reads the guest and returns the necessary changes. If the way asks
-	// for something impossible, the error matches [ErrInvalid], and the guest
-	// was not asked. If the way does not work with this guest, the error
+	// for something impossible, the error matches [ErrInvalid], and Plan does
+	// not ask the guest. If the way does not work with this guest, the error
 	// matches [ErrGuest].
 	Plan(ctx context.Context, guest Guest) (Plan, error)
 
@@ -100,7 +100,7 @@ func Apply(ctx context.Context, guest Guest, way Way, plan Plan) error {
 	return err
 }
 
-// A lines value maps each word that a script reported to the text after the
+// The type lines maps each word that a script reported to the text after the
 // word.
 type lines map[string]string
 

@@ -17,7 +17,7 @@ func (m machine) Run(_ context.Context, c proxstation.GuestCommand) (proxstation
 	return m(c), nil
 }
 
-// The plan for a guest for AI adds a key for SSH, and then refuses passwords.
+// The guest gets a key for SSH, and then refuses passwords.
 func ExampleSSH() {
 	guest := machine(func(proxstation.GuestCommand) proxstation.GuestOutput {
 		return proxstation.GuestOutput{Stdout: "access: user yes\naccess: installed yes\naccess: running yes\naccess: key no\naccess: passwords yes\naccess: done\n"}

@@ -102,9 +102,9 @@ func (s SSH) run(ctx context.Context, guest Guest, steps []string) (lines, error
 }
 
 // HostKey returns the fingerprint of the guest's ed25519 host key,
-// "SHA256:...". A client shows the fingerprint of the machine that it reached
-// at its first connection. If the two differ, the client reached another
-// machine. The error matches [ErrGuest] if the guest has no such key.
+// "SHA256:...". At its first connection, a client shows the fingerprint of the
+// machine that it reached. If the two fingerprints differ, the client reached
+// another machine. The error matches [ErrGuest] if the guest has no such key.
 func (s SSH) HostKey(ctx context.Context, guest Guest) (string, error) {
 	if err := s.validate(); err != nil {
 		return "", err

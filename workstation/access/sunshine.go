@@ -27,9 +27,10 @@ import (
 type Sunshine struct {
 	// Windows says that the guest runs Windows; otherwise it runs Linux.
 	Windows bool
-	// Package is installed if Sunshine does not answer in the guest: a .deb for
-	// Debian and Ubuntu, for which a user has to be logged in at the screen, or
-	// the installer (.exe) for Windows. A zero Package expects Sunshine to run.
+	// Package is installed if Sunshine does not answer in the guest. It is a
+	// .deb for Debian and Ubuntu, or the installer (.exe) for Windows. On
+	// Debian and Ubuntu a user has to be logged in at the screen. A zero
+	// Package expects Sunshine to run.
 	Package Package
 	// User and Password are the login of Sunshine's web interface. A Sunshine
 	// without a user takes them as its first user.
@@ -79,8 +80,9 @@ func (s Sunshine) validate() error {
 	return nil
 }
 
-// Plan implements [Way]. The error matches [ErrGuest] if Sunshine does not answer
-// and no Package is given, and if Sunshine has another user or password.
+// Plan implements [Way]. The error matches [ErrGuest] if Sunshine does not
+// answer and no Package is given. It also matches [ErrGuest] if Sunshine has
+// another user or password.
 func (s Sunshine) Plan(ctx context.Context, guest Guest) (Plan, error) {
 	if err := s.validate(); err != nil {
 		return Plan{}, err

@@ -26,12 +26,12 @@ type VM struct {
 }
 
 // AddVMs adds the VMs that take PCI devices to the report, with the findings on
-// their configurations. configs holds the configurations by VMID ([ParseConfig]
-// parses the files of a host). Templates are left out, because they never
-// start. The IDs of the findings are those of [gpu.Node.Check],
-// [gpu.Node.CheckConfig], [gpu.Node.CheckClaims] and
-// [iommu.Facts.CheckFunctions], and inventory.hostpci-refused. A cause that is
-// in the report already is not added again.
+// their configurations. The parameter configs holds the configurations by VMID
+// ([ParseConfig] parses the files of a host). Templates are left out, because
+// they never start. A finding has the ID inventory.hostpci-refused, or an ID of
+// [gpu.Node.Check], [gpu.Node.CheckConfig], [gpu.Node.CheckClaims] or
+// [iommu.Facts.CheckFunctions]. If the report already has the cause, AddVMs
+// does not add it again.
 func (i *Inventory) AddVMs(facts iommu.Facts, node gpu.Node, configs map[int]map[string]string) {
 	i.addVMs(facts, node, configs)
 }

@@ -22,11 +22,11 @@ var ErrNone = errors.New("no checkout of OSX-PROXMOX")
 
 // A Checkout is a checkout of OSX-PROXMOX
 // (github.com/luchina-gabriel/OSX-PROXMOX, all rights reserved) on a host. The
-// [MacOS] profile uses only its images. In place of its VM, the profile makes a
-// VM of its own, which can have legacy-igd. The profile rewrites no
-// configuration file. The checkout's set-up must not run: it overwrites
-// modprobe files, takes all graphics cards from the host and restarts the host.
-// Package iommu's host plan prepares a host instead, and can undo its changes.
+// [MacOS] profile uses only the checkout's images. It makes a VM of its own,
+// which can have legacy-igd, and rewrites no configuration file. The checkout's
+// set-up must not run: it overwrites modprobe files, takes all graphics cards
+// from the host and restarts the host. The host plan of package iommu prepares
+// a host instead, and can undo its changes.
 type Checkout struct {
 	// Dir is the directory of the checkout, such as "/root/macos-install".
 	Dir string
@@ -37,10 +37,10 @@ type Checkout struct {
 	// host lacks. The profile does not need them.
 	Missing []string
 	// Images holds the images from which a VM can be made: images in the
-	// checkout, and images that it made on the storages.
+	// checkout, and images that the checkout made on the storages.
 	Images []Image
 	// Findings holds the reasons why the checkout cannot be used as it is, and
-	// the changes that it made on the host.
+	// the changes that the checkout made on the host.
 	Findings []proxstation.Finding
 }
 

@@ -19,7 +19,7 @@ import (
 const osxSetup = "#!/bin/bash\nSCRIPT_DIR=\"/root/OSX-PROXMOX\"\nHACKPXVERSION=\"2025.07.23\"\nOCVERSION=\"1.0.4\"\n"
 
 // osxHost returns the files of a host: a checkout, all commands that the
-// checkout needs, and the files in the map more.
+// checkout needs, and the files in the parameter "more".
 func osxHost(dir string, more map[string]string) fstest.MapFS {
 	host := fstest.MapFS{
 		dir + "/setup":                            {Data: []byte(osxSetup)},

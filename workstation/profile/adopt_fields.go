@@ -177,8 +177,8 @@ func (a adoption) cloudInit() CloudInit {
 	return c
 }
 
-// tuning tries the fields of a Tuning, each with the keys that the field
-// expresses.
+// The method "tuning" tries each field of a Tuning, together with the keys that
+// the field expresses.
 func (a adoption) tuning(try func(change func(*Tuning), keys ...string)) {
 	if pin := a.config["affinity"]; pin != "" {
 		try(func(t *Tuning) { t.Pin = pin }, "affinity")

@@ -31,8 +31,8 @@ import (
 // OpenCore boots macOS, and its config.plist decides which Mac macOS sees. The
 // smbios1 that PVE gives the VM is valid only until OpenCore replaces it
 // (OpenCore Configuration, PlatformInfo: UpdateSMBIOS). So the profile leaves
-// smbios1 alone. [MacModel] returns the value for PlatformInfo, Generic,
-// SystemProductName, and [Diff] reports it as a finding.
+// smbios1 alone. [MacModel] returns the value for SystemProductName (in
+// PlatformInfo, Generic). [Diff] reports this value as a finding.
 //
 // Both stages set args. PVE allows that only to root@pam with a password, as
 // the plan says. For a clean shutdown the guest needs its guest agent (qemu-ga
@@ -81,8 +81,8 @@ type MacOS struct {
 	// value of QEMU's -cpu. If CPU is empty, the profile chooses a value that
 	// suits HostCPU and Release.
 	HostCPU, CPU string
-	// OSK is the key that macOS asks the system management controller for, 64
-	// characters. The key belongs to the owner of a Mac, and our code does not
+	// OSK is a key of 64 characters, for which macOS asks the system management
+	// controller. The key belongs to the owner of a Mac, and our code does not
 	// contain it. It appears in no plan and no error. If it is not set, the VM
 	// keeps its own key.
 	//

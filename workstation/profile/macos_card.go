@@ -11,8 +11,8 @@ import (
 	"github.com/proxstation/proxstation/workstation"
 )
 
-// An IGPUMode is how an Intel iGPU is passed through. It decides the machine
-// type, so that nobody can ask for legacy-igd on q35, which PVE refuses.
+// An IGPUMode is how an Intel iGPU is passed through. It also decides the
+// machine type, because PVE refuses legacy-igd on q35.
 type IGPUMode uint8
 
 // These are the modes of passthrough. [IGPUChosen] means IGPULegacy for a

@@ -114,7 +114,7 @@ func (a *accounts) privilegesOf(user string) map[string][]string {
 	return all
 }
 
-// The method "granted" returns a copy of privileges, together with the
+// The method "granted" returns the given privileges, together with the
 // privileges that the access control list gives to a user, group or token.
 func (a *accounts) granted(privileges map[string][]string, kind, who string) map[string][]string {
 	all := map[string][]string{}

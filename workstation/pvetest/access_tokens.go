@@ -46,9 +46,9 @@ func (a *accounts) getToken(c *call) (any, error) {
 	return t.object(), nil
 }
 
-// createToken serves POST token/{tokenid}. Until the access control list gives
-// it privileges, a new token has no privileges. With privsep=0 it has the
-// privileges of its user.
+// createToken serves POST token/{tokenid}. A new token has no privileges until
+// the access control list gives it some. With privsep=0 it has the privileges
+// of its user.
 func (a *accounts) createToken(c *call) (any, error) {
 	u, err := a.user(c)
 	switch {

@@ -116,7 +116,7 @@ func (a *accounts) updateUser(c *call) (any, error) {
 	return null()
 }
 
-// fill sets the fields of an account for which the call has parameters.
+// fill copies the call's parameters into the fields of an account.
 func (a *accounts) fill(u *account, c *call) error {
 	if c.has("enable") {
 		u.enabled = c.get("enable") == "1"

@@ -19,7 +19,8 @@ import (
 // channel returns the path of a socket at which an agent answers like QEMU's
 // agent (qga/main.c). For each line of JSON it sends one line of JSON, and it
 // sends 0xff before the answer to guest-sync-delimited. The first client first
-// receives the text stale, as if an earlier client had not read its answers.
+// receives the text in the parameter "stale", as if an earlier client had not
+// read its answers.
 func channel(stale string, answer func(command string, arguments json.RawMessage) string) (path string, closeAll func()) {
 	dir, err := os.MkdirTemp("", "qga") // the path of t.TempDir is too long for a socket
 	if err != nil {

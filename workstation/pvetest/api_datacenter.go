@@ -93,7 +93,7 @@ func (n *Node) deleteBackup(c *call) (any, error) {
 	return null()
 }
 
-// take sets the fields of a job for which the call has parameters.
+// The method "take" copies the call's parameters into the fields of a job.
 func (job *BackupJob) take(c *call) {
 	for name, field := range map[string]*string{
 		"schedule": &job.Schedule, "vmid": &job.VMIDs, "exclude": &job.Exclude, "pool": &job.Pool, "node": &job.Node,

@@ -21,9 +21,9 @@ type broadcast struct {
 // (rrd_entry_is_old of src/pmxcfs/status.c).
 const broadcastLife = 5 * time.Minute
 
-// remember stores the values that each node now sends to the others. If a node
-// that is up does not receive them, the older values stay. remember is called
-// before nodes become unreachable.
+// remember stores the values that each node now sends to the others. If another
+// node that is up does not receive the values, the older values stay. remember
+// is called before nodes become unreachable.
 func (d *datacenter) remember() {
 	for _, n := range d.peers {
 		heard := true
@@ -53,9 +53,10 @@ func (n *Node) heard(from *Node) *broadcast {
 	return from.last
 }
 
-// guestStats returns the entry of a guest of any node in the cluster's list. If
-// the guest's node is out of reach, the entry has the last known status, and
-// later the status "unknown" (pve-manager PVE/API2Tools.pm, extract_vm_stats).
+// guestStats returns the entry of a guest in the cluster's list. The guest may
+// be on any node. If its node is out of reach, the entry has the last known
+// status, and later the status "unknown" (pve-manager PVE/API2Tools.pm,
+// extract_vm_stats).
 func (n *Node) guestStats(of *Node, id int) map[string]any {
 	if n.sees(of) {
 		return of.guestResource(id)
@@ -70,8 +71,8 @@ func (n *Node) guestStats(of *Node, id int) map[string]any {
 	return map[string]any{"id": fmt.Sprintf("%s/%d", kind, id), "vmid": id, "node": of.host.Name, "type": kind, "status": "unknown"}
 }
 
-// anyGuest returns the entry of a guest of any node in the cluster's list, or
-// nil if there is no such guest.
+// anyGuest returns the entry of a guest in the cluster's list, or nil if no
+// node has the guest.
 func (n *Node) anyGuest(id int) map[string]any {
 	if of, _ := n.ownerOf(id); of != nil {
 		return n.guestStats(of, id)
@@ -79,8 +80,8 @@ func (n *Node) anyGuest(id int) map[string]any {
 	return nil
 }
 
-// nodeStats returns the entry of any node in the cluster's list. The entry has
-// no figures if the caller lacks Sys.Audit on the node (extract_node_stats).
+// nodeStats returns the entry of a node in the cluster's list. The entry has no
+// figures if the caller lacks Sys.Audit on the node (extract_node_stats).
 func (n *Node) nodeStats(c *call, of *Node) map[string]any {
 	entry := map[string]any{"id": "node/" + of.host.Name, "node": of.host.Name, "type": "node", "status": "offline"}
 	if n.sees(of) {
@@ -98,7 +99,7 @@ func (n *Node) nodeStats(c *call, of *Node) map[string]any {
 	return entry
 }
 
-// storageStats returns the entry of a storage of any node in the cluster's list
+// storageStats returns the entry of a node's storage in the cluster's list
 // (extract_storage_stats).
 func (n *Node) storageStats(of *Node, s *storage) map[string]any {
 	if n.sees(of) {

@@ -8,8 +8,8 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// templateConfig is the configuration of a VM with one disk of every kind that
-// a clone treats differently.
+// templateConfig is the configuration of a VM with one disk of each kind. A
+// clone treats each kind in a different way.
 const templateConfig = "name:=base memory:=512 net0:=virtio=BC:24:11:00:00:01,bridge=vmbr0 scsi0:=local-lvm:vm-140-disk-0,size=8G " +
 	"ide0:=local-lvm:vm-140-cloudinit,media=cdrom,size=4M ide2:=none,media=cdrom smbios1:=uuid=11111111-2222-3333-4444-555555555555 " +
 	"vmgenid:=11111111-2222-3333-4444-555555555555 description:=d"

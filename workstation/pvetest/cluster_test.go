@@ -201,8 +201,8 @@ func TestClusterNodeDown(t *testing.T) {
 	})
 }
 
-// Without quorum, /etc/pve can only be read. Starts and changes are refused in
-// PVE's words, but stops work.
+// Without quorum, /etc/pve can only be read. PVE refuses starts and changes,
+// but stops VMs.
 func TestClusterWithoutQuorum(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -302,8 +302,8 @@ func TestClusterCheckNode(t *testing.T) {
 	})
 }
 
-// A method that waits for the lock of a file works if the quorum returns
-// meanwhile.
+// If the quorum returns while a method waits for the lock of a file, the method
+// succeeds.
 func TestClusterQuorumReturns(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -461,7 +461,8 @@ func TestClusterStorages(t *testing.T) {
 	})
 }
 
-// A ticket from any node, and a user made on any node, are good on all nodes.
+// A ticket of one node, and a user that was made on one node, are valid on all
+// nodes.
 func TestClusterLogin(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -603,8 +604,8 @@ func TestClusterTrace(t *testing.T) {
 	})
 }
 
-// Cluster.Check reports a VMID that two nodes have, which no single node can
-// see.
+// Cluster.Check reports that two nodes have the same VMID. No node can see this
+// alone.
 func TestClusterCheck(t *testing.T) {
 	t.Parallel()
 	hosts := []pvetest.Host{}

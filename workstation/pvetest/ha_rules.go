@@ -169,8 +169,8 @@ func (n *Node) deleteHARule(c *call) (any, error) {
 	return null()
 }
 
-// The method "take" sets the fields of a rule for which the call has
-// parameters. It refuses a parameter that belongs to another kind of rule.
+// The method "take" copies the call's parameters into the fields of a rule. It
+// refuses a parameter that belongs to another kind of rule.
 func (r *haRule) take(c *call) error {
 	for _, key := range []string{"nodes", "strict", "affinity"} {
 		if other := (key == "affinity") != (r.kind == "resource-affinity"); c.has(key) && other {

@@ -5,10 +5,10 @@ import (
 	"slices"
 )
 
-// The function "infeasible" returns the problems for which rules cannot be
-// followed, by rule and option. The CRM ignores these rules (pve-ha-manager
-// PVE/HA/Rules.pm, check_feasibility, with the checks of its plugins). The
-// parameter nodes is the number of nodes of the cluster.
+// The function "infeasible" finds rules that cannot be followed. It returns
+// their problems, by rule and option. The CRM ignores these rules
+// (pve-ha-manager PVE/HA/Rules.pm, check_feasibility, with the checks of its
+// plugins). The parameter nodes is the number of nodes of the cluster.
 func infeasible(rules map[string]*haRule, nodes int) map[string]map[string][]string {
 	problems := map[string]map[string][]string{}
 	report := func(rule, problem string) {
@@ -157,8 +157,8 @@ func checkOneLocation(positive, located map[string]*haRule, report func(rule, pr
 	}
 }
 
-// checkRoom reports resources that must be apart but have fewer allowed nodes
-// than there are resources.
+// checkRoom reports resources that must be apart if there are more of them than
+// allowed nodes.
 func checkRoom(negative, located map[string]*haRule, report func(rule, problem string)) {
 	for _, name := range sorted(negative) {
 		bound, allowed := map[string]bool{}, map[string]bool{}

@@ -43,8 +43,8 @@ func (h *haStack) next(sid string, r *haResource, s *haService) {
 	}
 }
 
-// result returns the LRM's result for the state with a uid. known is false if
-// there is no result yet.
+// The method "result" returns the LRM's result for the state with a uid. If
+// there is no result yet, known is false.
 func (h *haStack) result(uid string) (code int, known bool) {
 	for _, l := range h.lrms {
 		if code, known = l.results[uid]; known {

@@ -53,8 +53,8 @@ type migration struct {
 	force     bool
 	withDisks bool
 	limit     int // limit of the bandwidth in KiB/s; 0 means no limit
-	// storages maps a storage on the source to the storage on the target to
-	// which the volumes move. The key "" stands for all other storages.
+	// storages maps each storage on the source to the storage on the target
+	// that gets the volumes. The key "" stands for all other storages.
 	storages map[string]string
 	volumes  []movedVolume
 }

@@ -6,8 +6,8 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// A VM may use a disk of the host, which its configuration names by the path.
-// The VM starts, and the disk takes no space on a storage.
+// A VM's configuration may name a disk of the host by its path. The VM then
+// starts, and the disk takes no space on a storage.
 func TestVMWithADiskOfTheHost(t *testing.T) {
 	t.Parallel()
 	vm := pvetest.VM{ID: 150, Config: config("name:=files scsi0:=local-lvm:vm-150-disk-0,size=8G scsi1:=/dev/disk/by-id/ata-WDC_WD40EFRX,size=3907018584K")}

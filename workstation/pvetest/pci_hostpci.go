@@ -114,7 +114,7 @@ func (d hostpci) contradicts(config map[string]string, igd bool) error {
 	return nil
 }
 
-// choose selects an alternative for each device. If there are several, it
+// choose selects an alternative for each device. Among several alternatives, it
 // selects the first that can be reserved.
 func (h *hardware) choose(v *vm, say printer, devices []hostpci) (chosen []PCI, err error) {
 	used := map[string]bool{}

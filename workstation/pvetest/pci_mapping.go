@@ -164,8 +164,7 @@ func (h *hardware) createMapping(c *call) (any, error) {
 	return null()
 }
 
-// The method "take" sets the fields of a mapping for which the call has
-// parameters.
+// The method "take" copies the call's parameters into the fields of a mapping.
 func (m *Mapping) take(c *call) {
 	m.Map = slices.Clone(c.values["map"])
 	if c.has("mdev") {

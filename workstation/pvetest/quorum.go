@@ -15,8 +15,9 @@ func (b *base) quorate() bool {
 	return votes > len(b.peers)/2
 }
 
-// needQuorum returns PVE's refusal if the node has no quorum, for methods that
-// begin with this check (pve-cluster src/PVE/Cluster.pm, check_cfs_quorum).
+// needQuorum is for methods that first check for quorum. If the node has no
+// quorum, it returns PVE's refusal (pve-cluster src/PVE/Cluster.pm,
+// check_cfs_quorum).
 func (b *base) needQuorum() error {
 	if b.quorate() {
 		return nil

@@ -99,11 +99,11 @@ func asRefusal(err error) error {
 // The function "null" returns the result of a method that has no data.
 func null() (any, error) { return nil, nil } //nolint:nilnil // PVE's data is null
 
-// The constant "modified" is PVE's message for a digest that does not match,
-// for configurations other than a VM's (pve-common PVE/Tools.pm,
-// assert_if_modified).
+// The constant "modified" is PVE's message if a request has an old digest of a
+// configuration (pve-common PVE/Tools.pm, assert_if_modified). For VMs there is
+// another message, "stale".
 const modified = "detected modified configuration - file changed by other user? Try again."
 
-// The constant "stale" is PVE's message for a digest that does not match a VM's
-// configuration (qemu-server PVE/API2/Qemu.pm).
+// The constant "stale" is PVE's message if a request has an old digest of a
+// VM's configuration (qemu-server PVE/API2/Qemu.pm).
 const stale = "checksum mismatch (file change by other user?)"

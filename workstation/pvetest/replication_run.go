@@ -37,7 +37,7 @@ func (job *replicationJob) next() time.Time {
 }
 
 // The method "look" runs the job if it is due. The node that has the guest runs
-// it. If the HA manager recovered the guest to the job's target, look first
+// it. If the HA manager recovered the guest to the job's target, it first
 // swaps the job's source and target (PVE/ReplicationState.pm, job_status).
 func (job *replicationJob) look(d *datacenter) {
 	n, _ := d.ownerOf(job.guest)

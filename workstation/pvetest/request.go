@@ -11,8 +11,8 @@ import (
 	"github.com/proxstation/proxstation/internal/pveschema"
 )
 
-// answer handles a request in PVE's order. It checks the caller, the method,
-// the privileges and the parameters before it does the work.
+// The method "answer" handles a request in PVE's order. It checks the caller,
+// the method, the privileges and the parameters before it does the work.
 func (n *Node) answer(r *http.Request) answer {
 	match := apiPath.FindStringSubmatch(r.URL.Path)
 	isAPI := match != nil

@@ -18,8 +18,8 @@ var neededByStorage = map[string][]string{
 	"nfs": {"server", "export"}, "cifs": {"server", "share"}, "pbs": {"server", "datastore"},
 }
 
-// defaultContent holds, for each type of storage, the content types of a
-// storage for which the caller names no content.
+// defaultContent maps a type of storage to the content types that a new storage
+// gets if the caller names no content.
 var defaultContent = map[string]string{
 	"dir": "images,rootdir,vztmpl,iso,snippets,backup,import", "nfs": "images,rootdir,vztmpl,iso,snippets,backup",
 	"cifs": "images,rootdir,vztmpl,iso,snippets,backup", "btrfs": "images,rootdir", "pbs": "backup",
@@ -48,8 +48,7 @@ func (st *store) createStorage(c *call) (any, error) {
 	return map[string]any{"storage": name, "type": kind}, nil
 }
 
-// The method "take" sets the fields of a storage for which the call has
-// parameters.
+// The method "take" copies the call's parameters into the fields of a storage.
 func (s *storageEntry) take(c *call) {
 	for name := range c.values {
 		if !slices.Contains(steeringStorage, name) {

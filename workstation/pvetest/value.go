@@ -162,7 +162,8 @@ func bit(b bool) int {
 }
 
 // device returns the host device and the mapping that a value names. If the
-// value does not name one of these, that result is "".
+// value names no host device, host is "". If it names no mapping, mapping is
+// "".
 func device(value string) (host, mapping string) {
 	host, mapping = property(value, "host"), property(value, "mapping")
 	if first, _, _ := strings.Cut(value, ","); !strings.Contains(first, "=") {
@@ -186,10 +187,10 @@ func sorted[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m))
 
 func sortedIDs[V any](m map[int]V) []int { return slices.Sorted(maps.Keys(m)) }
 
-// The function "stored" returns a value in the form in which it is read back
-// from the configuration file. It has no surrounding white space and quotes,
-// and an empty value becomes a blank (parse_vm_config and check_type of
-// qemu-server PVE/QemuServer.pm).
+// The function "stored" returns a value as it is read back from the
+// configuration file: without surrounding white space and quotes. An empty
+// value becomes a blank (parse_vm_config and check_type of qemu-server
+// PVE/QemuServer.pm).
 func stored(key, value string) string {
 	if key == "description" {
 		return value

@@ -65,8 +65,8 @@ func (n *Node) agentInfo(*call, *vm) (any, error) {
 	}})
 }
 
-// The function "lacks" returns a handler for an agent command that the agent
-// may not know. In this case the API call still succeeds, and its result
+// The function "lacks" returns a handler for an agent command. If the agent
+// does not know the command, the API call still succeeds, and its result
 // contains the error.
 func lacks(request string, work func(n *Node, c *call, v *vm) (any, error)) func(n *Node, c *call, v *vm) (any, error) {
 	return func(n *Node, c *call, v *vm) (any, error) {

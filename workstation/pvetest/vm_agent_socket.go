@@ -115,9 +115,9 @@ func synchronize(connection net.Conn, reader *bufio.Reader, until time.Time) err
 	}
 }
 
-// exchange sends text and a request, unless the request is nil, and returns the
-// next answer. If text is not empty, it skips everything up to the next flush
-// first.
+// exchange sends a text and then a request, and returns the next answer. If the
+// request is nil, it sends nothing. If the text is not empty, it skips
+// everything up to the next flush before it reads the answer.
 func exchange(connection net.Conn, reader *bufio.Reader, text string, request map[string]any, until time.Time) (answer agentAnswer, err error) {
 	if err := connection.SetDeadline(until); err != nil {
 		return answer, err

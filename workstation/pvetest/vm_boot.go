@@ -7,8 +7,8 @@ import (
 	"github.com/proxstation/proxstation/internal/pveschema"
 )
 
-// setBoot converts a boot order to PVE's form. It returns a refusal if the VM
-// will not have a device of the order.
+// setBoot converts a boot order to PVE's form. It returns a refusal if the
+// order names a device that the VM will not have.
 func (v *vm) setBoot(value string, ch change) (string, error) {
 	order := bootOrder(value)
 	if len(order) == 0 {

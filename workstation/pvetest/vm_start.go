@@ -182,7 +182,7 @@ func (n *Node) bridgesExist(config map[string]string) error {
 }
 
 // oldMachine reports whether QEMU considers a pinned machine version
-// deprecated, which it does after three years.
+// deprecated. A version is deprecated after three years.
 func oldMachine(machine string) (version string, is bool) {
 	kind, _, _ := strings.Cut(machine, ",")
 	number, pinned := strings.CutPrefix(kind, "pc-q35-")

@@ -74,8 +74,8 @@ func (n *Node) mayBackUp(c *call) error {
 	return nil
 }
 
-// The method "included" returns the VMIDs that a backup covers. They may be the
-// VMIDs of guests that do not exist.
+// The method "included" returns the VMIDs that a backup covers. Some of these
+// guests may not exist.
 func (n *Node) included(c *call) (ids []int) {
 	for _, id := range splitList(c.get("vmid")) {
 		ids = append(ids, atoi(id, 0))

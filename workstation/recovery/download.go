@@ -124,7 +124,7 @@ func (c *Client) image(ctx context.Context, asset Asset, list *Chunklist, name s
 	}
 }
 
-// The method "more" fetches the chunks from number done on. It first removes
+// The method "more" fetches the chunks from Chunks[done] on. It first removes
 // the data in the file after the last correct chunk.
 func (c *Client) more(ctx context.Context, asset Asset, list *Chunklist, file *os.File, done int) (int, error) {
 	from := (&Chunklist{Chunks: list.Chunks[:done]}).Size()
@@ -161,8 +161,8 @@ func cut(file *os.File, size int64) error {
 	return err
 }
 
-// skipTo skips the bytes of the answer before offset from, because a server may
-// ignore that only a part was requested.
+// skipTo skips the bytes before the offset "from". An answer contains these
+// bytes if the server ignored that only a part was requested.
 func skipTo(response *http.Response, from int64) error {
 	if response.StatusCode == http.StatusOK {
 		_, err := io.CopyN(io.Discard, response.Body, from)

@@ -10,10 +10,10 @@ import (
 )
 
 // Open verifies a recovery system that was downloaded before, and returns its
-// chunklist. It checks the signature with the given keys, or with [AppleKeys]
-// if no keys are given, and then the image beside the chunklist. The error
-// comes from [ParseChunklist], [Chunklist.Verify], [Chunklist.VerifyImage] or
-// the file system.
+// chunklist. It first checks the signature with the given keys, or with
+// [AppleKeys] if no keys are given. Then it checks the image beside the
+// chunklist. The error comes from [ParseChunklist], [Chunklist.Verify],
+// [Chunklist.VerifyImage] or the file system.
 func Open(dir string, keys ...*rsa.PublicKey) (*Chunklist, error) {
 	data, err := os.ReadFile(filepath.Join(dir, ChunklistName))
 	if err != nil {

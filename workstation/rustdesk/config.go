@@ -19,7 +19,8 @@ type Config struct {
 	Password proxstation.Secret `json:"password,omitzero"`
 	// Other holds options without a field here, by RustDesk's names (hbb_common
 	// src/config.rs, KEYS_SETTINGS). Options of the guest that Other does not
-	// name stay as they are, except stop-service, which would stop the service.
+	// name stay as they are. Only stop-service is cleared, because it would
+	// stop the service.
 	Other map[string]string `json:"other,omitempty"`
 
 	// read holds the options as they were read from a guest, without the key.

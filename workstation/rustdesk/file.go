@@ -21,11 +21,11 @@ var ErrFile = errors.New("rustdesk: options file")
 //
 // The file must be at every path of [OptionsFile.Paths]: on Linux and macOS in
 // the homes of root, of every user who logs in, and of the login screen's user.
-// A user's RustDesk takes over the service's options only if the service's
-// [MainFile] has a key pair, which it gets at RustDesk's first registration.
-// Before that, the user's own options, which are empty without a file,
-// overwrite the service's options (rustdesk 1.4.9 src/server.rs:767 and 806 to
-// 829; hbb_common src/config.rs:744).
+// The service's [MainFile] gets a key pair at RustDesk's first registration.
+// Only then does a user's RustDesk take over the service's options. Before
+// that, the user's own options overwrite the service's options, even if the
+// user has no file (rustdesk 1.4.9 src/server.rs:767 and 806 to 829; hbb_common
+// src/config.rs:744).
 func (c Config) File() (proxstation.Secret, error) {
 	if err := c.Validate(); err != nil {
 		return proxstation.Secret{}, err

@@ -33,7 +33,7 @@ var framePaths = map[OS]string{
 	MacOS: "/var/root/.proxstation-frame.png",
 }
 
-// Capture takes a picture of a guest's screen, which proves the result of
+// Capture takes a picture of a guest's screen, as a proof of the result of
 // [Report.Picture]. It leaves no file in the guest. On Linux it needs an X11
 // session, and import (ImageMagick), ffmpeg or scrot in the guest. On macOS it
 // needs the permission for screen recording. On Windows it cannot take a

@@ -31,8 +31,8 @@ const maxIDDigits = 16
 // includes Unicode's letters, marks and digits.
 var chosenID = regexp.MustCompile(`^[a-zA-Z][\p{L}\p{M}\p{Nl}\p{Nd}\p{Pc}\x{200c}\x{200d}-]{5,15}$`)
 
-// ParseID parses an ID as RustDesk prints it, or as RustDesk shows it, with
-// spaces between groups of digits. A chosen ID is a letter from a to z,
+// ParseID parses an ID as RustDesk prints it. Spaces between groups of digits,
+// as in RustDesk's window, are allowed. A chosen ID is a letter from a to z,
 // followed by 5 to 15 letters, digits, _ or -. The error matches [ErrID].
 func ParseID(s string) (ID, error) {
 	id := strings.Join(strings.Fields(s), "")

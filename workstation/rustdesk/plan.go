@@ -138,8 +138,8 @@ func PlanFor(ctx context.Context, targets []Target) (Plan, error) {
 // guest, make a new plan.
 //
 // The error matches [ErrClone] if guests share an ID. If the plan names these
-// guests, nothing is changed. Otherwise the error comes with the report that
-// has the ID.
+// guests, nothing is changed. Otherwise Apply stops after the second guest with
+// the ID.
 func (p Plan) Apply(ctx context.Context, progress func(Event)) ([]Report, error) {
 	if len(p.Clones) > 0 {
 		return nil, p.Clones[0]

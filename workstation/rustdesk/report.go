@@ -73,9 +73,9 @@ var ErrSetup = errors.New("rustdesk: setup")
 type SetupError struct {
 	// Stage names the part of the script: "privileges", "download", "checksum",
 	// "package", "service", "options", "secrets", "password", "id" or "script".
-	// The script of a server also has "key" and "ports", [Capture] has "frame".
-	// The stage is "report" if the script ended without a report, because it
-	// was killed or could not be run.
+	// The script of a server also has the stages "key" and "ports". [Capture]
+	// has the stage "frame". The stage is "report" if the script ended without
+	// a report, because it was killed or could not be run.
 	Stage string
 	// Reason says what the script saw when it stopped.
 	Reason string

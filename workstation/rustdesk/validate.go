@@ -87,8 +87,8 @@ func validateOther(other map[string]string) error {
 	return nil
 }
 
-// The method "secrets" reports whether a secret has to be set, which RustDesk
-// accepts only on its command line.
+// The method "secrets" reports whether a password or a key has to be set.
+// RustDesk accepts them only on its command line.
 func (c Config) secrets() bool { return !c.Password.IsZero() || !c.Server.Key.IsZero() }
 
 func (c Config) validatePassword() error {

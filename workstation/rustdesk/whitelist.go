@@ -84,7 +84,7 @@ func parseIPv4(text string) (netip.Addr, bool) {
 }
 
 // parseNumber parses a decimal number without a sign or leading zeros. The
-// number must not be greater than most.
+// parameter most is the greatest number that it accepts.
 func parseNumber(text string, most int) (int, bool) {
 	n, err := strconv.ParseUint(text, 10, 8)
 	return int(n), err == nil && int(n) <= most && text == strconv.FormatUint(n, 10)
