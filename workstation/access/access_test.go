@@ -131,8 +131,8 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// set applies a way to the guest. It checks that a second plan is empty, and
-// that no output shows a secret.
+// The method "set" applies a way to the guest. It checks that a second plan is
+// empty, and that no output shows a secret.
 func (g *guest) set(way Way) (Plan, error) {
 	g.t.Helper()
 	plan, err := way.Plan(g.t.Context(), g)

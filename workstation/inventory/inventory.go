@@ -193,8 +193,8 @@ func Of(source string, facts iommu.Facts, disks []storage.Disk, pools []storage.
 	return i
 }
 
-// distinct removes repeated findings, because several checks may find the same
-// fault.
+// The function "distinct" removes repeated findings, because several checks may
+// find the same fault.
 func distinct(findings []proxstation.Finding) []proxstation.Finding {
 	kept, seen := []proxstation.Finding{}, map[proxstation.Finding]bool{}
 	for _, f := range findings {
@@ -205,7 +205,8 @@ func distinct(findings []proxstation.Finding) []proxstation.Finding {
 	return kept
 }
 
-// rank orders tiers from the fastest to the slowest. An unknown tier is last.
+// The function "rank" orders tiers from the fastest to the slowest. An unknown
+// tier is last.
 func rank(t storage.Tier) int {
 	if t == storage.TierUnknown {
 		return 100

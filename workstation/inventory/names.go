@@ -59,8 +59,8 @@ func nameFrom(root fs.FS, functions []iommu.Function) {
 	}
 }
 
-// read adds the wanted names to the map. It stops at the list of classes, which
-// is last in the file.
+// The function "read" adds the wanted names to the map. It stops at the list of
+// classes, which is last in the file.
 func read(lines *bufio.Scanner, wanted map[iommu.Model]string) {
 	var vendor iommu.ID
 	known := false // whether the line of a vendor has been read

@@ -90,8 +90,8 @@ func known(bytes *int64) string {
 	return storage.Size(*bytes).Human()
 }
 
-// count returns a number with a noun. The noun is in the plural unless the
-// number is 1.
+// The function "count" returns a number with a noun. The noun is in the plural
+// unless the number is 1.
 func count(n int, thing string) string {
 	if n != 1 {
 		thing += "s"

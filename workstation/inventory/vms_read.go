@@ -60,7 +60,7 @@ func readVMs(root fs.FS) (configs map[int]map[string]string, mappings []gpu.Mapp
 	return configs, parseMappings(string(text)), unread
 }
 
-// reason returns the cause of a file's error without the path.
+// The function "reason" returns the cause of a file's error without the path.
 func reason(err error) string {
 	if pathErr, ok := errors.AsType[*fs.PathError](err); ok {
 		err = pathErr.Err
@@ -148,5 +148,5 @@ func guestOf(config map[string]string) gpu.Guest {
 	return gpu.AnyGuest
 }
 
-// subject returns the subject of a finding on a VM's key.
+// The function "subject" returns the subject of a finding on a VM's key.
 func subject(vmid int, key string) string { return fmt.Sprintf("VM %d %s", vmid, key) }

@@ -75,8 +75,8 @@ var checkouts = []string{"root/macos-install", "root/macos-install/*", "root/OSX
 // setupValue matches a line of the script setup that sets a constant.
 var setupValue = regexp.MustCompile(`(?m)^(HACKPXVERSION|OCVERSION|SCRIPT_DIR)="?([^"\s]*)"?`)
 
-// wants holds the commands that the checkout's menu runs, with their packages
-// (setup, and tools/macrecovery).
+// The variable "wants" holds the commands that the checkout's menu runs, with
+// their packages (setup, and tools/macrecovery).
 var wants = [][2]string{{"jq", "jq"}, {"xmlstarlet", "xmlstarlet"}, {"python3", "python3"}, {"xxd", "xxd"}, {"mkfs.msdos", "dosfstools"}, {"wget", "wget"}, {"git", "git"}}
 
 // Read looks for a checkout below a host's root directory. If root is nil, it
@@ -149,8 +149,8 @@ func (o *Checkout) look(root fs.FS, scriptDir string) {
 	o.traces(root, add)
 }
 
-// traces adds findings on changes that the checkout's set-up made on the host,
-// and on a kernel setting that macOS needs.
+// The method "traces" adds findings on changes that the checkout's set-up made
+// on the host, and on a kernel setting that macOS needs.
 func (o *Checkout) traces(root fs.FS, add func(id string, severity proxstation.Severity, seen, why, fix string)) {
 	ran := exists(root, "etc/pve/qemu-server/.osx-proxmox")
 	if !ran {
@@ -173,8 +173,8 @@ func (o *Checkout) traces(root fs.FS, add func(id string, severity proxstation.S
 	}
 }
 
-// images adds the images in a directory whose names match a pattern. With a
-// pool, the images get volumes of that storage.
+// The method "images" adds the images in a directory whose names match a
+// pattern. With a pool, the images get volumes of that storage.
 func (o *Checkout) images(root fs.FS, dir, pattern, pool string) {
 	dir = strings.TrimPrefix(path.Clean(dir), "/")
 	entries, _ := fs.ReadDir(root, dir) // a missing directory has no images

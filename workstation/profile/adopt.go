@@ -79,9 +79,9 @@ func (a adoption) leaves(p Profile) bool {
 	return err == nil && plan.Empty()
 }
 
-// set tries a change of a profile. If the plan of the changed profile is not
-// empty, set takes the change back. Otherwise the profile now expresses the
-// given keys, and set removes them from the kept keys.
+// The function "set" tries a change of a profile. If the plan of the changed
+// profile is not empty, set takes the change back. Otherwise the profile now
+// expresses the given keys, and set removes them from the kept keys.
 func set[P Profile](a adoption, p *P, change func(*P), keys ...string) {
 	changed := *p
 	if change(&changed); !a.leaves(changed) {
@@ -115,8 +115,8 @@ func (a adoption) ownWords(fresh workstation.VM) {
 	}
 }
 
-// property returns a property of one of the VM's keys, or "" if the key lacks
-// the property.
+// The method "property" returns a property of one of the VM's keys, or "" if
+// the key lacks the property.
 func (a adoption) property(key, name string) string {
 	value, _ := qmconf.Parse(key, a.config[key]).Get(name)
 	return value

@@ -24,7 +24,7 @@ type fields struct {
 	tuning               *Tuning
 }
 
-// common sets the fields that all profiles have.
+// The function "common" sets the fields that all profiles have.
 func common[P Profile](a adoption, p *P, of func(*P) fields) {
 	if n, err := strconv.Atoi(a.config["cores"]); err == nil {
 		set(a, p, func(p *P) { *of(p).cores = n }, "cores")
@@ -133,8 +133,8 @@ func (a adoption) macOSCard(p *MacOS) {
 	}, "hostpci0", "vga")
 }
 
-// cards returns the graphics cards that a hostpci key passes through, in whole
-// or in part.
+// The method "cards" returns the graphics cards that a hostpci key passes
+// through, in whole or in part.
 func (a adoption) cards(key string) []gpu.Card {
 	h, err := gpu.ParseHostPCI(a.config[key])
 	if err != nil {
@@ -149,7 +149,7 @@ func (a adoption) cards(key string) []gpu.Card {
 	return cards
 }
 
-// installers returns the CD drives with an image in them.
+// The method "installers" returns the CD drives with an image in them.
 func (a adoption) installers() []workstation.Disk {
 	return slices.DeleteFunc(slices.Clone(a.vm.Disks), func(d workstation.Disk) bool {
 		return d.Purpose != storage.Image || !strings.Contains(d.Volume, ":iso/")

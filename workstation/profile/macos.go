@@ -196,8 +196,9 @@ func (p MacOS) disks(vm *workstation.VM) {
 // newer than that.
 const noHotplug = "-global ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off"
 
-// args gives the VM QEMU's arguments. A new VM gets all arguments that macOS
-// needs. An existing VM gets only the arguments that a field asks for.
+// The method "args" gives the VM QEMU's arguments. A new VM gets all arguments
+// that macOS needs. An existing VM gets only the arguments that a field asks
+// for.
 func (p MacOS) args(vm *workstation.VM, mode cardMode) {
 	smc := macos.HideOSK("-device isa-applesmc,osk=")
 	args := []string{smc, "-smbios type=2",
@@ -223,8 +224,8 @@ func (p MacOS) args(vm *workstation.VM, mode cardMode) {
 	}
 }
 
-// insert adds an image as a disk. If the image is a disk of the VM already,
-// this disk is attached. Any other image is copied.
+// The function "insert" adds an image as a disk. If the image is a disk of the
+// VM already, this disk is attached. Any other image is copied.
 func insert(vm *workstation.VM, slot string, purpose storage.Purpose, image string) {
 	disk := workstation.Disk{Slot: slot, Purpose: purpose, Options: map[string]string{"media": "disk"}}
 	_, volume, _ := qmconf.CutVolume(image)

@@ -48,7 +48,7 @@ func (m cardMode) machine() string {
 	return "q35"
 }
 
-// mode returns the kind of passthrough for the planned card.
+// The method "mode" returns the kind of passthrough for the planned card.
 func (p MacOS) mode() cardMode {
 	_, intel := p.Card.Family().IGD()
 	switch {

@@ -81,8 +81,8 @@ func (p Windows11) VM() workstation.VM {
 	return vm
 }
 
-// base returns the settings that all profiles of workstations share. All are
-// defaults.
+// The function "base" returns the settings that all profiles of workstations
+// share. All are defaults.
 func base(id int, name string, guest gpu.Guest) workstation.VM {
 	return workstation.VM{ID: id, Name: name, Guest: guest, Config: map[string]string{}, Defaults: map[string]string{
 		"bios": "ovmf", "machine": "q35", "cpu": "host", "sockets": "1", "balloon": "0",
@@ -106,7 +106,7 @@ func size(vm *workstation.VM, cores, defaultCores int, memory, defaultMemory sto
 	}
 }
 
-// network gives the VM a network card.
+// The function "network" gives the VM a network card.
 func network(vm *workstation.VM, model, bridge string) {
 	vm.Defaults["net0"] = "model=" + model + ",bridge=vmbr0"
 	if bridge != "" {
@@ -114,8 +114,8 @@ func network(vm *workstation.VM, model, bridge string) {
 	}
 }
 
-// attach puts an image into a CD drive. If there is no volume, the VM gets no
-// drive.
+// The function "attach" puts an image into a CD drive. If there is no volume,
+// the VM gets no drive.
 func attach(vm *workstation.VM, slot, volume string) {
 	if volume != "" {
 		vm.Disks = append(vm.Disks, workstation.Disk{Slot: slot, Purpose: storage.Image, Volume: volume, Options: map[string]string{"media": "cdrom"}})

@@ -155,12 +155,14 @@ func (a *accounts) identity(user string) identity {
 	return who
 }
 
-// forget removes a user, group or token from the access control list.
+// The method "forget" removes a user, group or token from the access control
+// list.
 func (a *accounts) forget(kind, who string) {
 	a.acl = slices.DeleteFunc(a.acl, func(e entry) bool { return e.kind == kind && e.who == who })
 }
 
-// paths returns the paths that a grant names, without duplicates.
+// The function "paths" returns the paths that a grant names, without
+// duplicates.
 func paths(grant map[string][]string) []string {
 	list := map[string]bool{}
 	for path := range grant {

@@ -35,7 +35,7 @@ func (a *accounts) user(c *call) (*account, error) {
 	return nil, refuse("no such user ('%s')", c.get("userid"))
 }
 
-// object returns the fields of an account that PVE shows in lists.
+// The method "object" returns the fields of an account that PVE shows in lists.
 func (u *account) object() map[string]any {
 	object := map[string]any{"enable": bit(u.enabled), "expire": u.expire}
 	for key, value := range u.texts {
@@ -116,7 +116,7 @@ func (a *accounts) updateUser(c *call) (any, error) {
 	return null()
 }
 
-// fill copies the call's parameters into the fields of an account.
+// The method "fill" copies the call's parameters into the fields of an account.
 func (a *accounts) fill(u *account, c *call) error {
 	if c.has("enable") {
 		u.enabled = c.get("enable") == "1"

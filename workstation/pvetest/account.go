@@ -142,9 +142,9 @@ func (a *accounts) permissions(c *call) (any, error) {
 	return tree, nil
 }
 
-// privileges returns the privileges that exist in the node's version of PVE.
-// PVE 8 has VM.Monitor. PVE 9 has several privileges for the guest agent in its
-// place.
+// The method "privileges" returns the privileges that exist in the node's
+// version of PVE. PVE 8 has VM.Monitor. PVE 9 has several privileges for the
+// guest agent in its place.
 func (a *accounts) privileges() []string {
 	if a.host.major() >= 9 {
 		return allPrivileges

@@ -117,7 +117,7 @@ func readExchanges(t *testing.T, file string) (list []exchange) {
 	return list
 }
 
-// answering returns the host on which PVE gave the answers.
+// The function "answering" returns the host on which PVE gave the answers.
 func answering(t *testing.T) pvetest.Host {
 	t.Helper()
 	host := machines()
@@ -132,8 +132,8 @@ func answering(t *testing.T) pvetest.Host {
 	return host
 }
 
-// replay sends all requests to a node, in order. Requests for methods that the
-// node does not serve are only counted, by method.
+// The function "replay" sends all requests to a node, in order. Requests for
+// methods that the node does not serve are only counted, by method.
 func replay(l *lab, exchanges []exchange) (found []difference, compared int, unserved map[string]int) {
 	unserved, spoiled := map[string]int{}, map[string]bool{}
 	logins := map[string]func(*http.Request){"token": l.login}
@@ -207,7 +207,8 @@ func (e exchange) standsOn(spoiled map[string]bool) bool {
 	return false
 }
 
-// compare returns the differences between an answer and PVE's answer.
+// The function "compare" returns the differences between an answer and PVE's
+// answer.
 func compare(e exchange, got result, exit string) (found []difference) {
 	add := func(decides bool, format string, args ...any) {
 		found = append(found, difference{e.where, fmt.Sprintf(format, args...), decides,
@@ -250,16 +251,16 @@ func compare(e exchange, got result, exit string) (found []difference) {
 	return found
 }
 
-// lines returns a message with sorted lines, because PVE lists several problems
-// in the random order of a hash.
+// The function "lines" returns a message with sorted lines, because PVE lists
+// several problems in the random order of a hash.
 func lines(message string) string {
 	each := strings.Split(strings.TrimSpace(message), "\n")
 	slices.Sort(each)
 	return strings.Join(each, "\n")
 }
 
-// shape returns the keys and types of data as a text, such as {a:str b:num}.
-// For a list it returns each shape that occurs in the list.
+// The function "shape" returns the keys and types of data as a text, such as
+// {a:str b:num}. For a list it returns each shape that occurs in the list.
 func shape(data any) string {
 	switch v := data.(type) {
 	case nil:
@@ -314,8 +315,8 @@ func compareData(e exchange, data any) string {
 	return ""
 }
 
-// judge fails the test for every difference that is not in the list of known
-// differences. It also prints the figures.
+// The function "judge" fails the test for every difference that is not in the
+// list of known differences. It also prints the figures.
 func judge(t *testing.T, all []difference, compared int) {
 	t.Helper()
 	known := readDifferences(t)

@@ -65,7 +65,7 @@ func (n *Node) guestResources(c *call) []map[string]any {
 	return list
 }
 
-// guests returns the VMIDs of all VMs and containers of the node.
+// The method "guests" returns the VMIDs of all VMs and containers of the node.
 func (n *Node) guests() map[int]bool {
 	all := map[int]bool{}
 	for id := range n.vms {
@@ -169,7 +169,7 @@ func (n *Node) backups(*call) (any, error) {
 	return list, nil
 }
 
-// object returns a backup job in PVE's form.
+// The method "object" returns a backup job in PVE's form.
 func (job BackupJob) object() map[string]any {
 	object := map[string]any{"id": job.ID, "type": "vzdump", "schedule": job.Schedule, "mode": job.Mode, "storage": job.Storage, "enabled": bit(job.Enabled)}
 	if job.All {

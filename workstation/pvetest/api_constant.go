@@ -2,7 +2,7 @@ package pvetest
 
 import "path"
 
-// constant returns a handler that always gives the same answer.
+// The function "constant" returns a handler that always gives the same answer.
 func constant(answer any) handler {
 	return func(*Node, *call) (any, error) { return answer, nil }
 }

@@ -39,9 +39,9 @@ func (n *Node) status(*call) (any, error) {
 	}, nil
 }
 
-// memory returns the node's figures of memory. Most of the available memory is
-// page cache and does not count as "free", as on every host that was started
-// long ago.
+// The method "memory" returns the node's figures of memory. Most of the
+// available memory is page cache and does not count as "free", as on every host
+// that was started long ago.
 func (n *Node) memory() map[string]any {
 	available := n.freeMemory()
 	memory := map[string]any{"total": n.host.Memory, "free": available / 8, "used": n.host.Memory - available}
@@ -70,8 +70,8 @@ func (n *Node) listNetwork(c *call) (any, error) {
 	}), nil
 }
 
-// interfaces returns the host's bridges and its network card. The first bridge
-// has the node's address and the card as its port.
+// The method "interfaces" returns the host's bridges and its network card. The
+// first bridge has the node's address and the card as its port.
 func (n *Node) interfaces() []map[string]any {
 	list := []map[string]any{}
 	for i, bridge := range n.host.Bridges {

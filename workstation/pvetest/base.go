@@ -42,14 +42,14 @@ func (b *base) removeVM(id int) {
 	b.lowest = min(b.lowest, id)
 }
 
-// pid returns the process ID of a new process.
+// The method "pid" returns the process ID of a new process.
 func (b *base) pid() int {
 	b.pids += 1 + b.random.IntN(40)
 	return b.pids
 }
 
-// guest returns the behaviour of a VM's guest. Fields that are not set have
-// their defaults.
+// The method "guest" returns the behaviour of a VM's guest. Fields that are not
+// set have their defaults.
 func (b *base) guest(vmid int) Guest {
 	g := b.behaviours[vmid]
 	g.Boot, g.Shutdown = cmp.Or(g.Boot, 10*time.Second), cmp.Or(g.Shutdown, 5*time.Second)

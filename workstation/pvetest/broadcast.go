@@ -21,9 +21,9 @@ type broadcast struct {
 // (rrd_entry_is_old of src/pmxcfs/status.c).
 const broadcastLife = 5 * time.Minute
 
-// remember stores the values that each node now sends to the others. If another
-// node that is up does not receive the values, the older values stay. remember
-// is called before nodes become unreachable.
+// The method "remember" stores the values that each node now sends to the
+// others. If another node that is up does not receive the values, the older
+// values stay. remember is called before nodes become unreachable.
 func (d *datacenter) remember() {
 	for _, n := range d.peers {
 		heard := true

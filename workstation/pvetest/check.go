@@ -12,9 +12,10 @@ import (
 // PVE/AccessControl.pm, normalize_path).
 var aclPath = regexp.MustCompile(`^[A-Za-z0-9.\-_/]+$`)
 
-// resolve returns the check of an endpoint, and puts the call's parameters into
-// the paths of the check. It leaves out conditions that are already met or do
-// not apply (pve-access-control PVE/RPCEnvironment.pm, exec_api2_perm_check).
+// The method "resolve" returns the check of an endpoint, and puts the call's
+// parameters into the paths of the check. It leaves out conditions that are
+// already met or do not apply (pve-access-control PVE/RPCEnvironment.pm,
+// exec_api2_perm_check).
 func (c *call) resolve(check pveschema.Check) (pveschema.Check, error) {
 	if len(check) == 0 {
 		return check, nil

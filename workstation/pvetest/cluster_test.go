@@ -106,7 +106,8 @@ func plainVM(id int) pvetest.VM {
 	return vm(id, fmt.Sprintf("name:=vm%[1]d memory:=2048 scsi0:=local-lvm:vm-%[1]d-disk-0,size=8G", id))
 }
 
-// entry returns the element of a list whose key has the given value.
+// The function "entry" returns the element of a list whose key has the given
+// value.
 func entry(list any, key string, value any) map[string]any {
 	all, _ := list.([]any)
 	for _, each := range all {

@@ -154,8 +154,8 @@ func (r reply) object(t *testing.T) map[string]any {
 
 var upidForm = regexp.MustCompile(`^UPID:[^:]+:[0-9A-F]{8}:[0-9A-F]{8,9}:[0-9A-F]{8}:[^:]+:[^:]*:[^:]+:$`)
 
-// finish waits for the task whose UPID an answer contains, and returns the
-// task's exit status.
+// The method "finish" waits for the task whose UPID an answer contains, and
+// returns the task's exit status.
 func (c *conformance) finish(t *testing.T, r reply) string {
 	t.Helper()
 	var upid string
@@ -183,7 +183,7 @@ func (c *conformance) wantOK(t *testing.T, what string, r reply) {
 	}
 }
 
-// vm makes a VM for one test, and removes it after the test.
+// The method "vm" makes a VM for one test, and removes it after the test.
 func (c *conformance) vm(t *testing.T, config url.Values) int {
 	t.Helper()
 	id := firstVMID + int(c.next.Add(1)) - 1

@@ -50,9 +50,9 @@ func newDatacenter(hosts []Host, opts *Options) *datacenter {
 	return d
 }
 
-// join adds a host's description of the cluster. If an earlier host described
-// the same thing, the earlier description applies. Mappings get the entries of
-// all hosts.
+// The method "join" adds a host's description of the cluster. If an earlier
+// host described the same thing, the earlier description applies. Mappings get
+// the entries of all hosts.
 func (d *datacenter) join(h Host) {
 	for _, m := range h.Mappings {
 		if known := d.mappings[m.ID]; known != nil {
@@ -77,7 +77,7 @@ func (d *datacenter) join(h Host) {
 	}
 }
 
-// union appends the VMIDs that a list lacks.
+// The function "union" appends the VMIDs that a list lacks.
 func union(list, more []int) []int {
 	for _, id := range more {
 		if !slices.Contains(list, id) {

@@ -55,8 +55,9 @@ func newHA(d *datacenter) *haStack {
 		crm: haCRM{nodes: map[string]string{}, services: map[string]*haService{}, seen: map[string]time.Time{}}, lrms: map[string]*haLRM{}}
 }
 
-// settle gives the managers the state that they have after some time of work.
-// It does so only if a host's description puts VMs under high availability.
+// The method "settle" gives the managers the state that they have after some
+// time of work. It does so only if a host's description puts VMs under high
+// availability.
 func (h *haStack) settle() {
 	if len(h.resources) == 0 {
 		return
@@ -98,8 +99,8 @@ func (h *haStack) uid() string {
 	return fmt.Sprintf("%x", sha1.Sum([]byte(text(h.uids))))[:22]
 }
 
-// state returns the requested state of a resource. The old name "enabled"
-// stands for "started".
+// The method "state" returns the requested state of a resource. The old name
+// "enabled" stands for "started".
 func (r *haResource) state() string {
 	if state := cmp.Or(r.options["state"], "started"); state != "enabled" {
 		return state
@@ -107,8 +108,8 @@ func (r *haResource) state() string {
 	return "started"
 }
 
-// number returns the value of an option whose default is 1: max_restart,
-// max_relocate or failback.
+// The method "number" returns the value of an option whose default is 1:
+// max_restart, max_relocate or failback.
 func (r *haResource) number(name string) int { return atoi(r.options[name], 1) }
 
 // The method "managed" reports whether PVE passes requests about a VM to the HA
@@ -122,7 +123,8 @@ func (h *haStack) managed(id int) bool {
 // state "ignored" counts too.
 func (h *haStack) configured(id int) bool { return h.resources[sidOf(id)] != nil }
 
-// home returns the node that has a VM's configuration file, and the VM.
+// The method "home" returns the node that has a VM's configuration file, and
+// the VM.
 func (h *haStack) home(id int) (*Node, *vm) {
 	if n, kind := h.d.ownerOf(id); kind == "VM" {
 		return n, n.vms[id]
@@ -140,7 +142,8 @@ func (v *vm) moveTo(from, to *Node) {
 // no groups are left (PVE/HA/Config.pm, have_groups_been_migrated).
 func (h *haStack) migrated() bool { return len(h.groups) == 0 }
 
-// section returns the text of one section of a configuration file.
+// The function "section" returns the text of one section of a configuration
+// file.
 func section(kind, name string, options map[string]string) string {
 	lines := []string{kind + ": " + name}
 	for _, key := range slices.Sorted(maps.Keys(options)) {

@@ -30,7 +30,8 @@ type haCRM struct {
 	services map[string]*haService
 }
 
-// wake starts the rounds of the managers, if they have anything to do.
+// The method "wake" starts the rounds of the managers, if they have anything to
+// do.
 func (h *haStack) wake() {
 	if !h.ticking {
 		h.ticking = true
@@ -38,7 +39,7 @@ func (h *haStack) wake() {
 	}
 }
 
-// tick lets the CRM do a round, and five seconds later the LRMs.
+// The method "tick" lets the CRM do a round, and five seconds later the LRMs.
 func (h *haStack) tick() {
 	h.ticks++
 	if h.ticks%2 == 1 {
@@ -77,7 +78,8 @@ func (h *haStack) crmRound() {
 	h.manage()
 }
 
-// watchdog resets a running host that could not renew a lock for too long.
+// The method "watchdog" resets a running host that could not renew a lock for
+// too long.
 func (h *haStack) watchdog(n *Node, renewed time.Time) {
 	if !n.down && h.d.now.Sub(renewed) >= watchdogTime {
 		n.watchdogReset()
@@ -96,7 +98,8 @@ func (n *Node) watchdogReset() {
 	n.schedule(bootTime, func() { n.down, n.booted = false, n.now })
 }
 
-// manage does one round of the active CRM (PVE/HA/Manager.pm, manage).
+// The method "manage" does one round of the active CRM (PVE/HA/Manager.pm,
+// manage).
 func (h *haStack) manage() {
 	h.updateNodes()
 	h.migrateGroups()
@@ -167,9 +170,10 @@ func (h *haStack) away(node string) bool {
 	return h.d.now.Sub(seen) >= fenceDelay
 }
 
-// fence tries to get the lock of each node that must be fenced. If the CRM gets
-// the lock, no service runs on the node any more. The node's services then get
-// the state "recovery" (fence_node). fence reports whether a state changed.
+// The method "fence" tries to get the lock of each node that must be fenced. If
+// the CRM gets the lock, no service runs on the node any more. The node's
+// services then get the state "recovery" (fence_node). fence reports whether a
+// state changed.
 func (h *haStack) fence() (changed bool) {
 	fenced := map[string]bool{}
 	for _, sid := range sorted(h.crm.services) {
@@ -231,8 +235,9 @@ func (h *haStack) take(words []string) {
 	}
 }
 
-// change gives a service a new state ($change_service_state). The data of the
-// old state is forgotten, except the nodes on which the service failed.
+// The method "change" gives a service a new state ($change_service_state). The
+// data of the old state is forgotten, except the nodes on which the service
+// failed.
 func (h *haStack) change(s *haService, state string) {
 	*s = haService{state: state, node: s.node, failed: s.failed, uid: h.uid()}
 }

@@ -36,8 +36,8 @@ func (h *haStack) lrm(n *Node) *haLRM {
 	return l
 }
 
-// lock takes or renews the lock of a node's services, and reports whether that
-// worked. A lock that nobody renews expires.
+// The method "lock" takes or renews the lock of a node's services, and reports
+// whether that worked. A lock that nobody renews expires.
 func (h *haStack) lock(l *haLRM, holder string) bool {
 	now := h.d.now
 	if l.holder != "" && l.holder != holder && now.Sub(l.renewed) < lockLife {
@@ -86,8 +86,8 @@ func (h *haStack) lrmRound(n *Node, l *haLRM) {
 	h.manageResources(n, l)
 }
 
-// count returns the number of services of a kind that are on a node or move to
-// it.
+// The method "count" returns the number of services of a kind that are on a
+// node or move to it.
 func (h *haStack) count(node string, kind func(*haService) bool) (count int) {
 	for _, s := range h.crm.services {
 		if (s.node == node || s.target == node) && kind(s) {

@@ -201,9 +201,9 @@ func (h *haStack) command(words ...string) {
 	h.wake()
 }
 
-// motion returns the services that move together with a service. For each node
-// that is online, it also returns the services that block a move to the node
-// (PVE/HA/Config.pm, get_resource_motion_info).
+// The method "motion" returns the services that move together with a service.
+// For each node that is online, it also returns the services that block a move
+// to the node (PVE/HA/Config.pm, get_resource_motion_info).
 func (h *haStack) motion(sid string) (together []string, blocking map[string][]map[string]any) {
 	rules := h.compiled()
 	blocking = map[string][]map[string]any{}

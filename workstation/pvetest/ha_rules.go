@@ -23,7 +23,8 @@ type haRule struct {
 	comment   string
 }
 
-// options converts the rule to the options of its section in rules.cfg.
+// The method "options" converts the rule to the options of its section in
+// rules.cfg.
 func (r *haRule) options() map[string]string {
 	options := map[string]string{"resources": strings.Join(slices.Sorted(maps.Keys(r.resources)), ",")}
 	var nodes []string
@@ -209,7 +210,7 @@ func (r *haRule) missing() string {
 	return ""
 }
 
-// drop deletes an option of a rule.
+// The method "drop" deletes an option of a rule.
 func (r *haRule) drop(c *call, key string) error {
 	own := "affinity"
 	if r.kind == "node-affinity" {

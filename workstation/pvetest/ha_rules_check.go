@@ -66,8 +66,8 @@ func checkCounts(positive, negative map[string]*haRule, nodes int, report func(r
 	}
 }
 
-// bundles joins positive rules that share a resource. For each bundle of rules
-// it returns the resources and the names of the rules.
+// The function "bundles" joins positive rules that share a resource. For each
+// bundle of rules it returns the resources and the names of the rules.
 func bundles(positive map[string]*haRule) (resources []map[string]bool, names [][]string) {
 	for _, name := range sorted(positive) {
 		set, joined := maps.Clone(positive[name].resources), []string{name}

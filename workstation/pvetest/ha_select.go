@@ -201,7 +201,8 @@ func (h *haStack) occupies(sid string) (node, target string) {
 	return node, target
 }
 
-// load returns the number of services on each node (PVE/HA/Usage/Basic.pm).
+// The method "load" returns the number of services on each node
+// (PVE/HA/Usage/Basic.pm).
 func (h *haStack) load() map[string]int {
 	load := map[string]int{}
 	for sid := range h.crm.services {

@@ -148,7 +148,7 @@ func TestSelectNode(t *testing.T) {
 	}
 }
 
-// group puts VM 1 into a group that prefers node y.
+// The method "group" puts VM 1 into a group that prefers node y.
 func (h *haStack) group(flag string) {
 	h.groups["g"] = &haGroup{options: map[string]string{"nodes": "x,y:2"}}
 	if flag != "" {

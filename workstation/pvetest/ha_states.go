@@ -110,8 +110,8 @@ func (h *haStack) nextStarted(sid string, r *haResource, s *haService, result in
 	}
 }
 
-// obey carries out a command for a started service. A stop also changes the
-// requested state.
+// The method "obey" carries out a command for a started service. A stop also
+// changes the requested state.
 func (h *haStack) obey(r *haResource, s *haService) {
 	command := s.command
 	s.command = nil

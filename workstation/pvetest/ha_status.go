@@ -46,7 +46,7 @@ func (n *Node) haCurrent(*call) (any, error) {
 	return list, nil
 }
 
-// age returns PVE's words about the age of a manager's status.
+// The method "age" returns PVE's words about the age of a manager's status.
 func (h *haStack) age(stamp time.Time) string {
 	if h.d.now.Sub(stamp) > 30*time.Second {
 		return "old timestamp - dead?"

@@ -51,8 +51,8 @@ func synctestNode(t *testing.T, host pvetest.Host, test func(l *lab)) {
 	})
 }
 
-// machines returns the reference host with the given VMs and a mapping "card"
-// for its graphics card.
+// The function "machines" returns the reference host with the given VMs and a
+// mapping "card" for its graphics card.
 func machines(vms ...pvetest.VM) pvetest.Host {
 	host := pvetest.Reference()
 	host.VMs = vms
@@ -161,9 +161,9 @@ func (l *lab) list(path string, params ...string) []any {
 	return list
 }
 
-// task sends a request that begins a task, waits for the task's end and returns
-// its exit status. If the request itself is refused, it returns the status and
-// the message.
+// The method "task" sends a request that begins a task, waits for the task's
+// end and returns its exit status. If the request itself is refused, it returns
+// the status and the message.
 func (l *lab) task(method, path string, params ...string) string {
 	l.t.Helper()
 	r := l.do(method, path, params...)

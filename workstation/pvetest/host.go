@@ -212,13 +212,13 @@ type BackupJob struct {
 	Storage  string `json:"storage"`
 }
 
-// major returns the first number of PVE's version.
+// The method "major" returns the first number of PVE's version.
 func (h Host) major() int {
 	major, _, _ := strings.Cut(h.Version, ".")
 	return atoi(major, 9)
 }
 
-// address returns the node's IP address.
+// The method "address" returns the node's IP address.
 func (h Host) address() string {
 	address, _, _ := strings.Cut(h.cidr(), "/")
 	return address

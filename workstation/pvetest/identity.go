@@ -26,8 +26,8 @@ type identity struct {
 // rootUser is root@pam. The node acts as this user if an action has no caller.
 var rootUser = identity{user: "root@pam", all: true}
 
-// root reports whether the identity is root@pam itself. It returns false for a
-// token of root@pam.
+// The method "root" reports whether the identity is root@pam itself. It returns
+// false for a token of root@pam.
 func (who identity) root() bool { return who.user == "root@pam" }
 
 // The method "may" reports whether the identity has a privilege on a path. All

@@ -134,7 +134,7 @@ func (m *migration) start(user string) *task {
 
 func (n *Node) stamp() string { return n.now.Format("2006-01-02 15:04:05") }
 
-// abort ends the task of a migration that has moved nothing yet.
+// The method "abort" ends the task of a migration that has moved nothing yet.
 func (m *migration) abort(t *task, began time.Time, err error) {
 	if t.cancel != nil {
 		t.cancel()
@@ -148,7 +148,8 @@ func duration(d time.Duration) string {
 	return fmt.Sprintf("%02d:%02d:%02d", seconds/3600, seconds/60%60, seconds%60)
 }
 
-// prepare checks in the task, a second time, whether the VM can leave its node.
+// The method "prepare" checks in the task, a second time, whether the VM can
+// leave its node.
 func (m *migration) prepare(t *task) error {
 	n, v := m.from, m.v
 	job := n.jobTo(v.id, m.to.host.Name)

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// scan finds the local volumes of the VM, and returns how long it takes to copy
-// them (PVE/QemuMigrate.pm, scan_local_volumes).
+// The method "scan" finds the local volumes of the VM, and returns how long it
+// takes to copy them (PVE/QemuMigrate.pm, scan_local_volumes).
 func (m *migration) scan(t *task) (takes time.Duration, err error) {
 	n, problems := m.from, 0
 	replicated := map[string]bool{}
@@ -133,9 +133,9 @@ func (m *migration) cannotCopy(s *storage, name string, there bool, use volumeUs
 	return nil
 }
 
-// finish copies the volumes and moves the configuration to the target. If the
-// migration breaks off earlier, no copies are left. PVE itself may leave
-// copies.
+// The method "finish" copies the volumes and moves the configuration to the
+// target. If the migration breaks off earlier, no copies are left. PVE itself
+// may leave copies.
 func (m *migration) finish(t *task, began time.Time) {
 	n, v := m.from, m.v
 	var err error
@@ -178,8 +178,9 @@ func configsOf(snaps []snapshot) (configs []map[string]string) {
 	return configs
 }
 
-// copy moves a volume to the target, and returns its name there. A replicated
-// volume also stays on the source, so that a later migration back is short.
+// The method "copy" moves a volume to the target, and returns its name there. A
+// replicated volume also stays on the source, so that a later migration back is
+// short.
 func (m *migration) copy(moved movedVolume) string {
 	source, name, _ := m.from.volume(moved.id)
 	target := m.to.storages[moved.pool]

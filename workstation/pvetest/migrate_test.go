@@ -13,8 +13,8 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// move migrates VM 140. It returns the task's exit status and how long the task
-// took, or the refusal.
+// The method "move" migrates VM 140. It returns the task's exit status and how
+// long the task took, or the refusal.
 func (r *rack) move(from, to string, params ...string) (exit string, took time.Duration) {
 	r.Helper()
 	form := url.Values{"target": {to}}

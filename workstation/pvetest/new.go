@@ -59,8 +59,8 @@ func newNode(d *datacenter, h Host, shared *directory, opts *Options) *Node {
 	}
 }
 
-// populate makes the VMs of the description and starts the VMs that are
-// described as running.
+// The method "populate" makes the VMs of the description and starts the VMs
+// that are described as running.
 func (n *Node) populate() {
 	for _, v := range n.host.VMs {
 		n.adopt(v)
@@ -80,7 +80,7 @@ func (n *Node) populate() {
 	}
 }
 
-// adopt adds a VM of the description and makes its volumes.
+// The method "adopt" adds a VM of the description and makes its volumes.
 func (n *Node) adopt(v VM) {
 	if other, _ := n.ownerOf(v.ID); other != nil {
 		panic(fmt.Sprintf("pvetest: VMID %d is on %s and on %s", v.ID, other.host.Name, n.host.Name))

@@ -33,9 +33,9 @@ type Node struct {
 // Name returns the node's name.
 func (n *Node) Name() string { return n.host.Name }
 
-// pause waits within a request for the duration d of the node's time. Meanwhile
-// other requests are served. It returns false if the client has gone, or if the
-// host has lost its power.
+// The method "pause" waits within a request for the duration d of the node's
+// time. Meanwhile other requests are served. It returns false if the client has
+// gone, or if the host has lost its power.
 func (n *Node) pause(ctx context.Context, d time.Duration) bool {
 	boots := n.boots
 	n.mu.Unlock()
@@ -50,8 +50,8 @@ func (n *Node) pause(ctx context.Context, d time.Duration) bool {
 	return ctx.Err() == nil && n.boots == boots
 }
 
-// await waits within a request until no task holds the lock of a VM's
-// configuration file.
+// The method "await" waits within a request until no task holds the lock of a
+// VM's configuration file.
 func (n *Node) await(c *call, vmid int) error {
 	for waited := time.Duration(0); n.locks[vmid] != nil; waited += lockPoll {
 		if waited >= lockTimeout {

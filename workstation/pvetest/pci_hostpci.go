@@ -114,8 +114,8 @@ func (d hostpci) contradicts(config map[string]string, igd bool) error {
 	return nil
 }
 
-// choose selects an alternative for each device. Among several alternatives, it
-// selects the first that can be reserved.
+// The method "choose" selects an alternative for each device. Among several
+// alternatives, it selects the first that can be reserved.
 func (h *hardware) choose(v *vm, say printer, devices []hostpci) (chosen []PCI, err error) {
 	used := map[string]bool{}
 	for _, d := range devices {
@@ -141,9 +141,9 @@ func (h *hardware) choose(v *vm, say printer, devices []hostpci) (chosen []PCI, 
 	return chosen, nil
 }
 
-// prepare binds the devices to vfio-pci and resets them. It binds the whole
-// IOMMU group of each device. If the host needs a function of the group, the
-// host loses this function.
+// The method "prepare" binds the devices to vfio-pci and resets them. It binds
+// the whole IOMMU group of each device. If the host needs a function of the
+// group, the host loses this function.
 func (h *hardware) prepare(say printer, chosen []PCI) error {
 	for _, f := range chosen {
 		switch {

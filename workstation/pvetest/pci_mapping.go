@@ -32,8 +32,8 @@ func (h *hardware) mapped(id string) (paths []string, err error) {
 	return paths, nil
 }
 
-// drift returns an error if a device differs from its entry in a mapping
-// (pve-guest-common PVE/Mapping/PCI.pm, assert_valid).
+// The method "drift" returns an error if a device differs from its entry in a
+// mapping (pve-guest-common PVE/Mapping/PCI.pm, assert_valid).
 func (h *hardware) drift(id, entry string, mdev bool) error {
 	for i, path := range strings.Split(property(entry, "path"), ";") {
 		if !strings.Contains(path, ".") {

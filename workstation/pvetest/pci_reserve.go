@@ -8,9 +8,9 @@ import (
 // chose.
 const chooseTimeout = 15 * time.Second
 
-// reserve reserves all given functions for a VM that starts. If another VM has
-// one of these functions, nothing is reserved, and the error names the other
-// VM.
+// The method "reserve" reserves all given functions for a VM that starts. If
+// another VM has one of these functions, nothing is reserved, and the error
+// names the other VM.
 func (h *hardware) reserve(v *vm, say printer, addresses []string, until time.Time) error {
 	for _, address := range addresses {
 		r, taken := h.reserved[address]
@@ -34,7 +34,7 @@ func (h *hardware) reserve(v *vm, say printer, addresses []string, until time.Ti
 	return nil
 }
 
-// settle assigns a VM's reservations to the VM's process.
+// The method "settle" assigns a VM's reservations to the VM's process.
 func (h *hardware) settle(v *vm) {
 	for _, f := range v.devices {
 		h.reserved[f.Address] = reservation{vmid: v.id, pid: v.pid}

@@ -62,8 +62,8 @@ func qemuArgs(config map[string]string, hostPCI []hostpci) string {
 // An option is an option of QEMU's command line.
 type option struct{ name, value string }
 
-// properties splits the value of an option into keys and values. The first part
-// may be the name of the driver without a key.
+// The method "properties" splits the value of an option into keys and values.
+// The first part may be the name of the driver without a key.
 func (o option) properties() map[string]string {
 	values := map[string]string{}
 	if strings.HasPrefix(o.value, "{") { // a JSON object without nested objects
@@ -96,8 +96,8 @@ var (
 	qemuID     = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9._-]*$`)
 )
 
-// parse checks an option by itself, before any device is made. It returns
-// QEMU's message or "".
+// The method "parse" checks an option by itself, before any device is made. It
+// returns QEMU's message or "".
 func (l *commandLine) parse(o option) string {
 	p := o.properties()
 	switch o.name {
@@ -144,8 +144,8 @@ func (l *commandLine) name(group, id string) string {
 	return ""
 }
 
-// flash assigns one of the two firmware units of a PC. It returns QEMU's
-// message if no unit is free.
+// The method "flash" assigns one of the two firmware units of a PC. It returns
+// QEMU's message if no unit is free.
 func (l *commandLine) flash(unit string) string {
 	n := atoi(unit, slices.Index(l.flashed[:], false))
 	switch {
@@ -158,8 +158,8 @@ func (l *commandLine) flash(unit string) string {
 	return ""
 }
 
-// plug adds a device to its bus. It returns QEMU's message if the bus does not
-// exist.
+// The method "plug" adds a device to its bus. It returns QEMU's message if the
+// bus does not exist.
 func (l *commandLine) plug(o option) string {
 	p := o.properties()
 	driver := p["driver"]

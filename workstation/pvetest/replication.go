@@ -82,8 +82,8 @@ func (n *Node) replicationJobs(c *call) (any, error) {
 	return list, nil
 }
 
-// replication returns the job that a call names. It returns an error if the
-// caller lacks a privilege on the job's guest.
+// The method "replication" returns the job that a call names. It returns an
+// error if the caller lacks a privilege on the job's guest.
 func (n *Node) replication(c *call, privilege string) (*replicationJob, error) {
 	id := c.get("id")
 	guest, _, _ := strings.Cut(id, "-")

@@ -51,8 +51,8 @@ func (n *Node) answer(r *http.Request) answer {
 	return a
 }
 
-// receive answers a call that came from a client, or from another node that
-// passed it on.
+// The method "receive" answers a call that came from a client, or from another
+// node that passed it on.
 func (n *Node) receive(r *http.Request, c *call) answer {
 	seen := Request{Node: n.host.Name, Method: r.Method, Path: clean(c.path), Params: public(c.path, c.values)}
 	a := n.noted(seen, func() answer {
@@ -82,9 +82,9 @@ func clean(path string) string {
 	return "/" + strings.Join(strings.FieldsFunc(path, func(r rune) bool { return r == '/' }), "/")
 }
 
-// dispatch does the checks that PVE makes for all methods, in PVE's order, and
-// calls the handler (pve-manager PVE/HTTPServer.pm, auth_handler and
-// rest_handler).
+// The method "dispatch" does the checks that PVE makes for all methods, in
+// PVE's order, and calls the handler (pve-manager PVE/HTTPServer.pm,
+// auth_handler and rest_handler).
 func (n *Node) dispatch(r *http.Request, c *call) (any, error) {
 	endpoint, names, found := pveschema.Lookup(r.Method, c.path)
 	who, err := n.authenticate(r, found && endpoint.User == "world")
@@ -145,8 +145,8 @@ func (n *Node) nodeOf(c *call, names map[string]string) (*Node, error) {
 	return nil, refuse("hostname lookup '%s' failed - failed to get address info for: %s: Name or service not known", name, name)
 }
 
-// handle checks the parameters of a call and calls the handler of its method.
-// The parameter "at" is the node at which the method works.
+// The method "handle" checks the parameters of a call and calls the handler of
+// its method. The parameter "at" is the node at which the method works.
 func (n *Node) handle(r *http.Request, c *call, at *Node) (any, error) {
 	if problems := c.endpoint.VerifyAt(n.release, c.values); len(problems) > 0 {
 		return nil, invalid(problems)

@@ -159,7 +159,8 @@ func TestStartMeetsTheNode(t *testing.T) {
 	}
 }
 
-// lose returns a function that deletes a volume while a VM still names it.
+// The function "lose" returns a function that deletes a volume while a VM still
+// names it.
 func lose(volume string) func(*lab) {
 	pool, _, _ := strings.Cut(volume, ":")
 	return func(l *lab) { l.task("DELETE", "/nodes/pve/storage/"+pool+"/content/"+volume) }

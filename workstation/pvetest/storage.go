@@ -47,7 +47,7 @@ func (s *storage) elsewhere() bool {
 	return s.away || s.Config["disable"] == "1" || nodes != "" && !slices.Contains(splitList(nodes), s.node)
 }
 
-// put adds a volume.
+// The method "put" adds a volume.
 func (s *storage) put(v *Volume) {
 	s.drop(v.Name)
 	s.volumes[v.Name] = v
@@ -58,7 +58,8 @@ func (s *storage) put(v *Volume) {
 	s.written += s.takes(v)
 }
 
-// drop removes a volume. If the volume does not exist, it does nothing.
+// The method "drop" removes a volume. If the volume does not exist, it does
+// nothing.
 func (s *storage) drop(name string) {
 	v := s.volumes[name]
 	if v == nil {
@@ -71,7 +72,7 @@ func (s *storage) drop(name string) {
 	}
 }
 
-// resize changes the size of a volume.
+// The method "resize" changes the size of a volume.
 func (s *storage) resize(v *Volume, size int64) {
 	s.written -= s.takes(v)
 	v.Size = size
@@ -140,7 +141,7 @@ type store struct {
 	storages map[string]*storage
 }
 
-// find returns the storage with a name.
+// The method "find" returns the storage with a name.
 func (st *store) find(name string) (*storage, error) {
 	if s := st.storages[name]; s != nil {
 		return s, nil
@@ -158,8 +159,9 @@ func (st *store) online(name string) (*storage, error) {
 	return s, err
 }
 
-// volume finds a volume by its ID. If the volume does not exist, the result
-// "there" is false. If the storage does not exist either, the result s is nil.
+// The method "volume" finds a volume by its ID. If the volume does not exist,
+// the result "there" is false. If the storage does not exist either, the result
+// s is nil.
 func (st *store) volume(id string) (s *storage, name string, there bool) {
 	pool, name, _ := strings.Cut(id, ":")
 	s = st.storages[pool]
@@ -176,8 +178,9 @@ func (st *store) free(id string) {
 	}
 }
 
-// allocate makes a volume. If the name ends in "-", allocate appends the first
-// free number. The format "" means the default format of the storage.
+// The method "allocate" makes a volume. If the name ends in "-", allocate
+// appends the first free number. The format "" means the default format of the
+// storage.
 func (st *store) allocate(pool, name, format string, size int64, vmid int) (id string, err error) {
 	s, err := st.online(pool)
 	switch {

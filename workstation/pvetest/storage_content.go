@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// kind returns the content type of a volume, such as "iso" or "images", from
-// its name.
+// The method "kind" returns the content type of a volume, such as "iso" or
+// "images", from its name.
 func (v *Volume) kind() string {
 	if first, _, found := strings.Cut(v.Name, "/"); found && first != text(v.VMID) {
 		return first

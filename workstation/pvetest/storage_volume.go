@@ -50,7 +50,8 @@ func (s *storage) parseName(name string) (kind string, owner int, err error) {
 	return "images", owner, nil
 }
 
-// owner returns the VM to which a volume belongs, or 0 if it belongs to no VM.
+// The method "owner" returns the VM to which a volume belongs, or 0 if it
+// belongs to no VM.
 func (s *storage) owner(name string) int {
 	if v := s.volumes[name]; v != nil {
 		return v.VMID
@@ -130,7 +131,7 @@ var directories = map[string]string{
 	"images": "/images/", "iso": "/template/iso/", "vztmpl": "/template/cache/", "backup": "/dump/", "snippets": "/snippets/", "import": "/import/",
 }
 
-// path returns the absolute path of a volume on the host.
+// The method "path" returns the absolute path of a volume on the host.
 func (s *storage) path(name string) string {
 	kind, _, _ := s.parseName(name)
 	switch {

@@ -39,7 +39,7 @@ type workers struct {
 	faults []*Fault
 }
 
-// fork starts a task.
+// The method "fork" starts a task.
 func (w *workers) fork(kind, id, user string) *task {
 	t := &task{kind: kind, id: id, user: user, pid: w.pid(), start: w.now}
 	t.upid = fmt.Sprintf("UPID:%s:%08X:%08X:%08X:%s:%s:%s:", w.host.Name, t.pid, t.pstart(), w.now.Unix(), kind, id, user)
@@ -57,8 +57,8 @@ func (t *task) say(format string, args ...any) {
 	t.log = append(t.log, strings.Split(strings.TrimRight(fmt.Sprintf(format, args...), "\n"), "\n")...)
 }
 
-// warn adds a warning that PVE counts (log_warn). The output of Perl's own warn
-// is an ordinary line of the log.
+// The method "warn" adds a warning that PVE counts (log_warn). The output of
+// Perl's own warn is an ordinary line of the log.
 func (t *task) warn(format string, args ...any) {
 	if t == nil {
 		return
@@ -67,7 +67,8 @@ func (t *task) warn(format string, args ...any) {
 	t.say("WARN: "+format, args...)
 }
 
-// step continues a task after the duration d, if the task still runs then.
+// The method "step" continues a task after the duration d, if the task still
+// runs then.
 func (w *workers) step(t *task, d time.Duration, work func()) {
 	w.after(d, func() {
 		if t.running() {
@@ -148,7 +149,7 @@ func (w *workers) spoiled(t *task) bool {
 	return false
 }
 
-// finish ends a task. If err is nil, the task succeeds.
+// The method "finish" ends a task. If err is nil, the task succeeds.
 func (w *workers) finish(t *task, err error) {
 	if !t.running() {
 		return
@@ -191,7 +192,7 @@ func (t *task) whenDone(done func()) {
 	}
 }
 
-// interrupt stops a running task.
+// The method "interrupt" stops a running task.
 func (w *workers) interrupt(t *task) {
 	if t.running() {
 		if t.cancel != nil {
@@ -201,8 +202,8 @@ func (w *workers) interrupt(t *task) {
 	}
 }
 
-// strike returns the planned fault that applies, and counts its use. If no
-// fault applies, it returns nil.
+// The method "strike" returns the planned fault that applies, and counts its
+// use. If no fault applies, it returns nil.
 func (w *workers) strike(hits func(*Fault) bool) *Fault {
 	for i, f := range w.faults {
 		if !hits(f) {

@@ -17,12 +17,12 @@ type timeline struct {
 	sequence int
 }
 
-// advance runs all events that became due since the last request.
+// The method "advance" runs all events that became due since the last request.
 func (t *timeline) advance() {
 	t.advanceTo(t.began.Add(time.Duration(float64(t.clock().Sub(t.began)) * t.speed)))
 }
 
-// real converts a duration of the nodes' time to real time.
+// The method "real" converts a duration of the nodes' time to real time.
 func (t *timeline) real(d time.Duration) time.Duration { return time.Duration(float64(d) / t.speed) }
 
 // An event is an action at a later time.
@@ -48,7 +48,7 @@ func (e *events) Pop() any {
 	return next
 }
 
-// schedule plans an event that happens after the duration d.
+// The method "schedule" plans an event that happens after the duration d.
 func (t *timeline) schedule(d time.Duration, happen func()) {
 	t.sequence++
 	heap.Push(&t.due, event{t.now.Add(d), t.sequence, happen})

@@ -71,9 +71,9 @@ func (p *pki) make(by *authority) {
 	})
 }
 
-// sign creates a key and a certificate for this key. If by is nil, the
-// certificate is self-signed. All inputs come from this package, so sign panics
-// on an error.
+// The function "sign" creates a key and a certificate for this key. If by is
+// nil, the certificate is self-signed. All inputs come from this package, so
+// sign panics on an error.
 func sign(certificate, parent *x509.Certificate, by *ecdsa.PrivateKey) (*ecdsa.PrivateKey, []byte) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

@@ -161,9 +161,9 @@ func bit(b bool) int {
 	return 0
 }
 
-// device returns the host device and the mapping that a value names. If the
-// value names no host device, host is "". If it names no mapping, mapping is
-// "".
+// The function "device" returns the host device and the mapping that a value
+// names. If the value names no host device, host is "". If it names no mapping,
+// mapping is "".
 func device(value string) (host, mapping string) {
 	host, mapping = property(value, "host"), property(value, "mapping")
 	if first, _, _ := strings.Cut(value, ","); !strings.Contains(first, "=") {
@@ -172,8 +172,8 @@ func device(value string) (host, mapping string) {
 	return host, mapping
 }
 
-// property returns the value of a key in a property string, or "" if the key is
-// missing.
+// The function "property" returns the value of a key in a property string, or
+// "" if the key is missing.
 func property(value, key string) string {
 	for field := range strings.SplitSeq(value, ",") {
 		if text, found := strings.CutPrefix(field, key+"="); found {

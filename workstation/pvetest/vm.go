@@ -47,8 +47,8 @@ func (v *vm) next() map[string]string {
 	return config
 }
 
-// digest returns the SHA-1 of the configuration file, including its pending
-// part.
+// The method "digest" returns the SHA-1 of the configuration file, including
+// its pending part.
 func (v *vm) digest() string {
 	var file strings.Builder
 	for _, section := range []map[string]string{v.config, v.pending} {

@@ -26,9 +26,9 @@ type realCall struct {
 	agent Agent
 }
 
-// ask lets the agent execute a command. It releases the node's lock meanwhile,
-// because an agent can take a long time. If no agent answers, ask returns PVE's
-// error. Other errors are the agent's errors.
+// The method "ask" lets the agent execute a command. It releases the node's
+// lock meanwhile, because an agent can take a long time. If no agent answers,
+// ask returns PVE's error. Other errors are the agent's errors.
 func (r realCall) ask(command string, arguments any) (json.RawMessage, error) {
 	var text json.RawMessage
 	if arguments != nil {
@@ -47,8 +47,8 @@ func (r realCall) ask(command string, arguments any) (json.RawMessage, error) {
 	return answer, err
 }
 
-// execute does the same as ask, and then decodes the result into the parameter
-// "into". If "into" is nil, it drops the result.
+// The method "execute" does the same as ask, and then decodes the result into
+// the parameter "into". If "into" is nil, it drops the result.
 func (r realCall) execute(command string, arguments, into any) error {
 	answer, err := r.ask(command, arguments)
 	if err == nil && into != nil {

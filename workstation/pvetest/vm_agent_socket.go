@@ -92,9 +92,10 @@ type agentAnswer struct {
 	Error  *struct{ Class, Desc string }
 }
 
-// flush is a byte that does not occur in JSON. A client sends it to the agent
-// to end an incomplete command of an earlier client. The agent sends it before
-// the answer to guest-sync-delimited (QEMU's qga/qapi-schema.json).
+// The constant "flush" is a byte that does not occur in JSON. A client sends it
+// to the agent to end an incomplete command of an earlier client. The agent
+// sends it before the answer to guest-sync-delimited (QEMU's
+// qga/qapi-schema.json).
 const flush = "\xff"
 
 // synchronize waits until the agent answers this client. It drops answers to
@@ -115,9 +116,9 @@ func synchronize(connection net.Conn, reader *bufio.Reader, until time.Time) err
 	}
 }
 
-// exchange sends a text and then a request, and returns the next answer. If the
-// request is nil, it sends nothing. If the text is not empty, it skips
-// everything up to the next flush before it reads the answer.
+// The function "exchange" sends a text and then a request, and returns the next
+// answer. If the request is nil, it sends nothing. If the text is not empty, it
+// skips everything up to the next flush before it reads the answer.
 func exchange(connection net.Conn, reader *bufio.Reader, text string, request map[string]any, until time.Time) (answer agentAnswer, err error) {
 	if err := connection.SetDeadline(until); err != nil {
 		return answer, err

@@ -7,9 +7,10 @@ import (
 	"github.com/proxstation/proxstation/internal/pveschema"
 )
 
-// update changes a configuration key by key, as PVE does. It writes each key to
-// the pending changes. Then it applies the pending changes that the VM's state
-// allows. If one key fails, the keys before it stay pending.
+// The method "update" changes a configuration key by key, as PVE does. It
+// writes each key to the pending changes. Then it applies the pending changes
+// that the VM's state allows. If one key fails, the keys before it stay
+// pending.
 func (n *Node) update(who identity, v *vm, ch change) error {
 	modified := map[string]bool{}
 	for _, key := range ch.remove {
@@ -41,7 +42,7 @@ func (n *Node) update(who identity, v *vm, ch change) error {
 	return nil
 }
 
-// set writes one key to the pending changes.
+// The method "set" writes one key to the pending changes.
 func (n *Node) set(who identity, v *vm, key string, ch change, modified map[string]bool) error {
 	modified[key] = true
 	if err := n.maySetValue(who, v, key, v.config[key], ch.set[key]); err != nil {
@@ -108,8 +109,8 @@ func (n *Node) setDrive(v *vm, key, value string, modified map[string]bool) (str
 	return made, err
 }
 
-// remove marks a key for deletion. If the key is an unused disk, the disk is
-// destroyed immediately.
+// The method "remove" marks a key for deletion. If the key is an unused disk,
+// the disk is destroyed immediately.
 func (n *Node) remove(who identity, v *vm, key string, force bool, modified map[string]bool) error {
 	value, there := v.config[key]
 	waiting, waits := v.pending[key]

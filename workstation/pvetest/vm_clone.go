@@ -207,10 +207,11 @@ func (n *Node) newMAC(value string) string {
 	return networkMAC.ReplaceAllString(value, fmt.Sprintf("BC:24:11:%02X:%02X:%02X", r.IntN(256), r.IntN(256), r.IntN(256)))
 }
 
-// features lists the operations that each kind of storage supports. The values
-// name the volumes for which an operation works: a volume in use ("current"),
-// the base of clones ("base") or a snapshot ("snap"). The entry "dir" is for
-// qcow2 files (volume_has_feature of pve-storage PVE/Storage/*.pm).
+// The variable "features" lists the operations that each kind of storage
+// supports. The values name the volumes for which an operation works: a volume
+// in use ("current"), the base of clones ("base") or a snapshot ("snap"). The
+// entry "dir" is for qcow2 files (volume_has_feature of pve-storage
+// PVE/Storage/*.pm).
 var features = map[string]map[string]string{
 	"lvmthin": {"snapshot": "current", "clone": "base snap", "template": "current", "copy": "base current snap"},
 	"zfspool": {"snapshot": "current snap", "clone": "base", "template": "current", "copy": "base current"},

@@ -70,7 +70,8 @@ var steering = []string{
 	"pool", "start", "storage", "unique", "archive", "bwlimit", "live-restore", "ha-managed",
 }
 
-// settings returns the parameters of a call that are keys of a configuration.
+// The method "settings" returns the parameters of a call that are keys of a
+// configuration.
 func (c *call) settings() map[string]string {
 	settings := map[string]string{}
 	for name := range c.values {
@@ -101,8 +102,8 @@ func (n *Node) getPending(_ *call, v *vm) (any, error) {
 	return n.anyOrder(list), nil
 }
 
-// network converts the value of a network card to PVE's form, which begins with
-// the model and the MAC address.
+// The method "network" converts the value of a network card to PVE's form,
+// which begins with the model and the MAC address.
 func (n *Node) network(value string) string {
 	keys, err := pveschema.ParseProperties("@net[n]", value)
 	if err != nil {
@@ -118,8 +119,8 @@ func (n *Node) network(value string) string {
 	return strings.Join(fields, ",")
 }
 
-// tags converts a list of tags to PVE's form: in lower case, sorted, without
-// duplicates.
+// The function "tags" converts a list of tags to PVE's form: in lower case,
+// sorted, without duplicates.
 func tags(value string) string {
 	list := strings.FieldsFunc(strings.ToLower(value), func(r rune) bool { return strings.ContainsRune(" ,;", r) })
 	slices.Sort(list)

@@ -32,7 +32,8 @@ func (n *Node) termProxy(c *call, v *vm) (any, error) {
 	return map[string]any{"port": text(port), "upid": t.upid, "user": c.who.user, "ticket": n.consoleTicket(c)}, nil
 }
 
-// console starts the task of a console, on the node that the client speaks to.
+// The method "console" starts the task of a console, on the node that the
+// client speaks to.
 func (n *Node) console(c *call, v *vm) (*task, int) {
 	n = c.entry
 	t := n.fork("vncproxy", text(v.id), c.who.user)

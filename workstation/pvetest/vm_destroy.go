@@ -43,8 +43,8 @@ func (n *Node) destroy(c *call, v *vm) (any, error) {
 	}})
 }
 
-// erase removes a VM and the volumes that its configuration names. If all is
-// set, it removes all volumes that belong to the VMID.
+// The method "erase" removes a VM and the volumes that its configuration names.
+// If all is set, it removes all volumes that belong to the VMID.
 func (n *Node) erase(v *vm, all bool) {
 	n.eraseVolumes(v, all)
 	n.unreserve(v.id)
@@ -73,7 +73,8 @@ func (n *Node) eraseVolumes(v *vm, all bool) {
 	}
 }
 
-// purge removes a VM from HA, from replication and from backup jobs.
+// The method "purge" removes a VM from HA, from replication and from backup
+// jobs.
 func (n *Node) purge(id int) {
 	n.ha.remove(sidOf(id), true)
 	n.dropJobs(id)

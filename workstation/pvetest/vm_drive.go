@@ -189,8 +189,8 @@ func (n *Node) imported(source string) (int64, error) {
 	return from.volumes[name].Size, nil
 }
 
-// enrol marks EFI variables that were made from a template with Microsoft's
-// certificates of 2023 and the key exchange key (create_efidisk of
+// The method "enrol" marks EFI variables that were made from a template with
+// Microsoft's certificates of 2023 and the key exchange key (create_efidisk of
 // PVE/QemuServer/OVMF.pm, since qemu-server 9.1.5). In PVE 9.1 this depends on
 // the firmware package. The embedded node has the certificates from 9.2 on.
 func (n *Node) enrol(d drive) {

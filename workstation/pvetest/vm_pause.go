@@ -23,7 +23,7 @@ func mustRun(v *vm) error {
 	return nil
 }
 
-// suspend pauses a VM, or writes its state to disk. If the VM has
+// The method "suspend" pauses a VM, or writes its state to disk. If the VM has
 // passed-through devices, its state cannot be written.
 func (n *Node) suspend(c *call, v *vm) (any, error) {
 	if err := mustRun(v); err != nil {

@@ -36,8 +36,9 @@ func (v *vm) hotplugsUSB() bool {
 
 var cpuOrMemory = regexp.MustCompile(`cpu|memory`)
 
-// hotplug applies the modified keys that a running VM accepts. It also applies
-// all pending keys that take effect immediately (vmconfig_hotplug_pending).
+// The method "hotplug" applies the modified keys that a running VM accepts. It
+// also applies all pending keys that take effect immediately
+// (vmconfig_hotplug_pending).
 func (n *Node) hotplug(who identity, v *vm, modified map[string]bool, problems map[string]string) {
 	for _, key := range sorted(v.pending) {
 		if isFast(key) {

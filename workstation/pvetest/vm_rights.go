@@ -7,8 +7,8 @@ import (
 	"github.com/proxstation/proxstation/internal/pveschema"
 )
 
-// rights maps each key of a configuration to the privilege that it requires,
-// from the lists in qemu-server PVE/API2/Qemu.pm.
+// The variable "rights" maps each key of a configuration to the privilege that
+// it requires, from the lists in qemu-server PVE/API2/Qemu.pm.
 var rights = map[string]string{
 	"cores": "CPU", "cpu": "CPU", "cpulimit": "CPU", "cpuunits": "CPU", "numa": "CPU", "sockets": "CPU", "vcpus": "CPU", "smp": "CPU",
 	"memory": "Memory", "balloon": "Memory", "shares": "Memory", "allow-ksm": "Memory",

@@ -51,8 +51,8 @@ func (n *Node) mayRollBack(v *vm, name string) error {
 	return locked(v)
 }
 
-// restore sets a VM's configuration to the configuration in a snapshot. The
-// description and the lock do not change.
+// The method "restore" sets a VM's configuration to the configuration in a
+// snapshot. The description and the lock do not change.
 func (n *Node) restore(v *vm, s snapshot) {
 	config := maps.Clone(s.config)
 	delete(config, "description")

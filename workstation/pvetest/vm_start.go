@@ -99,7 +99,7 @@ func startTimeout(v *vm) time.Duration {
 	return time.Duration(max(30, min(gibibytes*2, 300))+5) * time.Second
 }
 
-// activate returns an error if a volume of the VM cannot be used.
+// The method "activate" returns an error if a volume of the VM cannot be used.
 func (n *Node) activate(config map[string]string) error {
 	for _, key := range sorted(config) {
 		d := parseDrive(config[key])
@@ -120,7 +120,7 @@ func (n *Node) activate(config map[string]string) error {
 	return nil
 }
 
-// launch starts QEMU.
+// The method "launch" starts QEMU.
 func (n *Node) launch(v *vm, t *task, chosen []PCI) error {
 	if err := n.startable(v.config); err != nil {
 		n.unreserve(v.id)
@@ -193,7 +193,8 @@ func oldMachine(machine string) (version string, is bool) {
 	return strings.TrimPrefix(strings.TrimPrefix(kind, "pc-q35-"), "pc-i440fx-"), pinned && atoi(major, 99) < 7
 }
 
-// unpause starts a guest that has not started yet, or continues a paused guest.
+// The method "unpause" starts a guest that has not started yet, or continues a
+// paused guest.
 func (n *Node) unpause(v *vm) {
 	if v.waiting {
 		n.boot(v)

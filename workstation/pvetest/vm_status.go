@@ -99,7 +99,7 @@ func (n *Node) currentStatus(_ *call, v *vm) (any, error) {
 	return status, nil
 }
 
-// machine returns the machine type with which a VM runs.
+// The method "machine" returns the machine type with which a VM runs.
 func (n *Node) machine(v *vm) string {
 	kind, _, _ := strings.Cut(strings.TrimPrefix(v.config["machine"], "type="), ",")
 	version := n.qemu()[:strings.LastIndex(n.qemu(), ".")]

@@ -9,8 +9,8 @@ import (
 // process and to clean up.
 const cleanupTime = 500 * time.Millisecond
 
-// quit ends a VM's process. If the VM meanwhile has another process than pid,
-// quit does nothing.
+// The method "quit" ends a VM's process. If the VM meanwhile has another
+// process than pid, quit does nothing.
 func (n *Node) quit(v *vm, pid int) {
 	if !v.running || v.pid != pid {
 		return
@@ -20,9 +20,9 @@ func (n *Node) quit(v *vm, pid int) {
 	n.after(cleanupTime, func() { n.cleanup(v) })
 }
 
-// cleanup does the work after the end of a VM's process. It removes
-// reservations and applies pending changes. If the VM is being rebooted,
-// cleanup starts it again.
+// The method "cleanup" does the work after the end of a VM's process. It
+// removes reservations and applies pending changes. If the VM is being
+// rebooted, cleanup starts it again.
 func (n *Node) cleanup(v *vm) {
 	if v.running || n.vms[v.id] != v {
 		return
@@ -154,9 +154,10 @@ func (n *Node) end(t *task, v *vm, e ending) {
 	n.watch(t, v, e)
 }
 
-// ask sends the guest a request to shut down. A guest that ignores ACPI does
-// nothing. A VM without ACPI (acpi: 0) has no power button, so its guest does
-// nothing either. If the agent answers with an error, ask returns false.
+// The method "ask" sends the guest a request to shut down. A guest that ignores
+// ACPI does nothing. A VM without ACPI (acpi: 0) has no power button, so its
+// guest does nothing either. If the agent answers with an error, ask returns
+// false.
 func (n *Node) ask(v *vm) bool {
 	guest, pid := n.guest(v.id), v.pid
 	byAgent := enabled(v.config["agent"]) && n.agentProblem(v) == nil
@@ -173,8 +174,8 @@ func (n *Node) ask(v *vm) bool {
 	return true
 }
 
-// watch checks every second whether the VM is off, until the time of patience
-// is over.
+// The method "watch" checks every second whether the VM is off, until the time
+// of patience is over.
 func (n *Node) watch(t *task, v *vm, e ending) {
 	pid, left, forced := v.pid, e.patience, false
 	var look func()

@@ -181,9 +181,10 @@ func (c *Chunklist) VerifyImage(r io.Reader) error {
 	return atEnd(r, c.Size())
 }
 
-// verify copies an image's chunks from r to w and checks each chunk. It begins
-// with c.Chunks[first]. It returns the number of correct chunks, counted from
-// the image's beginning. The data up to the end of these chunks can be trusted.
+// The method "verify" copies an image's chunks from r to w and checks each
+// chunk. It begins with c.Chunks[first]. It returns the number of correct
+// chunks, counted from the image's beginning. The data up to the end of these
+// chunks can be trusted.
 func (c *Chunklist) verify(r io.Reader, first int, w io.Writer, right func(done int64)) (chunks int, err error) {
 	var offset int64
 	for _, chunk := range c.Chunks[:first] {

@@ -77,7 +77,7 @@ type fatFile struct {
 func (d fatDisk) u16(at int) int    { return int(binary.LittleEndian.Uint16(d.disk[at:])) }
 func (d fatDisk) u32(at int) uint32 { return binary.LittleEndian.Uint32(d.disk[at:]) }
 
-// read returns the clusters of a chain.
+// The method "read" returns the clusters of a chain.
 func (d fatDisk) read(cluster uint32) []byte {
 	sector, perCluster, fat := d.u16(11), int(d.disk[13])*d.u16(11), d.u16(14)*d.u16(11)
 	data := fat + int(d.disk[16])*int(d.u32(36))*sector
@@ -94,7 +94,7 @@ func (d fatDisk) read(cluster uint32) []byte {
 	return content
 }
 
-// list returns the files of a folder, by their long names.
+// The method "list" returns the files of a folder, by their long names.
 func (d fatDisk) list(cluster uint32) map[string]fatFile {
 	files := map[string]fatFile{}
 	long := ""

@@ -90,7 +90,8 @@ func verifyFile(ctx context.Context, name string, list *Chunklist) error {
 	return list.VerifyImage(cancelled{ctx, file})
 }
 
-// image fetches the image. It renames the file when the image is complete.
+// The method "image" fetches the image. It renames the file when the image is
+// complete.
 func (c *Client) image(ctx context.Context, asset Asset, list *Chunklist, name string) (err error) {
 	file, err := os.OpenFile(name+partial, os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {

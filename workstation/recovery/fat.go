@@ -80,7 +80,7 @@ func (v *volume) folder() []byte {
 	return append(b.Bytes(), make([]byte, v.slack(int64(b.Len())))...)
 }
 
-// entry returns a directory entry of 32 bytes.
+// The function "entry" returns a directory entry of 32 bytes.
 func entry(name [11]byte, attributes byte, cluster, size int64) []byte {
 	b := make([]byte, 32)
 	le := binary.LittleEndian

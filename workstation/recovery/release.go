@@ -48,10 +48,11 @@ type release struct {
 	board         Board
 }
 
-// table returns the facts of a release. The board for each release comes from
-// macrecovery's recovery_urls.txt and boards.json (April 2026). After Apple has
-// published updates, the service may offer another system for a board. So
-// compare the product, or the version on the disk, with the requested release.
+// The method "table" returns the facts of a release. The board for each release
+// comes from macrecovery's recovery_urls.txt and boards.json (April 2026).
+// After Apple has published updates, the service may offer another system for a
+// board. So compare the product, or the version on the disk, with the requested
+// release.
 func (r Release) table() (release, bool) {
 	table := [...]release{
 		HighSierra: {"High Sierra", "10.13", Board{ID: "Mac-7BA5B2D9E42DDD94", Serial: "00000000000J80300"}},

@@ -126,7 +126,8 @@ func (c *Client) FindBoard(ctx context.Context, board Board) (Asset, error) {
 	return parseAsset(response)
 }
 
-// session returns the cookie that the service requires in every request.
+// The method "session" returns the cookie that the service requires in every
+// request.
 func (c *Client) session(ctx context.Context) (string, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base()+"/", nil)
 	if err != nil {
@@ -176,8 +177,8 @@ func parseAsset(response *http.Response) (Asset, error) {
 	}, nil
 }
 
-// get requests a file of an asset from a given byte on. If nothing arrives for
-// a while, reading the answer fails with ErrStalled.
+// The method "get" requests a file of an asset from a given byte on. If nothing
+// arrives for a while, reading the answer fails with ErrStalled.
 func (c *Client) get(ctx context.Context, address, token string, from int64) (*http.Response, error) {
 	ctx, body := watch(ctx)
 	response, err := c.open(ctx, address, token, from)

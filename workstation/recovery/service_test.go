@@ -43,8 +43,8 @@ func testImage(seed uint64, size int) []byte {
 	return image
 }
 
-// sign makes the chunklist of an image as Apple does. Without a key, the
-// chunklist has only a checksum.
+// The function "sign" makes the chunklist of an image as Apple does. Without a
+// key, the chunklist has only a checksum.
 func sign(t testing.TB, image []byte, chunkBytes int, key *rsa.PrivateKey) []byte {
 	t.Helper()
 	chunks := slices.Collect(slices.Chunk(image, chunkBytes))

@@ -20,8 +20,9 @@ type watched struct {
 	timer  *time.Timer
 }
 
-// watch returns a context for a request, and the watched body of its answer.
-// The context ends when nothing has been read from the body for stallAfter.
+// The function "watch" returns a context for a request, and the watched body of
+// its answer. The context ends when nothing has been read from the body for
+// stallAfter.
 func watch(ctx context.Context) (context.Context, *watched) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	return ctx, &watched{ctx: ctx, cancel: cancel,
@@ -43,8 +44,8 @@ func (w *watched) Close() error {
 	return err
 }
 
-// end stops the watch. It returns ErrStalled if the watch ended the request,
-// and otherwise err.
+// The method "end" stops the watch. It returns ErrStalled if the watch ended
+// the request, and otherwise err.
 func (w *watched) end(err error) error {
 	w.timer.Stop()
 	err = w.cause(err)

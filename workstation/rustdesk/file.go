@@ -10,7 +10,7 @@ import (
 	"github.com/proxstation/proxstation"
 )
 
-// ErrFile reports text that is not an [OptionsFile].
+// ErrFile reports a text that is not an [OptionsFile].
 var ErrFile = errors.New("rustdesk: options file")
 
 // File returns the configuration as the [OptionsFile] of a guest in which

@@ -114,11 +114,11 @@ func (g *guest) must(err error) {
 	}
 }
 
-// mark creates an empty file that controls the stand-ins.
+// The method "mark" creates an empty file that controls the stand-ins.
 func (g *guest) mark(name string) { g.must(os.WriteFile(filepath.Join(g.dir, name), nil, 0o600)) }
 
-// install puts a RustDesk into the guest, like one that was installed years
-// ago.
+// The method "install" puts a RustDesk into the guest, like one that was
+// installed years ago.
 func (g *guest) install(version string) {
 	exe := g.root + "/usr/bin/rustdesk"
 	if g.os == MacOS {
@@ -128,8 +128,8 @@ func (g *guest) install(version string) {
 	g.must(os.WriteFile(exe, []byte(g.wrapper(version)), 0o755))
 }
 
-// serve offers a package of a version for download under a name. It returns the
-// Package that a setup needs for the download.
+// The method "serve" offers a package of a version for download under a name.
+// It returns the Package that a setup needs for the download.
 func (g *guest) serve(name, version string) Package {
 	return g.offer(name, version, g.wrapper(version))
 }
@@ -149,7 +149,8 @@ func (g *guest) offer(name, version, content string) Package {
 	return Package{Version: v, URL: server.URL + "/" + name, SHA256: hex.EncodeToString(sum[:])}
 }
 
-// run renders a setup, runs it in the guest, and parses its output.
+// The method "run" renders a setup, runs it in the guest, and parses its
+// output.
 func (g *guest) run(setup Setup) (report Report, err error) {
 	g.t.Helper()
 	setup.OS = g.os
@@ -162,8 +163,8 @@ func (g *guest) run(setup Setup) (report Report, err error) {
 	return report, err
 }
 
-// execute runs a script in the guest and passes its output to the function
-// "parse".
+// The method "execute" runs a script in the guest and passes its output to the
+// function "parse".
 func (g *guest) execute(script Script, parse func(output string) error) error {
 	g.t.Helper()
 	file := filepath.Join(g.tools, "..", "setup.sh")
@@ -189,7 +190,8 @@ func (g *guest) execute(script Script, parse func(output string) error) error {
 	return err
 }
 
-// command returns a command whose PATH begins with the guest's tools.
+// The method "command" returns a command whose PATH begins with the guest's
+// tools.
 func (g *guest) command(name string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(g.t.Context(), name, args...)
 	cmd.Env = []string{"PATH=" + g.tools + ":" + os.Getenv("PATH"), "TMPDIR=" + g.root}
@@ -204,14 +206,14 @@ func (g *guest) read(name string) string {
 	return string(text)
 }
 
-// put writes a file in the guest.
+// The method "put" writes a file in the guest.
 func (g *guest) put(path, text string) {
 	g.t.Helper()
 	g.must(os.MkdirAll(filepath.Dir(g.root+path), 0o755))
 	g.must(os.WriteFile(g.root+path, []byte(text), 0o600))
 }
 
-// state writes a file with a text that controls the stand-ins.
+// The method "state" writes a file with a text that controls the stand-ins.
 func (g *guest) state(name, text string) {
 	g.t.Helper()
 	g.must(os.WriteFile(filepath.Join(g.dir, name), []byte(text), 0o600))

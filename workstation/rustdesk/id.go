@@ -20,7 +20,7 @@ import (
 // ([Report].Registered).
 type ID string
 
-// ErrID reports text that is not an [ID].
+// ErrID reports a text that is not an [ID].
 var ErrID = errors.New("rustdesk: id")
 
 // maxIDDigits is the greatest number of digits that ParseID accepts. A random

@@ -53,7 +53,7 @@ type Link struct {
 	Relay bool
 }
 
-// ErrLink reports text that is not a [Link].
+// ErrLink reports a text that is not a [Link].
 var ErrLink = errors.New("rustdesk: link")
 
 // String returns the address: "rustdesk://connect/123456789".

@@ -129,9 +129,9 @@ func cutField(message []byte, field uint64) ([]byte, bool) {
 // The answer for a homelab is much shorter.
 const maxFrame = 64 << 10
 
-// frame prepends the length to a message (hbb_common src/bytes_codec.rs). The
-// two lowest bits of the first byte give the number of further bytes that
-// belong to the length.
+// The function "frame" prepends the length to a message (hbb_common
+// src/bytes_codec.rs). The two lowest bits of the first byte give the number of
+// further bytes that belong to the length.
 func frame(message []byte) []byte {
 	length := len(message) << 2
 	switch {

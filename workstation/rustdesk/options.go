@@ -12,9 +12,9 @@ import (
 // every start (src/platform/linux.rs, check_if_stop_service).
 const stopService = "stop-service"
 
-// defaults returns the default value of every option that has a field. It also
-// returns stop-service, which must not be set in any guest. RustDesk reads the
-// value "" as "not set".
+// The function "defaults" returns the default value of every option that has a
+// field. It also returns stop-service, which must not be set in any guest.
+// RustDesk reads the value "" as "not set".
 func defaults() map[string]string {
 	return map[string]string{
 		"custom-rendezvous-server": "", "relay-server": "", "api-server": "", "key": "",

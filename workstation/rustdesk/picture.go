@@ -43,7 +43,8 @@ func (p *Picture) no(sees string, f proxstation.Finding) {
 	p.Findings = append(p.Findings, f)
 }
 
-// warn adds a finding about a fault that does not hide the picture at present.
+// The method "warn" adds a finding about a fault that does not hide the picture
+// at present.
 func (p *Picture) warn(f proxstation.Finding) {
 	f.Severity = proxstation.Warning
 	p.Findings = append(p.Findings, f)

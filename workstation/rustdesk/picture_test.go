@@ -174,7 +174,7 @@ func TestLinuxReportsItsScreen(t *testing.T) {
 	}
 }
 
-// show prints a screen and the values behind its pointers.
+// The function "show" prints a screen and the values behind its pointers.
 func show(s Screen) string {
 	monitors := "?"
 	if s.Monitors != nil {

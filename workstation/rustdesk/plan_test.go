@@ -22,8 +22,7 @@ type machine struct {
 	file string // what the options file holds; "" means that there is none
 	fail error  // the error that every request returns
 	run  func(proxstation.GuestCommand) proxstation.GuestOutput
-	// ran holds the programs that were run.
-	ran []string
+	ran  []string
 }
 
 func (m *machine) Wait(context.Context, time.Duration) error { return m.fail }
@@ -66,7 +65,8 @@ func withID(file, id string) *machine {
 	return m
 }
 
-// scripts returns the number of set-up scripts that a machine has run.
+// The method "scripts" returns the number of set-up scripts that a machine has
+// run.
 func (m *machine) scripts() int {
 	n := 0
 	for _, command := range m.ran {

@@ -60,8 +60,8 @@ type ScreenOutput struct {
 	EDID int `json:"edid,omitempty"`
 }
 
-// take parses one line of a report. It reports whether the line is about the
-// screen.
+// The method "take" parses one line of a report. It reports whether the line is
+// about the screen.
 func (s *Screen) take(word, rest string) bool {
 	fields := strings.Fields(rest)
 	field := func(i int) string {

@@ -70,8 +70,8 @@ const (
 	relayPort = 21117
 )
 
-// ports returns the TCP ports of a self-hosted server that a guest has to
-// reach.
+// The method "ports" returns the TCP ports of a self-hosted server that a guest
+// has to reach.
 func (s Server) ports() []ServerPort {
 	if s.Public() {
 		return nil

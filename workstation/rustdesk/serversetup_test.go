@@ -244,7 +244,7 @@ func TestServerSetupRefuses(t *testing.T) {
 	}
 }
 
-// health reads the server's health in the guest.
+// The method "health" reads the server's health in the guest.
 func (g *guest) health() (h ServerHealth, err error) {
 	g.t.Helper()
 	script, err := healthScript(g.root)

@@ -12,7 +12,7 @@ type Task struct {
 	ID string `json:"id"`
 	// Title names the task in a few words.
 	Title string `json:"title"`
-	// Why says what does not work before the task is done.
+	// Why is the reason for the task: something that does not work before.
 	Why string `json:"why"`
 	// Required says that there is no picture before the task is done, whatever
 	// else is done.
