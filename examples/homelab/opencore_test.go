@@ -56,8 +56,8 @@ func (m mac) write(stage, keys string) {
 	}
 }
 
-// says runs the program. It checks the exit code, and that the output contains
-// the words.
+// The method says runs the program. It checks the exit code, and that the
+// output contains the words.
 func (m mac) says(code int, command string, words ...string) {
 	m.t.Helper()
 	args := strings.Fields(command)

@@ -27,7 +27,8 @@ type show struct {
 	identity string // "keep", "given" or "made-up"
 }
 
-// stage plans one stage of the VM. With -apply it applies the plan.
+// The method stage makes the plan for one stage of the VM. With -apply it
+// applies the plan.
 func (s *show) stage(ctx context.Context) error {
 	facts, err := s.node.Observe(ctx)
 	if _, made := facts.VMs[s.mac.ID]; err == nil && !made && s.apply && s.fetch != "" {

@@ -15,7 +15,8 @@ import (
 
 const library = "github.com/proxstation/proxstation"
 
-// beside holds imports for comparison: the library's own dependencies.
+// The variable "beside" holds imports for comparison: the library's own
+// dependencies.
 var beside = []string{"github.com/luthermonson/go-proxmox", "github.com/jaypipes/ghw", "net/http"}
 
 // imports returns the imports to measure: "" for a program without an import,

@@ -143,8 +143,8 @@ func call[P, R any](command cdp.Command[P, R], params P) action {
 	})
 }
 
-// see waits until a JavaScript expression is true, even if another page is
-// loaded meanwhile.
+// The function see waits until a JavaScript expression is true, even if another
+// page is loaded meanwhile.
 func see(expression string) action {
 	return chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
 		return poll(ctx, expression, func() bool {
@@ -170,12 +170,12 @@ func poll(ctx context.Context, what string, done func() bool) error {
 	return nil
 }
 
-// says waits until a visible element contains a text.
+// The function says waits until a visible element contains a text.
 func says(selector, text string) action {
 	return see(`[...document.querySelectorAll(` + quote(selector) + `)].some(e => e.checkVisibility() && e.innerText.includes(` + quote(text) + `))`)
 }
 
-// gone waits until no visible element matches the selector.
+// The function gone waits until no visible element matches the selector.
 func gone(selector string) action {
 	return see(`![...document.querySelectorAll(` + quote(selector) + `)].some(e => e.checkVisibility())`)
 }

@@ -193,7 +193,7 @@ func (v *Volume) find(name string) (Entry, error) {
 	return e, nil
 }
 
-// in returns the entry with this name in a directory.
+// The method "in" returns the entry with this name in a directory.
 func (v *Volume) in(d Entry, name string) (e Entry, there bool, err error) {
 	if !d.Dir {
 		return Entry{}, false, nil

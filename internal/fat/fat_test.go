@@ -44,7 +44,8 @@ var content = map[string][]byte{
 	"a name with blanks, and longer than one entry has.txt": []byte("x"),
 }
 
-// made returns a new volume that this package formatted and filled.
+// The function made returns a new volume that this package formatted and
+// filled.
 func made(t testing.TB, width int) memory {
 	t.Helper()
 	disk := make(memory, sizes[width])
@@ -97,8 +98,8 @@ func foreign(t *testing.T, width int) memory {
 	return data
 }
 
-// each runs a test on volumes of every width. This package made some of the
-// volumes, and mkfs.fat the others.
+// The function each runs a test on volumes of every width. This package made
+// some of the volumes, and mkfs.fat the others.
 func each(t *testing.T, test func(t *testing.T, disk memory, v *fat.Volume)) {
 	t.Helper()
 	for width := range sizes {

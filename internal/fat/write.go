@@ -90,8 +90,8 @@ func (v *Volume) update(w io.WriterAt, e Entry, size uint32) error {
 	return err
 }
 
-// resize makes a chain longer or shorter, so that it has need clusters. It
-// returns the new chain.
+// resize changes the number of clusters in a chain to need, and returns the new
+// chain.
 func (v *Volume) resize(list []uint32, need int) ([]uint32, error) {
 	for len(list) > need {
 		v.set(list[len(list)-1], 0)

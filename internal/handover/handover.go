@@ -46,7 +46,7 @@ type VM struct {
 	Values []gpu.HostPCI // all values of the VM
 }
 
-// A loss lists the functions that a host loses to one value of a VM.
+// A loss says which functions a host loses because of one value of a VM.
 type loss struct {
 	Host
 	taken []iommu.Function // the functions that the value takes

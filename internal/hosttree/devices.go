@@ -77,8 +77,8 @@ func (b *builder) hold(name string, slaves []string) error {
 	return nil
 }
 
-// below returns the directory for "ADDRESS/more". It makes the directory "more"
-// below the function's directory.
+// The method "below" returns the directory for "ADDRESS/more". It makes the
+// directory "more" below the function's directory.
 func (b *builder) below(at string) (string, error) {
 	first, more, _ := strings.Cut(at, "/")
 	place, ok := b.places[first]

@@ -39,7 +39,8 @@ func Open(name string) (fs.FS, error) {
 	return tree, nil
 }
 
-// beside returns description lines for the VM configurations in a directory.
+// The function "beside" returns description lines for the VM configurations in
+// a directory.
 func beside(dir string) ([]byte, error) {
 	var lines []byte
 	files, err := filepath.Glob(filepath.Join(dir, "*.conf"))

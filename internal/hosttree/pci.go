@@ -69,8 +69,8 @@ func newFunction(l line) (function, error) {
 	return f, nil
 }
 
-// or returns the value of a key. If the line does not have the key, it returns
-// the text otherwise.
+// The method "or" returns the value of a key. If the line does not have the
+// key, it returns the text otherwise.
 func (f function) or(key, otherwise string) string {
 	if value, ok := f.get(key); ok {
 		return value

@@ -101,8 +101,8 @@ type decoder struct {
 	odd []string
 }
 
-// all decodes an answer. It decodes a long list value by value, so that it can
-// stop when the context ends.
+// The method "all" decodes an answer. It decodes a long list value by value, so
+// that it can stop when the context ends.
 func (d *decoder) all(data []byte, to reflect.Value) error {
 	from := json.NewDecoder(bytes.NewReader(data))
 	from.UseNumber()

@@ -57,8 +57,8 @@ func (g *guard) gotConn(info httptrace.GotConnInfo) {
 	}
 }
 
-// elsewhere returns the address to which the node redirected the request, or
-// "".
+// The method "elsewhere" returns the address to which the node redirected the
+// request, or "".
 func (g *guard) elsewhere() string {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -13,10 +13,10 @@ import (
 	"github.com/proxstation/proxstation/storage"
 )
 
-// Storage reads the node's storages and disks at the same time, and the facts
-// that say which storage is on which disk. Facts.Unknown names the parts that
-// the caller may not read. Storage returns an error only if the node does not
-// answer.
+// Storage reads the node's storages and disks, and the facts that say which
+// storage is on which disk. It makes these requests at the same time.
+// Facts.Unknown names the parts that the caller may not read. Storage returns
+// an error only if the node does not answer.
 func (c *Client) Storage(ctx context.Context) (storage.Facts, error) {
 	var f storage.Facts
 	var systems []fileSystem
@@ -137,8 +137,9 @@ func medium(path, kind, link string, hidden bool) (bus storage.Bus, rotates *boo
 	return "", nil
 }
 
-// told returns a text that a disk reports. It returns "" if the disk reports
-// nothing, because PVE then writes "unknown" (pve-storage PVE/Diskmanage.pm).
+// The function told returns a text that a disk reports. It returns "" if the
+// disk reports nothing, because PVE then writes "unknown" (pve-storage
+// PVE/Diskmanage.pm).
 func told(s string) string {
 	if s == "unknown" {
 		return ""

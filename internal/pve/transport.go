@@ -45,7 +45,8 @@ func (f faithful) RoundTrip(r *http.Request) (*http.Response, error) {
 	return response, nil
 }
 
-// elsewhere returns the target of a redirect without parts that may be secret.
+// The function "elsewhere" returns the target of a redirect without parts that
+// may be secret.
 func elsewhere(location string) string {
 	where := "an address that is not valid"
 	if u, err := url.Parse(location); err == nil {

@@ -142,8 +142,8 @@ func ParseDrive(key, value string) (map[string]string, error) {
 	return keys, nil
 }
 
-// limits maps an option of a drive to the option that it requires (parse_drive
-// of qemu-server PVE/QemuServer/Drive.pm).
+// The variable limits gives, for an option of a drive, the option that it
+// requires (parse_drive of qemu-server PVE/QemuServer/Drive.pm).
 var limits = map[string]string{
 	"mbps_max": "mbps", "mbps_rd_max": "mbps_rd", "mbps_wr_max": "mbps_wr",
 	"bps_max_length": "mbps_max", "bps_rd_max_length": "mbps_rd_max", "bps_wr_max_length": "mbps_wr_max",

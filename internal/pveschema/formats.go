@@ -124,7 +124,7 @@ func matches(pattern, complaint string) verifier {
 	}
 }
 
-// all returns a verifier that runs several verifiers in turn.
+// The function "all" returns a verifier that runs several verifiers in turn.
 func all(checks ...verifier) verifier {
 	return func(value string) error {
 		for _, check := range checks {

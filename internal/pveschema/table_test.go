@@ -19,8 +19,8 @@ var update = flag.Bool("update", false, "write table.txt from PVE's API descript
 // part of the project. It is expected beside the checkout, where CI has it.
 const description = "../../../shared/pve/apidoc.json"
 
-// served lists the endpoints whose parameters the table has. For all other
-// endpoints the table has only the method and the path.
+// The constant served lists the endpoints whose parameters the table has. For
+// all other endpoints the table has only the method and the path.
 const served = `
 GET /version
 POST /access/ticket
@@ -253,9 +253,9 @@ POST /nodes/{node}/qemu/{vmid}/termproxy
 POST /nodes/{node}/qemu/{vmid}/vncproxy
 `
 
-// hand describes the formats for which the API description has only a name,
-// each with its source. A test compares the keys of these formats with the
-// typetext of the parameters.
+// The constant hand describes the formats for which the API description has
+// only a name, each with its source. A test compares the keys of these formats
+// with the typetext of the parameters.
 const hand = `
 # qemu-server PVE/QemuServer/PCI.pm, $hostpci_fmt
 format pve-qm-hostpci
@@ -347,10 +347,10 @@ format pve-qemu-tdx-fmt
 // %drivedesc_base).
 var geometry = []string{"cyls integer optional until=9.0", "heads integer optional until=9.0", "secs integer optional until=9.0", "trans string enum=none|lba|auto optional until=9.0"}
 
-// newer holds lines for parameters and keys that exist in qemu-server 9.2.6 or
-// 8.3.12 but not in the description of PVE 9.1. The keys are names of
-// parameters or formats. A line replaces the description's line of the same
-// name, or is added.
+// The variable newer holds lines for parameters and keys that exist in
+// qemu-server 9.2.6 or 8.3.12 but not in the description of PVE 9.1. The keys
+// are names of parameters or formats. A line replaces the description's line of
+// the same name, or is added.
 var newer = map[string][]string{
 	"serial[n]":  {"serial[n] string optional pattern=(/dev/[^,]+|socket)"}, // Source: PVE/QemuServer.pm, $serialdesc
 	"@net[n]":    {"host-tunnel boolean optional since=9.2"},                // Source: PVE/QemuServer/Network.pm, $net_fmt
@@ -360,9 +360,10 @@ var newer = map[string][]string{
 	"@virtio[n]": geometry,
 }
 
-// since holds parameters that PVE 8.4 lacks, by parameter or by format and key.
-// The value is the first release of PVE whose qemu-server has the parameter
-// (debian/changelog and git log of qemu-server).
+// The variable since holds the parameters that PVE 8.4 lacks. A key is a
+// parameter, or a format and a key of the format. The value is the first
+// release of PVE whose qemu-server has the parameter (debian/changelog and git
+// log of qemu-server).
 var since = map[string]string{
 	"allow-ksm":         "9.1", // qemu-server 9.0.27
 	"intel-tdx":         "9.1", // qemu-server 9.0.25

@@ -16,14 +16,14 @@ func ParseVersion(s string) (v Version) {
 	return v
 }
 
-// known reports whether a version of PVE has a parameter.
+// The method known reports whether a version of PVE has a parameter.
 func (p *Param) known(at Version) bool {
 	dropped := p.Until != (Version{}) && (at == (Version{}) || !at.before(p.Until))
 	return !at.before(p.Since) && !dropped
 }
 
-// before reports whether the version v is older than the version since, in
-// which a parameter was introduced.
+// The method "before" reports whether the version v is older than the version
+// since, in which a parameter was introduced.
 func (v Version) before(since Version) bool {
 	if v == (Version{}) || since == (Version{}) {
 		return false

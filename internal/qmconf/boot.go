@@ -30,8 +30,8 @@ func Slots(config map[string]string) []string {
 // wrote before version 6.3 and still uses for a VM without the key: c stands
 // for the bootdisk, d for the CD drives and n for the network (qemu-server
 // PVE/QemuServer.pm, device_bootorder and bootorder_from_legacy). The firmware
-// tries no other device (-boot strict=on). Only if the order is empty, the
-// firmware finds the first disk by itself.
+// tries no other device (-boot strict=on). If the order is empty, the firmware
+// finds the first disk by itself.
 func BootOrder(config map[string]string) []string {
 	order, ordered := orderOf(config["boot"])
 	if !ordered {

@@ -79,7 +79,7 @@ func (d *door) valid(value string, now time.Time) bool {
 	return now.Unix() < int64(binary.BigEndian.Uint64(raw)) //nolint:gosec // we have signed it
 }
 
-// login passes on only requests with the secret or a session. The login page
+// login passes a request on if it has the secret or a session. The login page
 // and its files need neither.
 func (b *Board) login(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

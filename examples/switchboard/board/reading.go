@@ -44,8 +44,9 @@ func (r *reading[T]) read() seen[T] {
 	return r.last
 }
 
-// fresh waits until the answer is new, or until ctx ends. A read that fresh
-// begins continues after the end of ctx, because others may wait for it.
+// fresh waits until the answer is new, or until ctx ends. If it starts a read,
+// this read continues after the end of ctx, because other callers may wait for
+// it.
 func (r *reading[T]) fresh(ctx context.Context) {
 	for again := true; again; {
 		r.mu.Lock()

@@ -80,7 +80,8 @@ func filesOf(ctx context.Context, n, rounds int) error {
 	}, peers, rounds, false}.print()
 }
 
-// silent discards nvpci's two warnings about each card without vfio-dev.
+// A silent logger discards nvpci's two warnings about each card without
+// vfio-dev.
 type silent struct{}
 
 // Warningf does nothing.

@@ -27,8 +27,8 @@ type comparison struct {
 	waits bool
 }
 
-// now returns the elapsed time if waits is set. Otherwise it returns the
-// processor time.
+// The method now returns the elapsed time if waits is set. Otherwise it returns
+// the processor time.
 func (c comparison) now() (time.Duration, error) {
 	if c.waits {
 		return time.Since(start), nil

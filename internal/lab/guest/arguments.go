@@ -241,8 +241,8 @@ func (k *kvm) smbios(_, value string) {
 	}
 }
 
-// own adds the arguments in the key args at the end, as PVE does. It replaces
-// devices of the host, and CPU properties that only KVM has.
+// The method own adds the arguments in the key args at the end, as PVE does. It
+// replaces devices of the host, and CPU properties that only KVM has.
 func (k *kvm) own() {
 	for _, arg := range qmconf.SplitArgs(k.config["args"]) {
 		switch option, value := arg.Name(), arg.Value(); {
