@@ -15,9 +15,9 @@ type Container struct {
 	Devices []string
 }
 
-// Uses returns the device node by which a container may use a card. A node
-// below /dev/dri does not show to which card it belongs. For an NVIDIA card it
-// counts only if every card of the host is an NVIDIA card.
+// Uses returns a device node of the container that may belong to the card. The
+// nodes below /dev/dri do not show their card. They may belong to an NVIDIA
+// card only if the host has no card of another vendor.
 func (c Container) Uses(card Card, cards []Card) (device string, uses bool) {
 	isNVIDIA := func(card Card) bool { return card.Model().Vendor == NVIDIA }
 	onlyNVIDIA := !slices.ContainsFunc(cards, func(other Card) bool { return !isNVIDIA(other) })

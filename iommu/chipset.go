@@ -94,8 +94,7 @@ func (f Facts) brokenRemapping() (seen string, broken bool) {
 }
 
 // checkGraphicsOff explains why integrated graphics have no group although the
-// IOMMU is on for other devices. The cause is an argument of the owner, or the
-// chipset.
+// IOMMU is on for other devices. The cause is a kernel argument or the chipset.
 func (f Facts) checkGraphicsOff(fn Function, finding proxstation.Finding) proxstation.Finding {
 	if fn.Parent != nil || !fn.Class.IsDisplay() || fn.Model.Vendor != 0x8086 {
 		return finding

@@ -119,9 +119,9 @@ func (d disk) explain(name string, err error) error {
 	return err
 }
 
-// tempName returns a name in the same directory. Neither modprobe nor
-// grub-mkconfig reads files whose names have this ending. A single name is
-// enough, because only one process writes.
+// tempName returns a name in the same directory, with an ending that neither
+// modprobe nor grub-mkconfig reads. A single name is enough, because only one
+// process writes.
 func tempName(name string) string {
 	return path.Join(path.Dir(name), "."+path.Base(name)+".proxstation")
 }

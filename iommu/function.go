@@ -145,9 +145,8 @@ type Function struct {
 	Driver    string   `json:"driver,omitempty"`   // the bound driver; see DriverKnown
 	Parent    *Address `json:"parent,omitempty"`   // the bridge above; nil if it is not known, or on a root bus
 
-	// DriverKnown says whether Driver was observed. The PVE API does not show
-	// drivers: unless DriverKnown is Yes, an empty Driver does not mean that
-	// the function has no driver.
+	// DriverKnown says whether Driver was observed. If not, an empty Driver
+	// means nothing, because the PVE API does not show drivers.
 	DriverKnown proxstation.Answer `json:"driverKnown"`
 	// Module is the driver's module, with underscores (host only). It may have
 	// another name than the driver: i2c_nvidia_gpu for nvidia-gpu. It is empty

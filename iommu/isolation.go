@@ -30,8 +30,8 @@ type SharedError struct {
 	Groups  []GroupID  // the shared groups of the device's functions
 	Others  []Function // the other devices' functions, in order
 	// The field Above is the lowest bridge above all the devices. This bridge,
-	// or a bridge below it, lacks Access Control Services. It is nil if the
-	// devices have no bridge in common, or if the bridge is not known.
+	// or a bridge below it, lacks Access Control Services. The field is nil if
+	// the devices have no bridge in common, or if the bridge is not known.
 	Above *Address
 }
 

@@ -8,7 +8,7 @@ import (
 // ParseConfig parses PVE's storage configuration, /etc/pve/storage.cfg: blocks
 // of "type: name" with indented "key value" lines (PVE manual, Storage
 // Configuration). It leaves out storages that are disabled. Like PVE, it skips
-// every other line.
+// lines of any other form.
 func ParseConfig(text string) []Storage {
 	enabled, _ := parseConfig(text)
 	return enabled

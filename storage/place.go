@@ -115,7 +115,7 @@ func (e *NoPlaceError) Error() string {
 	return b.String()
 }
 
-// Is makes the error match [ErrNoPlace].
+// Is reports whether target is [ErrNoPlace].
 func (e *NoPlaceError) Is(target error) bool { return target == ErrNoPlace }
 
 // ErrOvercommit reports a [PlaceOptions].Overcommit that is not above 0.
