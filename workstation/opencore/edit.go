@@ -70,8 +70,8 @@ func edit(text []byte, c Change) ([]byte, error) {
 		return nil, &ConfigError{Why: fmt.Sprintf("%s is a %s, want a dict", c.Key[:depth], parent.Kind)}
 	}
 	name, want := c.Key[depth], c.Want
-	for i := len(c.Key) - 1; i > depth; i-- { // make the missing dictionaries
-		want = Value{Kind: Dict, Items: []Item{{Key: c.Key[i], Value: want}}}
+	for i := len(c.Key) - 1; i > depth; i-- { // make the missing containers
+		want = Value{Kind: configShape.at(c.Key[:i]), Items: []Item{{Key: c.Key[i], Value: want}}}
 	}
 	at := parent.index(name)
 	switch {

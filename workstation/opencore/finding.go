@@ -57,20 +57,30 @@ type judge struct {
 	mode    Mode
 	path    string
 	found   []Finding
+	misfits []misfit // values that are left out of image.Config
 
 	drop []string // boot arguments to remove
 	add  []string // boot arguments to add
 }
 
+// judgeOf returns a judge that sees config.plist as OpenCore reads it: without
+// values of a wrong type.
+func judgeOf(image Image) *judge {
+	j := &judge{image: image}
+	j.image.Config, j.misfits = configShape.fitting(image.Config, nil)
+	return j
+}
+
 // Judge returns the faults of an image that keep macOS from starting in a VM,
 // or from accelerating its card. The most serious findings come first.
 func Judge(image Image, machine Machine) []Finding {
-	j := &judge{image: image, machine: machine, mode: machine.Mode(), path: machine.Path()}
+	j := judgeOf(image)
+	j.machine, j.mode, j.path = machine, machine.Mode(), machine.Path()
 	if !machine.Release.IsMacOS() {
 		j.say("opencore.release", proxstation.Blocker, machine.Release.String(), "OpenCore images start macOS.", "Choose a release of macOS.", manual)
 		return j.found
 	}
-	for _, rules := range []func(){j.judgeImage, j.judgeMac, j.judgeKexts, j.judgeSecurity, j.judgeProcessor, j.judgeCard, j.judgeNetwork, j.judgeNVRAM} {
+	for _, rules := range []func(){j.judgeShape, j.judgeImage, j.judgeMac, j.judgeKexts, j.judgeSecurity, j.judgeProcessor, j.judgeCard, j.judgeNetwork, j.judgeNVRAM} {
 		rules()
 	}
 	j.finishBootArgs()

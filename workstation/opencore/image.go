@@ -250,6 +250,7 @@ func drivers(v *fat.Volume, config Value) ([]Driver, error) {
 		return nil, err
 	}
 	enabled := map[string]bool{}
+	config, _ = configShape.fitting(config, nil)
 	for _, item := range config.Get("UEFI", "Drivers").Items {
 		name := item.Value.Get("Path").Text
 		on := item.Value.Get("Enabled").True()

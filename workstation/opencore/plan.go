@@ -104,6 +104,11 @@ func (p Plan) Err() error {
 	return fmt.Errorf("%w: %s", ErrBlocked, strings.Join(why, "; "))
 }
 
+// rounds is the most rounds of changes. The changes of a round may cause new
+// findings: a card's properties are judged only when the extension that reads
+// them is loaded, and an empty array takes one new entry a round.
+const rounds = 8
+
 // Configure makes a plan of the changes with which an image suits a VM. The
 // plan holds the changes of [Judge]'s findings with severity warning and above,
 // the caller's kernel extensions with their entries, and the caller's identity.
@@ -125,9 +130,7 @@ func Configure(image Image, machine Machine, o *Options) (Plan, error) {
 	for _, b := range o.Bundles {
 		with.Kexts = withKext(with.Kexts, b)
 	}
-	// The changes of one round may cause new findings, because a card's
-	// properties are judged only when the extension that reads them is loaded.
-	for range 3 {
+	for range rounds {
 		changes := wanted(with, machine, o)
 		if len(changes) == 0 {
 			break
@@ -201,12 +204,18 @@ func wanted(image Image, machine Machine, o *Options) []PlannedChange {
 		return 2
 	}
 	slices.SortStableFunc(list, func(a, b PlannedChange) int { return rank(a) - rank(b) })
+	if repairs := slices.DeleteFunc(slices.Clone(list), func(c PlannedChange) bool { return c.ID != "opencore.type" }); len(repairs) > 0 {
+		return repairs // the other changes may be inside of these containers, and come in the next round
+	}
 	return list
 }
 
 // add adds changes to the plan and makes them in image's config.plist.
 func (p *Plan) add(image *Image, changes []PlannedChange) error {
 	for _, c := range changes {
+		if err := writable(image.Config, c.Change); err != nil {
+			return err
+		}
 		text, err := edit(image.ConfigText, c.Change)
 		if err != nil {
 			return err

@@ -47,7 +47,7 @@ func namesakes(j *judge, k Kext, bundles []Bundle) (list []PlannedChange) {
 // bundles. It adds missing entries, corrects entries that do not suit the
 // bundle, and switches off the entries that the bundles replace.
 func entries(image Image, bundles []Bundle) []PlannedChange {
-	j := &judge{image: image}
+	j := judgeOf(image)
 	var list []PlannedChange
 	for _, b := range bundles {
 		list = append(list, gone(j, b)...)

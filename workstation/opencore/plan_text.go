@@ -71,9 +71,13 @@ func (p Plan) String() string {
 	return b.String()
 }
 
-// hides reports whether the change's values are part of an identity.
+// hides reports whether the change's values are part of an identity, or may
+// hold it.
 func (c Change) hides() bool {
-	return slices.ContainsFunc(identity, func(id identityKey) bool { return c.Key.String() == genericKey(id.name).String() })
+	return slices.ContainsFunc(identity, func(id identityKey) bool {
+		key := genericKey(id.name)
+		return len(c.Key) <= len(key) && slices.Equal(c.Key, key[:len(c.Key)])
+	})
 }
 
 // shown returns a value for people, with identities hidden.

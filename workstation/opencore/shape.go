@@ -1,0 +1,152 @@
+package opencore
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/proxstation/proxstation"
+)
+
+// A shape says which container a key of config.plist holds.
+type shape struct {
+	kind Kind
+	keys map[string]shape // the shapes of a dictionary's members that are containers
+	each *shape           // the shape of all members
+	text bool             // whether a string is right too
+}
+
+var (
+	dict      = shape{kind: Dict}
+	array     = shape{kind: Array}
+	dicts     = shape{kind: Array, each: &dict}
+	dictsByID = shape{kind: Dict, each: &dict}
+	listsByID = shape{kind: Dict, each: &array}
+)
+
+func section(keys map[string]shape) shape { return shape{kind: Dict, keys: keys} }
+
+// configShape holds the containers of a config.plist (OpenCore Configuration,
+// sections ACPI to UEFI). Before OpenCore 0.7.3, a driver was a string.
+var configShape = section(map[string]shape{
+	"ACPI":             section(map[string]shape{"Add": dicts, "Delete": dicts, "Patch": dicts, "Quirks": dict}),
+	"Booter":           section(map[string]shape{"MmioWhitelist": dicts, "Patch": dicts, "Quirks": dict}),
+	"DeviceProperties": section(map[string]shape{"Add": dictsByID, "Delete": listsByID}),
+	"Kernel":           section(map[string]shape{"Add": dicts, "Block": dicts, "Emulate": dict, "Force": dicts, "Patch": dicts, "Quirks": dict, "Scheme": dict}),
+	"Misc":             section(map[string]shape{"BlessOverride": array, "Boot": dict, "Debug": dict, "Entries": dicts, "Security": dict, "Serial": dict, "Tools": dicts}),
+	"NVRAM":            section(map[string]shape{"Add": dictsByID, "Delete": listsByID, "LegacySchema": listsByID}),
+	"PlatformInfo":     section(map[string]shape{"DataHub": dict, "Generic": dict, "Memory": dict, "PlatformNVRAM": dict, "SMBIOS": dict}),
+	"UEFI": section(map[string]shape{"APFS": dict, "AppleInput": dict, "Audio": dict, "Drivers": {kind: Array, each: &shape{kind: Dict, text: true}}, "Input": dict, "Output": dict,
+		"ProtocolOverrides": dict, "Quirks": dict, "ReservedMemory": dicts, "Unload": array}),
+})
+
+// A misfit is a value that is not the container that its key should hold.
+type misfit struct {
+	key  Key
+	now  Value
+	want Kind
+}
+
+// fitting returns a value without the members that are not the container that
+// their key should hold. OpenCore leaves out such members too, with a warning in
+// its log (OpenCorePkg Library/OcSerializeLib). Members of arrays become absent
+// values, so that the indexes stay.
+func (s shape) fitting(v Value, at Key) (Value, []misfit) {
+	var found []misfit
+	v.Items = slices.Clone(v.Items)
+	for i, item := range v.Items {
+		key := append(slices.Clone(at), item.Key)
+		if v.Kind == Array {
+			key[len(at)] = fmt.Sprint(i)
+		}
+		want, known := s.keys[item.Key]
+		if s.each != nil {
+			want, known = *s.each, true
+		}
+		switch {
+		case !known || v.Kind == Dict && strings.HasPrefix(item.Key, "#"): // a comment (OpenCore Configuration, Terminology)
+		case item.Value.Kind == want.kind:
+			var inside []misfit
+			v.Items[i].Value, inside = want.fitting(item.Value, key)
+			found = append(found, inside...)
+		case item.Value.Kind != Text || !want.text:
+			found = append(found, misfit{key, item.Value, want.kind})
+			v.Items[i].Value = Value{}
+		}
+	}
+	return v, found
+}
+
+// at returns the kind of the container at a key. A key about which nothing is
+// known is a dictionary.
+func (s shape) at(key Key) Kind {
+	for _, part := range key {
+		next, known := s.keys[part]
+		switch {
+		case s.each != nil:
+			s = *s.each
+		case known:
+			s = next
+		default:
+			return Dict
+		}
+	}
+	return s.kind
+}
+
+// empty reports whether a value holds nothing that a person would miss: a scalar
+// in a container's place, or a container without members.
+func (m misfit) empty() bool { return len(m.now.Items) == 0 }
+
+// inArray reports whether the value is a member of an array.
+func (m misfit) inArray(config Value) bool { return config.Get(m.key[:len(m.key)-1]...).Kind == Array }
+
+// repair returns the change that puts an empty container in a value's place.
+// ok is false if the value has members, or is itself a member of an array.
+func (m misfit) repair(config Value) (c Change, ok bool) {
+	return Change{m.key, m.now, Value{Kind: m.want}}, m.empty() && !m.inArray(config)
+}
+
+// String returns what a value is and should be. It shows no value, because the
+// value may be part of an identity.
+func (m misfit) String() string {
+	text := fmt.Sprintf("%s is of type %s", m.key, m.now.Kind)
+	if n := len(m.now.Items); n > 0 {
+		text += fmt.Sprintf(" (members: %d)", n)
+	}
+	return text + ", want type " + m.want.String()
+}
+
+// judgeShape adds a finding for every value that is not the container that its
+// key should hold.
+func (j *judge) judgeShape() {
+	for _, m := range j.misfits {
+		change, harmless := m.repair(j.image.Config)
+		fix := fmt.Sprintf("in %s, write %s with type %s, as Sample.plist in OpenCore's release has it", configFile, m.key, m.want)
+		if harmless {
+			fix = fmt.Sprintf("in %s, replace the value by an empty %s", configFile, m.want)
+		}
+		f := j.say("opencore.type", proxstation.Warning, configFile+": "+m.String(), "OpenCore leaves out a value of another type, and takes its safest setting instead", fix, manual+"; OpenCorePkg OcSerializeLib")
+		f.Key, f.Now, f.Want = m.key, m.now, Value{Kind: m.want}
+		if (Change{Key: m.key}).hides() {
+			f.Now = Value{Kind: m.now.Kind}
+		}
+		if harmless {
+			f.Changes = []Change{change}
+		}
+	}
+}
+
+// writable returns an error if a change is below a value that is not the
+// container that its key should hold.
+func writable(config Value, c Change) error {
+	_, wrong := configShape.fitting(config, nil)
+	for _, m := range wrong {
+		below := len(c.Key) >= len(m.key) && slices.Equal(c.Key[:len(m.key)], m.key)
+		before := len(c.Key) == len(m.key) && c.Have.Kind == Absent && m.inArray(config) // a new member of the array
+		if below && !before && !c.Have.Equal(m.now) {
+			return &ConfigError{Why: fmt.Sprintf("%s: nothing can be written to %s before somebody corrects it", m, c.Key)}
+		}
+	}
+	return nil
+}
