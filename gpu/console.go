@@ -11,10 +11,10 @@ import (
 )
 
 // The method console judges whether the host's console still draws on the card.
-// When vfio-pci binds a VGA function, it removes the firmware's picture from
-// the function (vfio_pci_core since Linux 6.0). If the picture is still there,
-// a driver of the console put it back or made it later, and the picture
-// occupies the card's memory.
+// vfio-pci removes the firmware's picture when it binds a VGA function
+// (vfio_pci_core since Linux 6.0). If there is a picture nevertheless, a driver
+// of the console put it back or made it later, and the picture occupies the
+// card's memory.
 func (j *judgement) console() {
 	d := j.card.Display()
 	firmware := slices.IndexFunc(j.facts.Framebuffers, func(fb iommu.Framebuffer) bool {

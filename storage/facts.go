@@ -105,7 +105,7 @@ type Mount struct {
 	Path    string   `json:"path"`
 	Devices []string `json:"devices"` // several devices for Btrfs; empty without a block device
 	Type    string   `json:"type"`    // "ext4", "xfs", "btrfs" ...
-	// If the mount does not name its devices, the field How says from what
-	// Devices was found.
+	// The field How names the source of Devices. It is empty if the mount
+	// itself names its devices.
 	How string `json:"how,omitempty"`
 }
