@@ -109,7 +109,8 @@ func (s startup) firmware() {
 	}
 }
 
-// controller warns of a disk controller for which the guest may have no driver.
+// The method controller warns of a disk controller for which the guest may have
+// no driver.
 func (s startup) controller() {
 	first := s.order[0]
 	now, will := s.Now["scsihw"], s.Will["scsihw"]

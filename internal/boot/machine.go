@@ -17,8 +17,8 @@ import (
 // is i440fx.
 func isQ35(config map[string]string) bool { return strings.Contains(config["machine"], "q35") }
 
-// machine warns of the effects that a new machine type has on the guest. It
-// refuses arguments and disks that the new machine cannot have.
+// The method machine warns of the effects that a new machine type has on the
+// guest. It refuses arguments and disks that the new machine cannot have.
 func (j *judgement) machine() {
 	before := j.argProblems(j.Now)
 	for _, p := range j.argProblems(j.Will) {

@@ -159,8 +159,8 @@ func (v *Volume) valid(cluster uint32) bool {
 	return cluster >= firstCluster && cluster-firstCluster < v.clusters
 }
 
-// chain returns the clusters of a file or directory. The error matches
-// [ErrTooLarge] if the chain has more than limit clusters.
+// chain returns the clusters of a file or directory. If there are more clusters
+// than limit allows, the error matches [ErrTooLarge].
 func (v *Volume) chain(first uint32, limit int64) ([]uint32, error) {
 	var list []uint32
 	for cluster := first; ; cluster = v.next(cluster) {
@@ -183,10 +183,10 @@ func (v *Volume) place(cluster uint32) int64 {
 	return v.data + int64(cluster-firstCluster)*v.cluster
 }
 
-// ReadFile returns the content of a file. The error matches [ErrTooLarge] if
-// the file has more than limit bytes, and [fs.ErrNotExist] if the file does not
-// exist. Path elements are separated by slashes. Upper and lower case are not
-// distinguished.
+// ReadFile returns the content of a file. If the file has more bytes than limit
+// allows, the error matches [ErrTooLarge]. If the file does not exist, it
+// matches [fs.ErrNotExist]. Path elements are separated by slashes. Upper and
+// lower case are not distinguished.
 func (v *Volume) ReadFile(name string, limit int64) ([]byte, error) {
 	e, err := v.find(name)
 	if err != nil {

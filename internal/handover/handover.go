@@ -176,11 +176,11 @@ func (h Host) partOfCard(fn iommu.Function) bool {
 	return is && !card.Integrated()
 }
 
-// storage judges a storage controller. The API lists the disks of the host, but
-// not the controller of each disk. If no disk of a kind is idle, and the host
-// has only one controller of that kind, the host surely uses a disk on this
-// controller. The same holds for each NVMe controller if there are as many NVMe
-// disks as NVMe controllers.
+// The method storage judges a storage controller. The API lists the disks of
+// the host, but not the controller of each disk. If no disk of a kind is idle,
+// and the host has only one controller of that kind, the host surely uses a
+// disk on this controller. The same holds for each NVMe controller if there are
+// as many NVMe disks as NVMe controllers.
 func (o loss) storage(fn iommu.Function) (severity proxstation.Severity, why string) {
 	if len(of(isStorage, o.left)) == 0 {
 		return proxstation.Blocker, "it is the last storage controller of the host, which loses its root disk when the VM starts"
@@ -220,8 +220,8 @@ var (
 	sataDisk = regexp.MustCompile(`^/dev/sd[a-z]+`)
 )
 
-// network judges a network card by the names of the ports of the host's
-// bridges.
+// The method network judges a network card by the names of the ports of the
+// host's bridges.
 func (o loss) network(fn iommu.Function) (severity proxstation.Severity, why string) {
 	if len(of(isNetwork, o.left)) == 0 {
 		return proxstation.Blocker, "it is the last network card of the host, and the host loses its network when the VM starts"

@@ -13,7 +13,7 @@ import (
 
 var address = regexp.MustCompile(`^([0-9a-f]{4,8}):([0-9a-f]{2}):[01][0-9a-f]\.[0-7]$`)
 
-// function makes a PCI function's directory and the links to it
+// The method function makes the directory of a PCI function and the links to it
 // (Documentation/ABI/testing/sysfs-bus-pci).
 func (b *builder) function(l line) error {
 	f, err := newFunction(l)
@@ -69,8 +69,8 @@ func newFunction(l line) (function, error) {
 	return f, nil
 }
 
-// The method "or" returns the value of a key. If the line does not have the
-// key, it returns the text otherwise.
+// The method "or" returns the value of a key. If the line lacks the key, it
+// returns the default value in otherwise.
 func (f function) or(key, otherwise string) string {
 	if value, ok := f.get(key); ok {
 		return value

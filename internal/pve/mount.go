@@ -25,12 +25,11 @@ func (c *Client) mounts(ctx context.Context) ([]storage.Mount, error) {
 	return mounts, err
 }
 
-// locate replaces the UUID in a mount by the path of a device. PVE itself makes
-// and mounts some file systems, and mounts them by UUID (pve-storage
-// PVE/API2/Disks/Directory.pm), but its list of disks has no UUIDs. So locate
-// looks for a mounted file system that has the mount's type and is a little
-// larger than the storage on it. If several file systems fit, the mount keeps
-// its UUID.
+// locate replaces the UUID in a mount by the path of a device. PVE mounts its
+// own file systems by UUID (pve-storage PVE/API2/Disks/Directory.pm), but its
+// list of disks has no UUIDs. So locate looks for a mounted file system that
+// has the mount's type and is a little larger than the storage on it. If
+// several file systems fit, the mount keeps its UUID.
 func locate(mounts []storage.Mount, storages []storage.Storage, systems []fileSystem) {
 	for i, m := range mounts {
 		if !strings.HasPrefix(m.Devices[0], "/dev/disk/by-uuid/") {

@@ -147,7 +147,8 @@ func (c *Client) ended(ctx context.Context, task UPID, exit string) (TaskResult,
 	return TaskResult{}, c.explain(&TaskError{UPID: task, Exit: exit, Log: lines[max(0, len(lines)-10):]})
 }
 
-// log returns up to 500 lines of a task's log, beginning with the line start.
+// log returns up to 500 lines of a task's log, from the line with the number
+// start on.
 func (c *Client) log(ctx context.Context, task UPID, start int) ([]string, error) {
 	var entries []struct {
 		T text
@@ -180,10 +181,10 @@ func (c *Client) RunningTasks(ctx context.Context, vmid int) ([]Task, error) {
 	return slices.DeleteFunc(entries, func(t Task) bool { return t.Type == "vncproxy" }), err
 }
 
-// LastFailure looks at a VM's failed tasks of one kind that began after the
-// task since. It returns the [TaskError] of the newest of these tasks, or nil
-// if there is no such task. The tasks of the HA manager belong to root@pam, and
-// PVE lists them only with Sys.Audit on the node.
+// LastFailure looks at a VM's failed tasks of one kind that began after another
+// task, whose UPID is in since. It returns the [TaskError] of the newest of
+// these tasks, or nil if there is no such task. The tasks of the HA manager
+// belong to root@pam, and PVE lists them only with Sys.Audit on the node.
 func (c *Client) LastFailure(ctx context.Context, vmid int, kind string, since UPID) (error, error) {
 	began, _ := strconv.ParseInt(since.part(4), 16, 64) // 0 if since is not a valid UPID
 	var entries []struct {

@@ -89,8 +89,9 @@ func (k *kvm) card(key, value string) {
 	}
 }
 
-// function adds the device that replaces one function of the host. Only an NVMe
-// disk gets a boot index, because the firmware can start from no other device.
+// The method function adds the device that replaces one function of the host.
+// Only an NVMe disk gets a boot index, because the firmware can start from no
+// other device.
 func (k *kvm) function(f iommu.Function, key, place, more string) {
 	start := regexp.MustCompile(`,bootindex=\d+`)
 	switch f.Class.Sub() {

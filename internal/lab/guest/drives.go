@@ -42,7 +42,7 @@ func (k *kvm) drive(key, value string) {
 func empty(drive storage.Drive) bool { return drive.Volume == "none" || drive.Volume == "cdrom" }
 
 // image returns the path of a volume's file. It makes sure that the file has at
-// least size bytes.
+// least the given size.
 func (k *kvm) image(name string, size int64) string {
 	file := filepath.Join(k.dir, name)
 	if err := enlarge(file, size); err != nil {
@@ -51,7 +51,7 @@ func (k *kvm) image(name string, size int64) string {
 	return file
 }
 
-// enlarge makes sure that a file has at least size bytes. It creates a file
+// enlarge makes sure that a file has at least the given size. It creates a file
 // that does not exist.
 func enlarge(path string, size int64) error {
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
