@@ -40,7 +40,7 @@ type Inventory struct {
 
 // An IOMMU is the state of the host's IOMMU.
 type IOMMU struct {
-	// State is "on", "off" or "unknown". Why is the evidence.
+	// State is "on", "off" or "unknown". The field Why holds the evidence.
 	State string `json:"state"`
 	Why   string `json:"why"`
 	// InterruptRemapping is "yes", "no" or "unknown".
@@ -58,7 +58,7 @@ type Group struct {
 // A Boot says where a host's kernel arguments are configured.
 type Boot struct {
 	// Loader is "grub", "grub under proxmox-boot-tool", "systemd-boot under
-	// proxmox-boot-tool" or "unknown". Why is the evidence.
+	// proxmox-boot-tool" or "unknown". The field Why holds the evidence.
 	Loader iommu.Loader `json:"loader"`
 	Why    string       `json:"why"`
 	// File is the file that holds the arguments. Command passes them to the
@@ -106,8 +106,8 @@ type Disk struct {
 	Model string      `json:"model"`
 	Size  int64       `json:"size"` // in bytes
 	Bus   storage.Bus `json:"bus"`  // such as "nvme" or "sata"; "" if it is not known
-	// Tier is the tier of the disk. Why holds the evidence for the tier, or the
-	// reason why the tier is not known.
+	// Tier is the tier of the disk. The field Why holds the evidence for the
+	// tier, or the reason why the tier is not known.
 	Tier storage.Tier `json:"tier"`
 	Why  string       `json:"why"`
 }
@@ -130,11 +130,11 @@ type Pool struct {
 }
 
 // Read reads the machine whose root directory is root (root/sys, root/proc,
-// root/etc, root/boot, root/run). If root is nil, it reads the machine that the program
-// runs on. It also works without root's rights, a PCI names database, an IOMMU
-// or disks, and reports what it could not read. The names of cards come from
-// the database below root/usr/share. The error matches [iommu.ErrNothing] if
-// root is not the root of a machine.
+// root/etc, root/boot, root/run). If root is nil, it reads the machine that the
+// program runs on. It also works without root's rights, a PCI names database,
+// an IOMMU or disks, and reports what it could not read. The names of cards
+// come from the database below root/usr/share. The error matches
+// [iommu.ErrNothing] if root is not the root of a machine.
 func Read(root fs.FS) (Inventory, error) {
 	source := "this machine"
 	if root != nil {
@@ -161,9 +161,9 @@ func Read(root fs.FS) (Inventory, error) {
 	return report, nil
 }
 
-// The function Of returns the report on a machine whose facts were read
-// elsewhere, such as over the PVE API. The parameter findings says which facts
-// could not be read. The report contains these findings.
+// Of makes the report on a machine whose facts were read elsewhere, such as
+// over the PVE API. The parameter unread holds findings about facts that could
+// not be read. Of adds these findings to the report.
 func Of(source string, facts iommu.Facts, disks []storage.Disk, pools []storage.Pool, unread ...proxstation.Finding) Inventory {
 	state, why := facts.State()
 	remapping, _ := facts.InterruptRemapping()

@@ -33,8 +33,8 @@ type Checkout struct {
 	// Version is the version of the checkout. OpenCore is the version of its
 	// boot loader. Each is empty if the checkout does not name it.
 	Version, OpenCore string
-	// Missing holds the Debian packages that the checkout's menu needs and the
-	// host lacks. The profile does not need them.
+	// The field Missing holds the Debian packages that the checkout's menu
+	// needs and the host lacks. The profile does not need them.
 	Missing []string
 	// Images holds the images from which a VM can be made: images in the
 	// checkout, and images that the checkout made on the storages.

@@ -23,10 +23,10 @@ type Adopted struct {
 	// VM. A plan of this Profile is empty. Profile is nil if no profile fits:
 	// only Windows 10 or later, Linux and macOS have profiles.
 	Profile Profile
-	// Kept holds, in order, the keys of the VM's configuration that the
-	// Profile's fields cannot express: other drives, arguments, options. Every
-	// plan of the Profile leaves these keys as they are. [workstation.Adopt]
-	// returns their values.
+	// The field Kept holds, in order, the keys of the VM's configuration that
+	// the Profile's fields cannot express: other drives, arguments, options.
+	// Every plan of the Profile leaves these keys as they are.
+	// [workstation.Adopt] returns their values.
 	Kept []string
 }
 

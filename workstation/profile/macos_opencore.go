@@ -94,7 +94,7 @@ func (p MacOS) BeforeLoader(have map[string]string) MacOS {
 // An IGPUChoice is the mode for an iGPU, with its reason and its drawbacks.
 type IGPUChoice struct {
 	Mode IGPUMode
-	// Why names the facts behind the choice.
+	// The field Why names the facts behind the choice.
 	Why string
 	// Price describes the drawbacks of the mode, in comparison with the other
 	// mode.

@@ -145,7 +145,7 @@ type Storage struct {
 	Used     int64  `json:"used"`    // bytes, including the bytes of Volumes
 	Shared   bool   `json:"shared,omitempty"`
 	Inactive bool   `json:"inactive,omitempty"` // the storage is enabled but not reachable
-	// Elsewhere is set for a storage that is limited to other nodes.
+	// The field Elsewhere is set for a storage that is limited to other nodes.
 	Elsewhere bool              `json:"elsewhere,omitempty"`
 	Config    map[string]string `json:"config,omitempty"`  // "path", "vgname", "thinpool", "pool", "server", ...
 	Volumes   []Volume          `json:"volumes,omitempty"` // ISO images, templates, snippets

@@ -16,13 +16,16 @@ type Guest struct {
 	NoAgent bool `json:"noAgent,omitempty"`
 	// IgnoreACPI is set for a guest that ignores the power button.
 	IgnoreACPI bool `json:"ignoreACPI,omitempty"`
-	// Refuse is set for a guest whose agent refuses a shutdown with an error.
+	// The field Refuse is set for a guest whose agent refuses a shutdown with
+	// an error.
 	Refuse bool `json:"refuse,omitempty"`
-	// Hang is set for a guest that begins to shut down but never powers off.
+	// The field Hang is set for a guest that begins to shut down but never
+	// powers off.
 	Hang bool `json:"hang,omitempty"`
-	// Panic is set for a guest that powers off as soon as it has booted.
+	// The field Panic is set for a guest that powers off as soon as it has
+	// booted.
 	Panic bool `json:"panic,omitempty"`
-	// Lacks holds the commands that the agent does not know, such as
+	// The field Lacks holds the commands that the agent does not know, such as
 	// "guest-get-osinfo" in the case of macOS's own agent.
 	Lacks []string `json:"lacks,omitempty"`
 	// OS is the answer to guest-get-osinfo. If it is nil, the guest is a Linux.
@@ -49,6 +52,6 @@ type Result struct {
 	Signal int
 	Stdout []byte
 	Stderr []byte
-	// After is the time that the command takes.
+	// The field After is the time that the command takes.
 	After time.Duration
 }

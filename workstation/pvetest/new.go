@@ -10,8 +10,9 @@ import (
 
 // Options controls a [Node]. A nil *Options is the same as the zero Options.
 type Options struct {
-	// Now is the clock that sets the node's time. If it is nil, time.Now is the
-	// clock. Delays within a request (a slow answer, a lock) use real time.
+	// The field Now is the clock that sets the node's time. If it is nil,
+	// time.Now is the clock. Delays within a request (a slow answer, a lock)
+	// use real time.
 	Now func() time.Time
 	// Speed is the factor by which the node's time runs faster than the clock.
 	// 0 means 1. Tickets also expire faster: at a Speed of 100, after 72

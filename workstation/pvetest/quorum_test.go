@@ -7,7 +7,7 @@ import (
 	"github.com/proxstation/proxstation/internal/pveschema"
 )
 
-// The tables of methods name only methods that PVE has.
+// Each method in the tables is a method of PVE.
 func TestTablesNameMethods(t *testing.T) {
 	t.Parallel()
 	check := func(table, each string) {

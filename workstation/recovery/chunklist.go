@@ -152,8 +152,8 @@ type ImageError struct {
 	Chunk int
 	// Offset is where the chunk begins in the image, in bytes.
 	Offset int64
-	// Short says that the image ends inside the chunk. Otherwise the chunk's
-	// content is wrong.
+	// The field Short says that the image ends inside the chunk. Otherwise the
+	// chunk's content is wrong.
 	Short bool
 }
 

@@ -36,8 +36,8 @@ type Board struct {
 	// "00000000000KXPG00" holds only a product code (here KXPG), which names a
 	// model. The service then answers with the oldest system of this model.
 	Serial string
-	// Latest asks for the newest system of all. Otherwise the service answers
-	// with the newest system that suits the board's age.
+	// The field Latest asks for the newest system of all. Otherwise the service
+	// answers with the newest system that suits the board's age.
 	Latest bool
 }
 

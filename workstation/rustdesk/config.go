@@ -17,10 +17,10 @@ type Config struct {
 	// the guest. It is never read back: since 1.4.7, RustDesk only stores a
 	// hash.
 	Password proxstation.Secret `json:"password,omitzero"`
-	// Other holds options without a field here, by RustDesk's names (hbb_common
-	// src/config.rs, KEYS_SETTINGS). Options of the guest that Other does not
-	// name stay as they are. Only stop-service is cleared, because it would
-	// stop the service.
+	// The field Other holds options without a field here, by RustDesk's names
+	// (hbb_common src/config.rs, KEYS_SETTINGS). Options of the guest that
+	// Other does not name stay as they are. Only stop-service is cleared,
+	// because it would stop the service.
 	Other map[string]string `json:"other,omitempty"`
 
 	// read holds the options as they were read from a guest, without the key.
@@ -30,9 +30,9 @@ type Config struct {
 
 // Access says who gets in. The zero Access is RustDesk's own default.
 type Access struct {
-	// Approve says how an incoming connection is accepted.
+	// The field Approve says how an incoming connection is accepted.
 	Approve ApproveMode `json:"approve,omitempty"`
-	// Verify says which passwords are accepted.
+	// The field Verify says which passwords are accepted.
 	Verify VerificationMethod `json:"verify,omitempty"`
 	// DirectPort is the TCP port for connections by address, without an ID
 	// server. 0 turns them off. RustDesk's usual port is [DefaultDirectPort].
@@ -44,8 +44,8 @@ type Access struct {
 	// AutoUpdate lets RustDesk install its own updates. They are not compared
 	// with a checksum of the caller.
 	AutoUpdate bool `json:"autoUpdate,omitempty"`
-	// From holds the networks from which connections are accepted. An empty
-	// list accepts all. If RustDesk cannot read any entry of a guest's
+	// The field From holds the networks from which connections are accepted. An
+	// empty list accepts all. If RustDesk cannot read any entry of a guest's
 	// whitelist, From holds one network without addresses: nobody gets in.
 	From []netip.Prefix `json:"from,omitempty"`
 }

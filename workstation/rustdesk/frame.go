@@ -17,8 +17,8 @@ type Frame struct {
 	PNG []byte
 	// Width and Height are the size of the picture in pixels.
 	Width, Height int
-	// Blank says that all pixels have one colour: nothing is drawn, or the screen
-	// is blanked.
+	// The field Blank says that all pixels have one colour: nothing is drawn,
+	// or the screen is blanked.
 	Blank bool
 }
 

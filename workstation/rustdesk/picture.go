@@ -11,10 +11,10 @@ import (
 
 // A Picture says what a person who connects would see.
 type Picture struct {
-	// Visible says whether the person sees the desktop or the login screen
-	// without help from anybody at the guest.
+	// The field Visible says whether the person sees the desktop or the login
+	// screen without help from anybody at the guest.
 	Visible proxstation.Answer `json:"visible"`
-	// Sees says in one sentence what the person sees.
+	// The field Sees says in one sentence what the person sees.
 	Sees string `json:"sees"`
 	// Findings names the obstacles to a picture, now and later, and says how to
 	// remove them.

@@ -33,8 +33,8 @@ type Plan struct {
 	// Steps holds the changes, one for each guest that has to change, in the
 	// order of the targets.
 	Steps []PlanStep `json:"steps"`
-	// Unreached holds the guests whose configuration could not be read. The
-	// plan does not change them.
+	// The field Unreached holds the guests whose configuration could not be
+	// read. The plan does not change them.
 	Unreached []Unreached `json:"unreached,omitempty"`
 	// NoID holds the guests that were reached but whose ID could not be read,
 	// such as guests without RustDesk. They may be clones.

@@ -18,27 +18,28 @@ type Report struct {
 	ID ID `json:"id"`
 	// Version is the installed release.
 	Version Version `json:"version"`
-	// Running says that the service runs.
+	// The field Running says that the service runs.
 	Running bool `json:"running"`
-	// Changed names the changes of the script, in order: "package", "service",
-	// and options by RustDesk's names. It is empty if everything was right
-	// already.
+	// The field Changed names the changes of the script, in order: "package",
+	// "service", and options by RustDesk's names. It is empty if everything was
+	// right already.
 	Changed []string `json:"changed,omitempty"`
 	// Password says whether RustDesk accepted the given password, as far as
 	// that is known.
 	Password PasswordState `json:"password,omitempty"`
-	// Registered says whether the ID server has accepted the key of RustDesk
-	// (RustDesk.toml, keys_confirmed, which RustDesk sets when the server
-	// confirms: rustdesk src/rendezvous_mediator.rs, RegisterPkResponse).
-	// Before that, the ID may still change, and nobody can reach the guest by
-	// the ID. [Server.Online] asks the server whether the guest is there now.
+	// The field Registered says whether the ID server has accepted the key of
+	// RustDesk (RustDesk.toml, keys_confirmed, which RustDesk sets when the
+	// server confirms: rustdesk src/rendezvous_mediator.rs,
+	// RegisterPkResponse). Before that, the ID may still change, and nobody can
+	// reach the guest by the ID. [Server.Online] asks the server whether the
+	// guest is there now.
 	Registered proxstation.Answer `json:"registered,omitzero"`
 	// Ports says which ports of a self-hosted server the guest reached: the ID
 	// server, its second port and the relay, in this order.
 	Ports []ServerPort `json:"ports,omitempty"`
-	// Keeps holds the home directories of users on Linux or macOS who have
-	// options of their own. When such a user logs in, RustDesk will use the
-	// user's options and copy them to the service. Repeat the set-up while
+	// The field Keeps holds the home directories of users on Linux or macOS who
+	// have options of their own. When such a user logs in, RustDesk will use
+	// the user's options and copy them to the service. Repeat the set-up while
 	// these users are logged in.
 	Keeps []string `json:"keeps,omitempty"`
 	// Screen holds the facts that [Report.Picture] judges.
@@ -71,11 +72,11 @@ var ErrSetup = errors.New("rustdesk: setup")
 
 // A SetupError says why a [Script] stopped. It matches [ErrSetup].
 type SetupError struct {
-	// Stage names the part of the script: "privileges", "download", "checksum",
-	// "package", "service", "options", "secrets", "password", "id" or "script".
-	// The script of a server also has the stages "key" and "ports". [Capture]
-	// has the stage "frame". The stage is "report" if the script ended without
-	// a report, because it was killed or could not be run.
+	// The field Stage names the part of the script: "privileges", "download",
+	// "checksum", "package", "service", "options", "secrets", "password", "id"
+	// or "script". The script of a server also has the stages "key" and
+	// "ports". [Capture] has the stage "frame". The stage is "report" if the
+	// script ended without a report, because it was killed or could not be run.
 	Stage string
 	// Reason says what the script saw when it stopped.
 	Reason string

@@ -52,8 +52,8 @@ type Screen struct {
 type ScreenOutput struct {
 	// Name is the card's number and the connector: "1-HDMI-A-1".
 	Name string `json:"name"`
-	// Connected says whether the output has a monitor, a dummy plug or a forced
-	// EDID.
+	// The field Connected says whether the output has a monitor, a dummy plug
+	// or a forced EDID.
 	Connected bool `json:"connected"`
 	// EDID is the size of the monitor's description in bytes. It is 0 if there
 	// is no description.

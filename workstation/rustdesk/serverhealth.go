@@ -39,8 +39,8 @@ type ServerProgram struct {
 	// and whether it starts at boot.
 	Active  proxstation.Answer `json:"active"`
 	Enabled proxstation.Answer `json:"enabled"`
-	// Keyed says whether the service is started with -k. Without -k it also
-	// serves clients that do not have the key.
+	// The field Keyed says whether the service is started with -k. Without -k
+	// it also serves clients that do not have the key.
 	Keyed proxstation.Answer `json:"keyed"`
 }
 

@@ -44,9 +44,9 @@ type ServerReport struct {
 	// HBBS and HBBR are the installed releases.
 	HBBS Version `json:"hbbs"`
 	HBBR Version `json:"hbbr"`
-	// Changed names the changes of the script, in order: "hbbs package", "hbbs
-	// key" (its option), "hbbs service", and the same words for hbbr. It is
-	// empty if everything was right already.
+	// The field Changed names the changes of the script, in order: "hbbs
+	// package", "hbbs key" (its option), "hbbs service", and the same words for
+	// hbbr. It is empty if everything was right already.
 	Changed []string `json:"changed,omitempty"`
 }
 

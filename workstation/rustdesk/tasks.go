@@ -12,20 +12,21 @@ type Task struct {
 	ID string `json:"id"`
 	// Title names the task in a few words.
 	Title string `json:"title"`
-	// Why is the reason for the task: something that does not work before.
+	// The field Why is the reason for the task: something that does not work
+	// before.
 	Why string `json:"why"`
-	// Required says that there is no picture before the task is done, whatever
-	// else is done.
+	// The field Required says that there is no picture before the task is done,
+	// whatever else is done.
 	Required bool `json:"required,omitempty"`
-	// Do holds the steps, in order.
+	// The field Do holds the steps, in order.
 	Do []string `json:"do"`
 	// Verify is a command in the guest that shows whether the task was done. It
 	// is nil if only a person can see whether the task was done.
 	Verify []string `json:"verify,omitempty"`
-	// Expect is the output of Verify after the task was done.
+	// The field Expect is the output of Verify after the task was done.
 	Expect string `json:"expect,omitempty"`
-	// Needs names the rights that Verify needs. Without them, the output of
-	// Verify means nothing.
+	// The field Needs names the rights that Verify needs. Without them, the
+	// output of Verify means nothing.
 	Needs string `json:"needs,omitempty"`
 }
 
