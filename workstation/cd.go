@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 
-	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/internal/pve"
 	"github.com/proxstation/proxstation/internal/qmconf"
 )
@@ -75,16 +74,4 @@ func (n *Node) DeleteImage(ctx context.Context, volume string) error {
 		}
 	}
 	return nil
-}
-
-// Lacks returns those of the given privileges that the login does not have. It
-// returns nil if the login's privileges are not known.
-func (f Facts) Lacks(privileges ...Privilege) []Privilege {
-	var lacks []Privilege
-	for _, p := range privileges {
-		if f.permissions != nil && !f.allows(p) && f.RootTicket != proxstation.Yes {
-			lacks = append(lacks, p)
-		}
-	}
-	return lacks
 }

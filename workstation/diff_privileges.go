@@ -11,8 +11,7 @@ import (
 // the VMs that a login may audit. So a VM with this ID may already exist, and a
 // new VM could not be read back.
 func (d *differ) checkSeen(vm VM) {
-	audit := Privilege{vmPath(vm.ID), "VM.Audit"}
-	if d.facts.permissions != nil && d.facts.RootTicket != proxstation.Yes && !d.facts.allows(audit) {
+	for _, audit := range d.facts.Lacks(Privilege{vmPath(vm.ID), "VM.Audit"}) {
 		d.find(proxstation.Finding{ID: "workstation.vm-unseen", Severity: proxstation.Blocker, Subject: fmt.Sprintf("VM %d %s", vm.ID, vm.Name), Seen: "the login lacks " + audit.String(),
 			Why: "PVE lists only the VMs that a login may see: this VM may exist already, and Apply could not read its changes back.", Fix: "Give the login's role VM.Audit on /vms (PVE manual, User Management), and observe again."})
 	}
@@ -36,4 +35,16 @@ func (d *differ) privileges() {
 				Fix: "Log in as root@pam with a password, or use a resource mapping instead of an address."})
 		}
 	}
+}
+
+// Lacks returns those of the given privileges that the login does not have. It
+// returns nil if the login's privileges are not known.
+func (f Facts) Lacks(privileges ...Privilege) []Privilege {
+	var lacks []Privilege
+	for _, p := range privileges {
+		if f.permissions != nil && !f.permissions.Grants(p.Path, p.Name) && f.RootTicket != proxstation.Yes {
+			lacks = append(lacks, p)
+		}
+	}
+	return lacks
 }

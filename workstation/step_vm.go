@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/proxstation/proxstation"
+	"github.com/proxstation/proxstation/internal/privilege"
 	"github.com/proxstation/proxstation/internal/pve"
 )
 
@@ -43,7 +44,7 @@ func (s CreateVM) change() StepChange {
 	}
 	c.Lines = append(c.Lines, passwordLines(s.Password)...)
 	c.Needs = append(privileges(s.VMID, s.Config, nil, true), Privilege{vmPath(s.VMID), "VM.Allocate"})
-	c.RootTicket = rootOnly(s.Config, nil)
+	c.RootTicket = privilege.RootOnly(s.Config, nil)
 	return c
 }
 
@@ -141,7 +142,7 @@ func (s ChangeVM) change() StepChange {
 	old := maps.Clone(s.Have)
 	maps.DeleteFunc(old, func(_, value string) bool { return value == "" })
 	c.Needs = privileges(s.VMID, s.Set, old, false)
-	c.RootTicket = rootOnly(s.Set, old)
+	c.RootTicket = privilege.RootOnly(s.Set, old)
 	return c
 }
 
@@ -169,6 +170,15 @@ func (s ChangeVM) apply(ctx context.Context, a *applier) error {
 		return errors.Join(err, verifyErr)
 	}
 	return nil
+}
+
+// privileges returns the privileges that PVE asks for when a login sets, changes
+// or deletes values. makes says that the VM is new.
+func privileges(vmid int, set, old map[string]string, makes bool) (needs []Privilege) {
+	for _, p := range privilege.Of(vmid, set, old, makes) {
+		needs = append(needs, Privilege(p))
+	}
+	return needs
 }
 
 func vmPath(vmid int) string { return fmt.Sprintf("/vms/%d", vmid) }

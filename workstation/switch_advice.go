@@ -42,7 +42,7 @@ func (db DualBoot) adviseNode(facts Facts) []proxstation.Finding {
 		}
 	}
 	for _, job := range facts.Backups {
-		if audit := (Privilege{"/pool/" + job.Pool, "Pool.Audit"}); job.Pool != "" && len(job.VMs) == 0 && facts.permissions != nil && facts.allows(audit) {
+		if job.Pool != "" && len(job.VMs) == 0 && facts.permissions.Grants("/pool/"+job.Pool, "Pool.Audit") {
 			continue // the finding is empty
 		}
 		findings = append(findings, db.adviseBackup(job)...)

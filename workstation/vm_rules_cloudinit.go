@@ -3,8 +3,8 @@ package workstation
 import (
 	"maps"
 	"slices"
-	"strings"
 
+	"github.com/proxstation/proxstation/internal/privilege"
 	"github.com/proxstation/proxstation/internal/qmconf"
 )
 
@@ -20,8 +20,7 @@ func (vm VM) checkCloudInit(config map[string]string, problems *problems) {
 		problems.add(vm, "disk", "", "a VM has one drive of cloud-init")
 	}
 	for _, key := range slices.Sorted(maps.Keys(config)) {
-		privilege := keyPrivileges[qmconf.Family(key)]
-		if drives == 0 && strings.Contains(privilege, "Cloudinit") {
+		if drives == 0 && privilege.IsCloudInit(key) {
 			problems.add(vm, key, "", "it has no effect without a cloud-init drive: use it with a cloud image, not with an installer")
 		}
 		if qmconf.Family(key) == "ipconfig" {

@@ -96,6 +96,25 @@ func (p Permissions) Allows(path, privilege string) bool {
 	return false
 }
 
+// Grants reports whether the login has a privilege on a path. If the name is
+// "A|B", one of the two is enough. A bridge may be a virtual network. Only PVE
+// knows the zone of the network, so a privilege on it in any zone counts.
+func (p Permissions) Grants(path, name string) bool {
+	vnet, local := strings.CutPrefix(path, "/sdn/zones/localnetwork/")
+	for one := range strings.SplitSeq(name, "|") {
+		if p.Allows(path, one) {
+			return true
+		}
+		for other := range p {
+			rest, inZone := strings.CutPrefix(other, "/sdn/zones/")
+			if zone, _, _ := strings.Cut(rest, "/"); local && inZone && p.Allows("/sdn/zones/"+zone+"/"+vnet, one) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // PCI returns the PCI functions of the node, including bridges. Facts that only
 // the host can read, such as drivers and reset methods, are absent. It needs
 // Sys.Audit or Sys.Modify on /.

@@ -1,4 +1,6 @@
-package workstation
+// Package privilege knows the privileges that PVE asks for when a login changes
+// the configuration of a VM, and the settings that only root@pam may change.
+package privilege
 
 import (
 	"cmp"
@@ -10,6 +12,10 @@ import (
 
 	"github.com/proxstation/proxstation/internal/qmconf"
 )
+
+// A Privilege is a right on a path of PVE's access tree (PVE manual, User
+// Management). A Name such as "A|B" means that either right is enough.
+type Privilege struct{ Path, Name string }
 
 // keyPrivileges holds, for each key, the privilege on /vms/{vmid} that a change
 // needs (qemu-server, PVE/API2/Qemu.pm, check_vm_modify_config_perm). If a key
@@ -34,6 +40,11 @@ var keyPrivileges = func() map[string]string {
 	return byKey
 }()
 
+// IsCloudInit reports whether a key is a setting of cloud-init.
+func IsCloudInit(key string) bool {
+	return strings.Contains(keyPrivileges[qmconf.Family(key)], "Cloudinit")
+}
+
 // keyPrivilege returns the privileges for a key with a value. ok is false if
 // only root@pam may set the key. "A|B" means that either privilege is enough.
 func keyPrivilege(key, value string) (names []string, ok bool) {
@@ -50,17 +61,17 @@ func keyPrivilege(key, value string) (names []string, ok bool) {
 	return []string{name}, ok
 }
 
-// privileges returns the privileges that PVE asks for when a login sets,
+// Of returns the privileges that PVE asks for when a login sets,
 // changes or deletes values. PVE looks at both the old and the new values. For
 // a new VM's drives PVE asks only for the privileges on their storages.
-func privileges(vmid int, set, old map[string]string, makes bool) []Privilege {
+func Of(vmid int, set, old map[string]string, makes bool) []Privilege {
 	need := map[Privilege]bool{}
 	for _, values := range []map[string]string{set, old} {
 		for key, value := range values {
 			names, ok := keyPrivilege(key, value)
 			for _, name := range names {
 				if !makes || !qmconf.IsSlot(key) {
-					need[Privilege{vmPath(vmid), name}] = ok
+					need[Privilege{fmt.Sprintf("/vms/%d", vmid), name}] = ok
 				}
 			}
 			if _, isSet := set[key]; isSet && value == set[key] || !qmconf.IsSlot(key) {
@@ -158,9 +169,9 @@ func elsewhere(vmid int, key, value string) []Privilege {
 	return nil
 }
 
-// rootOnly returns the keys that only root@pam may set or delete, each with the
+// RootOnly returns the keys that only root@pam may set or delete, each with the
 // reason. The login must be with a password, because an API token cannot do it.
-func rootOnly(set, old map[string]string) []string {
+func RootOnly(set, old map[string]string) []string {
 	why := map[string]string{}
 	for _, values := range []map[string]string{set, old} {
 		for key, value := range values {
@@ -197,24 +208,4 @@ func rootValue(key, value string) (reason string, only bool) {
 	}
 	_, known := keyPrivilege(key, value)
 	return "", !known
-}
-
-// allows reports whether the login has the privilege. If the Name is "A|B", one
-// of the two is enough.
-func (f Facts) allows(p Privilege) bool {
-	return slices.ContainsFunc(strings.Split(p.Name, "|"), func(name string) bool { return f.permissions.Allows(p.Path, name) || f.allowsVNet(p.Path, name) })
-}
-
-// allowsVNet reports whether the login has a privilege on a bridge that may be
-// a virtual network. Only PVE knows the zone of the network, so a privilege on
-// it in any zone counts.
-func (f Facts) allowsVNet(path, name string) bool {
-	vnet, local := strings.CutPrefix(path, "/sdn/zones/localnetwork/")
-	for other := range f.permissions {
-		rest, inZone := strings.CutPrefix(other, "/sdn/zones/")
-		if zone, _, _ := strings.Cut(rest, "/"); local && inZone && f.permissions.Allows("/sdn/zones/"+zone+"/"+vnet, name) {
-			return true
-		}
-	}
-	return false
 }
