@@ -105,7 +105,7 @@ type Mount struct {
 	Path    string   `json:"path"`
 	Devices []string `json:"devices"` // several devices for Btrfs; empty without a block device
 	Type    string   `json:"type"`    // "ext4", "xfs", "btrfs" ...
-	// The field How names the source of Devices. It is empty if the mount
-	// itself names its devices.
+	// The field How says in which way Devices was found: "by its type and
+	// size". It is empty if the mount itself names its devices.
 	How string `json:"how,omitempty"`
 }
