@@ -100,7 +100,7 @@ func Apply(ctx context.Context, guest Guest, way Way, plan Plan) error {
 	return err
 }
 
-// The type lines maps each word that a script reported to the text after the
+// The type "lines" maps each word that a script reported to the text after the
 // word.
 type lines map[string]string
 

@@ -263,7 +263,7 @@ func TestRDPJudges(t *testing.T) {
 	}
 }
 
-// The type windows stands for a guest that answers the PowerShell scripts as
+// The type "windows" stands for a guest that answers the PowerShell scripts as
 // Windows does.
 type windows struct {
 	state  map[string]string

@@ -17,8 +17,8 @@ import (
 // If a field is not set, an existing VM keeps its value.
 //
 // The guest needs a driver that supports the card. Only NVIDIA's open kernel
-// modules from version 570 on support Blackwell (RTX 50). [Diff] reports that
-// as a finding (gpu.conditions).
+// modules from version 570 on support Blackwell (RTX 50). [Diff] reports an
+// unsuitable driver as a finding (gpu.conditions).
 type LinuxAI struct {
 	// ID is the VMID; 0 is 141.
 	ID int

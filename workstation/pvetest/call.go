@@ -17,7 +17,7 @@ type call struct {
 	values   pveschema.Values
 	uploaded uploaded
 	who      identity
-	// The field entry is the node that received the call. The path may name
+	// The field "entry" is the node that received the call. The path may name
 	// another node if the method is in ownPaths.
 	entry *Node
 	// malformed is the error from the parsing of the parameters. PVE shows it
@@ -25,7 +25,7 @@ type call struct {
 	malformed error
 }
 
-// The type uploaded holds the length and checksum of an uploaded file. The
+// The type "uploaded" holds the length and checksum of an uploaded file. The
 // content is not kept.
 type uploaded struct {
 	size   int64

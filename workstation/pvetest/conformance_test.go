@@ -84,7 +84,7 @@ type reply struct {
 	errors map[string]string
 }
 
-// The method do sends a request. The request does not end with the test's
+// The method "do" sends a request. The request does not end with the test's
 // context, because the suite also uses it to clean up.
 func (c *conformance) do(t *testing.T, method, path string, form url.Values) reply {
 	t.Helper()

@@ -15,7 +15,7 @@ import (
 // goroutines, and works inside a testing/synctest bubble.
 type Node struct {
 	server *httptest.Server // the server that Start started
-	// The field listening is the server of Start, or the server of the newest
+	// The field "listening" is the server of Start, or the server of the newest
 	// boot after Start.
 	listening *httptest.Server
 	pki       pki

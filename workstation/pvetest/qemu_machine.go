@@ -117,7 +117,7 @@ func (l *commandLine) usb(config map[string]string) {
 	}
 }
 
-// The method add adds the devices that PVE makes for one key of the
+// The method "add" adds the devices that PVE makes for one key of the
 // configuration.
 func (l *commandLine) add(key string, config map[string]string) {
 	number := atoi(strings.TrimLeft(key, "abcdefghijklmnopqrstuvwxyz"), 0)
@@ -163,7 +163,7 @@ func (l *commandLine) device(driver, id string) {
 	l.make(driver, id)
 }
 
-// The method make adds the buses of a device. A bus is named after the ID of
+// The method "make" adds the buses of a device. A bus is named after the ID of
 // its device. If the device has no ID, the name is the kind of the bus and a
 // number (QEMU hw/core/bus.c, qbus_init).
 func (l *commandLine) make(driver, id string) {

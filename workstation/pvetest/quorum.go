@@ -102,9 +102,9 @@ var clusterLocks = map[string]clusterLock{
 const cfsLockTimeout = 10 * time.Second
 
 // mayChangeCluster returns the refusal of a method that cannot write to
-// /etc/pve because the node has no quorum. A method that takes a lock of pmxcfs
-// tries to take it for [cfsLockTimeout] before it is refused. If the quorum
-// returns in this time, the method continues.
+// /etc/pve because the node has no quorum. A method that needs a lock of pmxcfs
+// first waits for [cfsLockTimeout]. If the quorum returns in this time, the
+// method continues.
 func (n *Node) mayChangeCluster(c *call) error {
 	method := c.endpoint.Method + " " + c.endpoint.Path
 	if quorumFirst[method] {

@@ -94,7 +94,7 @@ type job struct {
 	writes bool
 }
 
-// The method do starts a job and returns the UPID of its task.
+// The method "do" starts a job and returns the UPID of its task.
 func (w *workers) do(c *call, j job) (any, error) {
 	id := j.id
 	if id == "" && j.vmid != 0 {

@@ -25,7 +25,7 @@ type authority struct {
 	signed      []byte // certificate in DER form
 }
 
-// The method make creates the authority, as PVE's installer does.
+// The method "make" creates the authority, as PVE's installer does.
 func (a *authority) make() {
 	a.once.Do(func() {
 		now := time.Now()
@@ -48,7 +48,7 @@ type pki struct {
 	authority []byte // DER
 }
 
-// The method make creates the node's certificate. If the caller supplied a
+// The method "make" creates the node's certificate. If the caller supplied a
 // certificate, it keeps that certificate.
 func (p *pki) make(by *authority) {
 	p.once.Do(func() {

@@ -27,7 +27,7 @@ const (
 
 // A Board describes the Mac that a request to the service names. The service's
 // answer depends on the Mac: it offers the newest system for this Mac, or the
-// system with which it was sold.
+// system with which the Mac was sold.
 type Board struct {
 	// ID is the board's id, such as "Mac-7BA5B2D9E42DDD94".
 	ID string

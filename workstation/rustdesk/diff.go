@@ -38,8 +38,8 @@ func (c OptionChange) String() string {
 //
 // Configurations from [ParseFile] and [ReadConfig] are compared word for word,
 // as the script of a [Setup] compares them. An option that means the same in
-// other words, such as a direct-access-port of 21118, counts as a change in
-// both comparisons.
+// other words, such as a direct-access-port of 21118, counts as a change
+// here and in the script.
 //
 // [PlanFor] compares the configurations of many guests.
 func Diff(have, want Config) []OptionChange {

@@ -117,7 +117,7 @@ func (g *guest) must(err error) {
 // The method "mark" creates an empty file that controls the stand-ins.
 func (g *guest) mark(name string) { g.must(os.WriteFile(filepath.Join(g.dir, name), nil, 0o600)) }
 
-// The method "install" puts a RustDesk into the guest, like one that was
+// The method "install" puts a RustDesk into the guest, as if it had been
 // installed years ago.
 func (g *guest) install(version string) {
 	exe := g.root + "/usr/bin/rustdesk"

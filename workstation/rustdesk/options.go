@@ -25,7 +25,7 @@ func defaults() map[string]string {
 	}
 }
 
-// The method options returns all options to set. An option with the value "" is
+// The method "options" returns all options to set. An option with the value "" is
 // to be cleared.
 func (c Config) options() map[string]string {
 	o := defaults()

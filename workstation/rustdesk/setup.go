@@ -77,7 +77,7 @@ func (s Script) Command(path string) []string {
 // [ErrConfig], [ErrServer] or [ErrVersion].
 func (s Setup) Script() (Script, error) { return s.script("") }
 
-// The method script renders the setup. All paths of the guest in it are below
+// The method "script" renders the setup. All paths of the guest in it are below
 // root, which is "" for a real guest.
 func (s Setup) script(root string) (Script, error) {
 	suffixes, known := formats(s.OS)

@@ -196,8 +196,8 @@ func TestSetupWaitsForTheServerToAnswer(t *testing.T) {
 	noSecrets(t, g, err)
 }
 
-// The set-up sets the options again if a user's RustDesk, which has just
-// started, overwrites them with its own old options.
+// A user's RustDesk that has just started may overwrite the options with its
+// own old options. The set-up then sets the options again.
 func TestSetupSetsAgainWhatWasLost(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
