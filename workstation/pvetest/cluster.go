@@ -54,7 +54,7 @@ func NewCluster(hosts []Host, opts *Options) *Cluster {
 	return &Cluster{d}
 }
 
-// Node returns the node with a name. It panics if there is no such node.
+// Node returns the node with the given name. It panics if there is no such node.
 func (c *Cluster) Node(name string) *Node {
 	n := c.d.member(name)
 	if n == nil {

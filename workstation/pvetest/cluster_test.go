@@ -487,8 +487,8 @@ func TestClusterLogin(t *testing.T) {
 	})
 }
 
-// PVE does not pass some methods on. They work on the node that the path names,
-// but their task runs on the node that the client speaks to.
+// Some methods, such as termproxy, are never passed on. They work on the node
+// in the path, but their task runs on the node that the client speaks to.
 func TestClusterConsole(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -141,7 +141,7 @@ type store struct {
 	storages map[string]*storage
 }
 
-// The method "find" returns the storage with a name.
+// The method "find" returns the storage with the given name.
 func (st *store) find(name string) (*storage, error) {
 	if s := st.storages[name]; s != nil {
 		return s, nil
@@ -149,8 +149,8 @@ func (st *store) find(name string) (*storage, error) {
 	return nil, refuse("storage '%s' does not exist", name)
 }
 
-// The method "online" returns the storage with a name. If the storage cannot be
-// used, it returns PVE's refusal.
+// The method "online" returns the storage with the given name. If the storage
+// cannot be used, it returns PVE's refusal.
 func (st *store) online(name string) (*storage, error) {
 	s, err := st.find(name)
 	if err == nil && s.inactive {

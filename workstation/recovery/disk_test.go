@@ -36,8 +36,8 @@ func onDisk(t *testing.T, image []byte) (string, *Chunklist) {
 	return name, list
 }
 
-// The test writes images whose sizes are at the limits of FAT's arithmetic:
-// clusters of one sector, exactly filled and almost filled.
+// The test writes images whose sizes are at the limits of FAT's arithmetic. A
+// cluster has 512 bytes, so an image of 513 bytes needs two clusters.
 func TestDiskHoldsBothFiles(t *testing.T) {
 	t.Parallel()
 	for _, size := range []int{testSize, 512, 513, 1} {

@@ -13,7 +13,7 @@ type Task struct {
 	// Title names the task in a few words.
 	Title string `json:"title"`
 	// The field Why is the reason for the task: something that does not work
-	// before.
+	// until the task is done.
 	Why string `json:"why"`
 	// The field Required says that there is no picture before the task is done,
 	// whatever else is done.
