@@ -251,3 +251,33 @@ func TestSetUpsOnTwoNodes(t *testing.T) { //nolint:paralleltest // the environme
 		t.Errorf("the saved plan holds a secret, or %v", err)
 	}
 }
+
+// A guest is not set up while a member of its set runs on another node, or may
+// run on a node that is away. Nothing is changed then.
+func TestSetUpWhileAnotherMemberRunsElsewhere(t *testing.T) { //nolint:paralleltest // the environment is the test's
+	l, sim := newRack(t)
+	l.place("pve", "pve2")
+	text, err := os.ReadFile(l.page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	alone, _, _ := strings.Cut(string(text), "  b: ")
+	if err := os.WriteFile(l.page, []byte(alone), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l.want(0, "Done", "", "apply", "-f", l.page, "-yes")
+	if err := sim.Node("pve").PowerOn(140); err != nil {
+		t.Fatal(err)
+	}
+	whole := strings.Replace(string(text), "node: pve2", `image: "local:import/ubuntu-24.04-server-cloudimg-amd64.qcow2", user: {name: me, password: "env:WINDOWS_PASSWORD"}, node: pve2`, 1)
+	if err := os.WriteFile(l.page, []byte(whole), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l.want(3, "VM 140 a runs on node pve", "", "plan", "-f", l.page)
+	l.want(3, "a set-up shuts no other VM down", "", "apply", "-f", l.page, "-yes")
+	sim.Down("pve")
+	l.want(3, "VM 140 a is on node pve, which is away", "", "apply", "-f", l.page, "-yes")
+	if sim.Where(141) != "" {
+		t.Errorf("VM 141 is on %q", sim.Where(141))
+	}
+}

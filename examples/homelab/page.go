@@ -120,7 +120,28 @@ func (a *app) lookAt(ctx context.Context, source *file.Source) (goal, error) {
 	} else {
 		err = a.alone(&g)
 	}
+	if err == nil {
+		err = g.turns(ctx)
+	}
 	return g, g.explain(err)
+}
+
+// turns adds the reasons why a guest may not be set up now, because a VM that
+// takes turns with it runs on some node.
+func (g goal) turns(ctx context.Context) error {
+	var before []int // guests on earlier nodes, which are shut down before
+	for i := range g.parts {
+		p := &g.parts[i]
+		findings, err := p.plan.Turns(ctx, p.node, before...)
+		if err != nil {
+			return err
+		}
+		p.plan.First.Findings = append(p.plan.First.Findings, findings...)
+		for _, s := range p.plan.SetUps {
+			before = append(before, s.VMID)
+		}
+	}
+	return nil
 }
 
 // alone makes the plan for a page about a single node.

@@ -63,3 +63,12 @@ func (p Page) SetOf(workstation string) string {
 	}
 	return ""
 }
+
+// turns returns the set to which a workstation belongs. It returns a set without
+// members if the workstation belongs to no set.
+func (p Page) turns(name string) (db workstation.DualBoot) {
+	if set := p.SetOf(name); set != "" {
+		db, _ = p.Set(set) // cannot fail: the page was checked
+	}
+	return db
+}

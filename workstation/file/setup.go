@@ -152,7 +152,7 @@ func setsItselfUp(w Workstation) bool {
 func (c *conversion) setUp(name string, w Workstation, again bool) install.Guest {
 	c.enter(name, w)
 	c.has = c.has && !again && !hasSeed(c.facts.VMs[w.VMID()])
-	g := install.Guest{VMID: w.VMID()}
+	g := install.Guest{VMID: w.VMID(), Set: c.page.turns(name)}
 	switch w := w.(type) {
 	case *Windows11:
 		setup := orNew(w.Setup)

@@ -50,6 +50,10 @@ type Report struct {
 // guests up one after the other. A Windows guest takes an hour or more. Apply
 // returns the reports of the guests that are set up.
 //
+// Before it changes anything, Apply looks at the sets of the guests, and
+// returns a [workstation.BlockedError] with the findings of [Plan.Turns]. It
+// looks again before each start of a guest.
+//
 // The error is an error of Node.Apply, or a [SetupError] for a guest whose
 // set-up failed or was cancelled. In both cases Apply removes the seeds with
 // the secrets on them, as the last events report. The error names each seed
@@ -67,6 +71,10 @@ func Apply(ctx context.Context, node *workstation.Node, plan Plan, opts *Options
 	runs := make([]*run, len(plan.SetUps))
 	for i, s := range plan.SetUps {
 		runs[i] = &run{node: node, SetUp: s, spec: plan.spec, opts: *opts, agent: node.Agent(s.VMID)}
+	}
+	findings, err := plan.Turns(ctx, node)
+	if err := refuse("the set-up", findings, err); err != nil {
+		return nil, err
 	}
 	defer func() {
 		for _, r := range runs {

@@ -124,12 +124,17 @@ func (r *run) rustDesk(ctx context.Context, report *Report) (err error) {
 	return nil
 }
 
-// makeWay shuts the guest down if one of the next guests wants its card.
+// makeWay shuts the guest down if one of the next guests wants its card, or
+// takes turns with it.
 func (r *run) makeWay(ctx context.Context, next []SetUp) error {
 	mine := cards(r.vm)
 	for _, s := range next {
 		if slices.ContainsFunc(cards(s.vm), func(card string) bool { return slices.Contains(mine, card) }) {
 			r.say(PhaseReady, "shutting the VM down, because VM %d needs its card next", s.VMID)
+			return r.powerOff(ctx)
+		}
+		if slices.Contains(s.guest.Set.Members, r.VMID) {
+			r.say(PhaseReady, "shutting the VM down, because VM %d takes turns with it, and is next", s.VMID)
 			return r.powerOff(ctx)
 		}
 	}

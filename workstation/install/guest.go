@@ -8,6 +8,7 @@ import (
 	"net"
 
 	"github.com/proxstation/proxstation/internal/printable"
+	"github.com/proxstation/proxstation/workstation"
 	"github.com/proxstation/proxstation/workstation/firstboot"
 	"github.com/proxstation/proxstation/workstation/rustdesk"
 )
@@ -29,6 +30,10 @@ type Guest struct {
 	Storage string
 	// Card says when the VM gets its graphics card.
 	Card CardTime
+	// Set holds the VMs that take turns with the guest's VM, on any node of the
+	// cluster. The guest does not start while another of them runs. Without
+	// members, no other VM keeps the guest from starting.
+	Set workstation.DualBoot
 	// RustDesk is set up last. nil leaves RustDesk out.
 	RustDesk *rustdesk.Setup
 	// Again repeats the set-up of a guest whose VM exists, after a failure.
@@ -45,17 +50,21 @@ type CardTime uint8
 const (
 	// CardLater gives the VM its card after the guest has reported. Until then
 	// the set-up runs on the emulated display, which PVE's console shows. The
-	// card cannot hang the set-up, and another VM may use the card.
+	// card cannot hang the set-up, and another VM may use the card, unless the
+	// VMs take turns (see Set).
 	CardLater CardTime = iota
 	// CardAtOnce starts the VM with its card. It suits a VM whose card is its
 	// only display.
 	CardAtOnce
 )
 
-// why returns the reason for the time, as the plan shows it.
-func (c CardTime) why() string {
-	if c == CardAtOnce {
+// cardText returns the reason for the guest's CardTime, as the plan shows it.
+func (g Guest) cardText() string {
+	switch {
+	case g.Card == CardAtOnce:
 		return "the card is there from the first start, as asked"
+	case len(g.Set.Members) > 0:
+		return "the set-up runs on the emulated display, and no VM that takes turns with it may run meanwhile"
 	}
 	return "the set-up runs on the emulated display, and another VM may use the card meanwhile"
 }

@@ -46,7 +46,7 @@ func (s SetUp) String() string {
 func (s SetUp) steps() []string {
 	lines := []string{"the VM starts, unless it runs"}
 	if len(cards(s.vm)) > 0 {
-		lines[0] += "; " + s.guest.Card.why()
+		lines[0] += "; " + s.guest.cardText()
 	}
 	if s.Seed == "" {
 		lines = append(lines, "the guest's own set-up runs again, and does not repeat completed work")

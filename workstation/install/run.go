@@ -99,9 +99,14 @@ func (r *run) off(ctx context.Context) bool {
 	return errors.Is(err, workstation.ErrNotRunning)
 }
 
-// powerOn starts the VM. If PVE's answer was lost, the VM's state decides.
+// powerOn starts the VM, unless another member of its set runs. If PVE's answer
+// was lost, the VM's state decides.
 func (r *run) powerOn(ctx context.Context) error {
-	err := r.node.Start(ctx, r.VMID)
+	findings, err := r.turn(ctx, r.node)
+	if err := refuse(fmt.Sprintf("the start of VM %d", r.VMID), findings, err); err != nil {
+		return r.fail("the VM may not start now", err)
+	}
+	err = r.node.Start(ctx, r.VMID)
 	if err == nil || errors.Is(err, workstation.ErrNoAnswer) && !r.off(ctx) {
 		return nil
 	}

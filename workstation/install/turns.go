@@ -1,0 +1,99 @@
+package install
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/proxstation/proxstation"
+	"github.com/proxstation/proxstation/workstation"
+)
+
+// Turns reads the sets to which the plan's guests belong, on all nodes of the
+// cluster, and returns a blocker for each reason why a guest may not start: the
+// cluster has no quorum, another member runs, or a member may run on a node that
+// is away. A switch refuses for the same reasons, but a switch shuts the other
+// member down. [Apply] does not: it refuses, before anything is changed.
+//
+// VMs in beside are left out. The caller shuts them down before the plan is
+// applied. Turns makes no request if no guest has a set.
+//
+// [workstation.Node.Status] lists the privileges and the errors.
+func (p Plan) Turns(ctx context.Context, node *workstation.Node, beside ...int) ([]proxstation.Finding, error) {
+	for _, s := range p.SetUps { // Apply shuts each guest down before the next member of its set is set up
+		beside = append(slices.Clone(beside), s.VMID)
+	}
+	var findings []proxstation.Finding
+	for _, s := range p.SetUps {
+		found, err := s.turn(ctx, node, beside...)
+		if err != nil {
+			return nil, err
+		}
+		for _, f := range found {
+			if !slices.Contains(findings, f) {
+				findings = append(findings, f)
+			}
+		}
+	}
+	return findings, nil
+}
+
+// turn reads the guest's set and judges whether the guest may start.
+func (s SetUp) turn(ctx context.Context, node *workstation.Node, beside ...int) ([]proxstation.Finding, error) {
+	if len(s.guest.Set.Members) == 0 {
+		return nil, nil
+	}
+	status, err := node.Status(ctx, s.guest.Set)
+	if err != nil {
+		return nil, err
+	}
+	return blocked(s.VMID, s.Name, status, beside), nil
+}
+
+// blocked returns the reasons why a member of a set may not start now. It is
+// pure. A member that runs already has its turn.
+func blocked(vmid int, name string, status workstation.DualBootStatus, beside []int) []proxstation.Finding {
+	var findings []proxstation.Finding
+	for _, m := range status.Members {
+		f := proxstation.Finding{Severity: proxstation.Blocker, Subject: fmt.Sprintf("VM %d %s", vmid, name)}
+		who := fmt.Sprintf("VM %d %s", m.VMID, m.Name)
+		switch {
+		case m.VMID == vmid && m.Running:
+			return nil
+		case m.VMID == vmid:
+			for _, why := range m.Why {
+				if why.ID == "switch.no-quorum" {
+					findings = append(findings, why)
+				}
+			}
+			continue
+		case slices.Contains(beside, m.VMID):
+			continue
+		case m.Running:
+			f.ID, f.Seen = "install.member-runs", fmt.Sprintf("%s runs on node %s", who, m.Node)
+			f.Why = "They take turns, so only one of them runs at a time, and a set-up shuts no other VM down."
+			f.Fix = fmt.Sprintf("Shut the guest of VM %d down (qm shutdown %[1]d, on node %s), and begin again.", m.VMID, m.Node)
+		case m.Away:
+			f.ID, f.Seen = "install.member-away", fmt.Sprintf("%s is on node %s, which is away", who, m.Node)
+			for _, why := range m.Why {
+				if why.ID == "switch.target-away" {
+					f.Seen += " (" + why.Seen + ")"
+				}
+			}
+			f.Why = fmt.Sprintf("They take turns, and VM %d may still run there, where nobody sees it.", m.VMID)
+			f.Fix = fmt.Sprintf("Bring node %s or its network back, and begin again.", m.Node)
+		default:
+			continue
+		}
+		findings = append(findings, f)
+	}
+	return findings
+}
+
+// refuse returns a [workstation.BlockedError] if there are findings.
+func refuse(what string, findings []proxstation.Finding, err error) error {
+	if err != nil || len(findings) == 0 {
+		return err
+	}
+	return &workstation.BlockedError{What: what, Findings: findings}
+}
