@@ -171,8 +171,8 @@ func (a *app) makeWay(ctx context.Context, g goal, part int) error {
 	return nil
 }
 
-// advise adds to the error of a failed set-up the command that repeats the
-// set-up.
+// advise extends the error of a failed set-up. It names the command that
+// repeats the set-up.
 func (a *app) advise(err error) error {
 	failed, ok := errors.AsType[*install.SetupError](err)
 	if !ok {

@@ -16,9 +16,9 @@ import (
 	"github.com/proxstation/proxstation/workstation/opencore"
 )
 
-// copies returns the planned copies of OpenCore images that the page describes.
-// It reads the images and the kernel extensions, and writes nothing. Its errors
-// name the place on the page.
+// copies returns the copies of OpenCore images that the page requires. It reads
+// the images and the kernel extensions, and writes nothing. Its errors name the
+// place on the page.
 func (a *app) copies(source *file.Source, facts workstation.Facts) ([]loader.Copy, error) {
 	loaders, err := source.Loaders(facts, resolve)
 	if err != nil {

@@ -207,8 +207,8 @@ func (a *app) printPlan(g goal) {
 	}
 }
 
-// explain adds a place on the page to errors about a VM or a field of a VM. It
-// is the place that describes the VM or the field.
+// If an error is about a VM or a field of a VM, explain adds the place on the
+// page that describes the VM or the field.
 func (g goal) explain(err error) error {
 	if many, ok := err.(interface{ Unwrap() []error }); ok {
 		var all []error

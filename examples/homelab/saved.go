@@ -67,8 +67,8 @@ func load(name string) (saved, error) {
 	return s, nil
 }
 
-// saved returns the goal of a saved plan. It returns an error unless planning
-// again gives the same plan.
+// The method saved returns the goal of a saved plan. It returns an error unless
+// planning again gives the same plan.
 func (a *app) saved(ctx context.Context, name string) (goal, error) {
 	s, err := load(name)
 	if err != nil {

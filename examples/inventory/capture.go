@@ -19,10 +19,11 @@ import (
 	"github.com/proxstation/proxstation/workstation/inventory"
 )
 
-// capture copies only the files and links that an inventory reads, from a
-// machine into a new directory. It returns the names of the files that it could
-// not read. In the capture, these files have mode 0. If an error or the end of
-// ctx interrupts the copying, the capture contains a note that reports this.
+// capture copies files and links from a machine into a new directory, but only
+// those that an inventory reads. It returns the names of the files that it
+// could not read. In the capture, these files have mode 0. If an error or the
+// end of ctx interrupts the copying, the capture contains a note that reports
+// this.
 func capture(ctx context.Context, machine fs.FS, dir string) (denied []string, err error) {
 	t := &tape{machine: machine, seen: map[string]*taken{}}
 	if _, err := inventory.Read(t); err != nil {
@@ -176,8 +177,8 @@ func put(root *os.Root, place string, file *taken) error {
 	return root.Chmod(place, mode)
 }
 
-// judgedLines matches the lines in configurations of VMs and containers that an
-// inventory needs.
+// judgedLines matches the lines that an inventory needs from the configuration
+// of a VM or a container.
 var judgedLines = map[string]*regexp.Regexp{
 	"qemu-server": regexp.MustCompile(`^(\[.*\]|(args|bios|cpu|delete|efidisk0|hostpci\d+|machine|memory|name|onboot|ostype|template|vga): .*)$`),
 	"lxc":         regexp.MustCompile(`^(\[.*\]|dev\d+: .*|lxc\.mount\.entry.*)$`),

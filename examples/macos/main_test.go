@@ -42,8 +42,8 @@ func TestEmbedded(t *testing.T) {
 	}
 }
 
-// real sets the environment to an embedded node, and returns the node and the
-// flags to reach it.
+// real starts an embedded node and sets the environment so that it names this
+// node. It returns the node, and the flags that the program needs.
 func real(t *testing.T) (*pvetest.Node, []string) {
 	t.Helper()
 	sim := pvetest.New(pvetest.Reference(), &pvetest.Options{Speed: 100}).Start()

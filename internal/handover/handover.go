@@ -53,11 +53,12 @@ type loss struct {
 	left  []iommu.Function // the functions that the host keeps
 }
 
-// losing returns the loss for one value of a VM. In the loss, taken holds the
-// functions that this value takes, and left holds the functions that no value
-// of the VM takes. IOMMU groups are included, because PVE takes all functions
-// of a group except bridges (qemu-server PVE/QemuServer/PCI.pm). Functions of
-// running VMs are left out, because the host has lost them already.
+// losing returns the loss for one value of a VM. The field taken holds the
+// functions that this value takes, and the field left holds the functions that
+// no value of the VM takes. IOMMU groups are included, because PVE takes all
+// functions of a group except bridges (qemu-server PVE/QemuServer/PCI.pm).
+// Functions of running VMs are left out, because the host has lost them
+// already.
 func (h Host) losing(value gpu.HostPCI, all []gpu.HostPCI) loss {
 	gone, named, every := h.mark(h.Gone), h.mark([]gpu.HostPCI{value}), h.mark(all)
 	o := loss{Host: h}

@@ -117,8 +117,8 @@ func (b *builder) dir(name string) error {
 	return b.put(name, &fstest.MapFile{Mode: fs.ModeDir | 0o755})
 }
 
-// link makes a relative link at the path name to the path target. Both paths
-// start at the root.
+// link makes a relative link. name is the path of the link, and target is the
+// path to which it leads. Both paths start at the root.
 func (b *builder) link(name, target string) error {
 	up := strings.Repeat("../", strings.Count(name, "/"))
 	common := 0

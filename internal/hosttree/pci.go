@@ -70,7 +70,7 @@ func newFunction(l line) (function, error) {
 }
 
 // The method "or" returns the value of a key. If the line lacks the key, it
-// returns the default value in otherwise.
+// returns the given default value.
 func (f function) or(key, otherwise string) string {
 	if value, ok := f.get(key); ok {
 		return value

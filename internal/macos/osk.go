@@ -28,8 +28,8 @@ func RevealOSK(args, key string) string {
 	})
 }
 
-// OSK returns the key in a value of args. It returns "" if args have no key or
-// a hidden key.
+// OSK returns the key in a value of args. It returns "" if args have no key, or
+// if the key is hidden.
 func OSK(args string) (key string) {
 	putOSK(args, func(have string) string {
 		if have != hidden && key == "" {

@@ -82,8 +82,8 @@ func Bundle(path, name, id, version string) Tree {
 	}
 }
 
-// FAT returns a disk without a partition table that holds the tree in a FAT
-// file system of the given width.
+// FAT returns a disk without a partition table. The whole disk is a FAT file
+// system of the given width, and holds the tree.
 func (t Tree) FAT(width int, size int64) Memory {
 	disk := make(Memory, size)
 	t.put(disk, 0, size, width)

@@ -284,8 +284,8 @@ func TestADrippingBody(t *testing.T) {
 	})
 }
 
-// drip is a body that yields a byte a second until the request's context ends,
-// as a body of net/http does.
+// drip is a body that yields a byte a second. Like a body of net/http, it ends
+// when the request's context ends.
 type drip struct{ ctx context.Context }
 
 func (d drip) Read(p []byte) (int, error) {

@@ -15,8 +15,8 @@ import (
 // node (qemu-server PVE/API2/Qemu.pm, migrate_vm_precondition).
 type Migration struct {
 	Running bool
-	// Local holds the keys of the VM's host devices because of which PVE
-	// refuses to move the VM: "hostpci0".
+	// Local holds the keys of the VM's host devices that keep PVE from moving
+	// the VM: "hostpci0".
 	Local []string
 	// Disks holds the VM's volumes on storages that the nodes do not share.
 	Disks []LocalDisk
@@ -24,8 +24,8 @@ type Migration struct {
 	// Mappings holds the keys of the VM's devices whose mapping the target
 	// lacks: "hostpci0".
 	Storages, Mappings []string
-	// HA holds the resources because of which the rules of high availability
-	// forbid the target, each with the reason: "vm:141 (resource-affinity)".
+	// HA holds the resources that forbid the target by the rules of high
+	// availability, each with the reason: "vm:141 (resource-affinity)".
 	HA []string
 	// Along holds the HA resources that PVE moves together with the VM.
 	Along []string

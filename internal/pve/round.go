@@ -59,7 +59,8 @@ func roundOf(ctx context.Context) *Round {
 }
 
 // WithRound returns a context whose requests belong to a new round with this
-// many slots. Requests whose answers the nodes share end when ctx ends.
+// many slots. If nodes share the answer to a request, the request ends when ctx
+// ends.
 func WithRound(ctx context.Context, slots int) (context.Context, *Round) {
 	r := &Round{slots: make(chan struct{}, slots), first: min(slots, InFlight), shares: map[string]*share{}, once: map[question]*shared{}}
 	r.ctx = context.WithValue(ctx, roundKey{}, r)

@@ -64,7 +64,7 @@ const (
 )
 
 // Wait waits until the task has ended or the context is done. About once a
-// second it calls tick, which may be nil, with the time since the start. Wait
+// second it calls tick with the time since the start. tick may be nil. Wait
 // reads no log of a task that ends well. If a task fails, the error is a
 // [TaskError]. If an answer gets lost, Wait asks again.
 func (c *Client) Wait(ctx context.Context, task UPID, tick func(elapsed time.Duration)) (TaskResult, error) {

@@ -89,8 +89,8 @@ func (t *Terminal) Title(text string) {
 	fmt.Fprintf(t.w, "\n%s\n\n", t.paint(bold, printable.Line(text)))
 }
 
-// paragraph writes a text. The first line begins with the prefix first, and the
-// other lines begin with the prefix others. Colour codes in a prefix do not
+// paragraph writes a text. The parameter first is the prefix of the first line,
+// and others is the prefix of all other lines. Colour codes in a prefix do not
 // count as width.
 func (t *Terminal) paragraph(first, others, text string) {
 	t.settle()

@@ -7,7 +7,7 @@ import (
 )
 
 const (
-	// slow is the time without an answer after which the page reports that the
+	// If the node gives no answer for the time slow, the page reports that the
 	// node does not answer.
 	slow = 4 * time.Second
 	// patience is the longest time for which the board waits for an answer.

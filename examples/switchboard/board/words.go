@@ -90,8 +90,8 @@ func (v View) doing(phase workstation.Phase, about string, from int) string {
 	return "Checking whether " + about + " can start"
 }
 
-// Doing returns words for the work of a lease's owner when it last renewed the
-// lease.
+// Doing returns words for the work that a lease's owner did when it last
+// renewed the lease.
 func (l Lease) Doing(v View) string {
 	about := l.To
 	if l.Phase == workstation.PhaseStop || l.Phase == workstation.PhaseFree {

@@ -155,8 +155,8 @@ func (k *kvm) machine() {
 }
 
 // firmware adds the OVMF that PVE chooses (PVE/QemuServer/OVMF.pm). On q35 this
-// is the build for Secure Boot. Depending on the configuration, its variables
-// hold the keys for Secure Boot or not.
+// is the build for Secure Boot. If the configuration asks for enrolled keys,
+// OVMF's variables hold the keys for Secure Boot.
 func (k *kvm) firmware() {
 	code, vars := "OVMF_CODE_4M.fd", "OVMF_VARS_4M.fd"
 	switch {
