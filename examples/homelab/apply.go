@@ -182,7 +182,7 @@ func (a *app) advise(err error) error {
 		a.say("\nThe end of the guest's log:\n%s", failed.Log)
 	}
 	err = fmt.Errorf("%w; when the cause is mended, homelab apply -again NAME sets the guest up once more", err)
-	return &connect.Exit{Status: 1, Err: err} // also if its cause is a blocker: the VM was made
+	return &connect.Exit{Status: 1, Err: err} // not Block, even after a blocker, because the VM was made
 }
 
 // The method report prints the results of the checks in the guests after their

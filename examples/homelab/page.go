@@ -126,10 +126,10 @@ func (a *app) lookAt(ctx context.Context, source *file.Source) (goal, error) {
 	return g, g.explain(err)
 }
 
-// turns adds the reasons why a guest may not be set up now, because a VM that
-// takes turns with it runs on some node.
+// The method turns adds findings about guests that may not be set up now. A
+// guest may not be set up while a VM that takes turns with it runs on any node.
 func (g goal) turns(ctx context.Context) error {
-	var before []int // guests on earlier nodes, which are shut down before
+	var before []int // guests on earlier nodes, which are shut down first
 	for i := range g.parts {
 		p := &g.parts[i]
 		findings, err := p.plan.Turns(ctx, p.node, before...)

@@ -36,8 +36,8 @@ func runs(t *testing.T, sim *pvetest.Node, want ...int) {
 	}
 }
 
-// With touch alone, a person sees who would lose the desktop, switches, and
-// sees the outcome. The page is not loaded again.
+// With touch alone, a person sees who would lose the desktop, makes the switch,
+// and sees the outcome. The page is not loaded again.
 func TestByFinger(t *testing.T) {
 	t.Parallel()
 	url, sim, _ := live(t, host(), named)

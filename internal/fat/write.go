@@ -90,8 +90,8 @@ func (v *Volume) update(w io.WriterAt, e Entry, size uint32) error {
 	return err
 }
 
-// resize changes the number of clusters in a chain to need, and returns the new
-// chain.
+// resize adds or frees clusters at the end of a chain until the chain has the
+// needed length. It returns the new chain.
 func (v *Volume) resize(list []uint32, need int) ([]uint32, error) {
 	for len(list) > need {
 		v.set(list[len(list)-1], 0)

@@ -130,8 +130,8 @@ func driveElsewhere(vmid int, value string) []Privilege {
 	return needs
 }
 
-// elsewhere returns the privileges that a value needs outside the VM: on the
-// storage, the bridge or the mapping that it names.
+// The function "elsewhere" returns the privileges that a value needs outside
+// the VM: on the storage, the bridge or the mapping that it names.
 func elsewhere(vmid int, key, value string) []Privilege {
 	props := qmconf.Parse(key, value)
 	if qmconf.IsSlot(key) {

@@ -97,8 +97,9 @@ func (p Permissions) Allows(path, privilege string) bool {
 }
 
 // Grants reports whether the login has a privilege on a path. If the name is
-// "A|B", one of the two is enough. A bridge may be a virtual network. Only PVE
-// knows the zone of the network, so a privilege on it in any zone counts.
+// "A|B", one of the two privileges is enough. A bridge may be a virtual
+// network. Only PVE knows the zone of such a network, so a privilege on the
+// network counts in any zone.
 func (p Permissions) Grants(path, name string) bool {
 	vnet, local := strings.CutPrefix(path, "/sdn/zones/localnetwork/")
 	for one := range strings.SplitSeq(name, "|") {

@@ -11,8 +11,8 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// three returns the three hosts of a cluster. Each host has its own card.
-// Windows runs on the first host, and Linux is on the second host.
+// The function three returns the hosts of a cluster. Each host has its own
+// card. Windows runs on the first host, and Linux is on the second host.
 func three() []pvetest.Host {
 	whole := pair()
 	var hosts []pvetest.Host

@@ -118,8 +118,8 @@ func loop(ctx context.Context, node *proxmox.Node, n int) error {
 	return count(n, len(vms))
 }
 
-// The function starts compares how soon a program notices the end of a task.
-// The program starts VMs one after the other.
+// This function compares how soon a program notices the end of a task. The
+// program starts VMs one after the other.
 func starts(ctx context.Context, short bool, wait time.Duration) error {
 	rounds := 5
 	if short {
