@@ -98,8 +98,8 @@ func (a *app) cut(ctx context.Context, sim *pvetest.Cluster, gone, other string)
 
 func (a *app) heading(text string) { a.out.Title("# " + text) }
 
-// The method until waits until the function reached returns true for the number
-// of nodes that are away.
+// The method until calls the function reached with the number of nodes that are
+// away, again and again, until reached returns true.
 func (a *app) until(ctx context.Context, reached func(away int) bool) error {
 	for {
 		_, away, err := a.kept.cluster.Names(ctx)
