@@ -115,16 +115,20 @@ var (
 
 // GPT returns a disk with two partitions. The first partition is an EFI system
 // partition and holds the tree.
-func (t Tree) GPT(width int, size int64) Memory {
-	const sector, first, second = 512, 2048, 1024
+func (t Tree) GPT(width int, size int64) Memory { return t.GPTOf(512, width, size) }
+
+// GPTOf returns the disk of [Tree.GPT] with a partition table that counts in
+// sectors of the given size, 512 or 4096 bytes.
+func (t Tree) GPTOf(sector int64, width int, size int64) Memory {
+	first, second, table := int64(1<<20)/sector, int64(1<<19)/sector, int64(128*128)/sector
 	le, disk := binary.LittleEndian, make(Memory, size)
 	last := size/sector - 1
 	entries := make([]byte, 128*128)
-	split := last - 33 - second
+	split := last - table - 1 - second
 	for i, p := range []struct {
 		kind       []byte
 		begin, end int64
-	}{{efiSystem, first, split - 1}, {basicData, split, last - 33}} {
+	}{{efiSystem, first, split - 1}, {basicData, split, last - table - 1}} {
 		e := entries[128*i:]
 		copy(e, p.kind)
 		copy(e[16:], fmt.Sprintf("partition %06d", i))
@@ -134,13 +138,13 @@ func (t Tree) GPT(width int, size int64) Memory {
 	copy(disk[446:], []byte{0, 0, 2, 0, 0xEE, 0xFF, 0xFF, 0xFF, 1, 0, 0, 0})
 	le.PutUint32(disk[458:], uint32(last))
 	disk[510], disk[511] = 0x55, 0xAA
-	for _, h := range []struct{ at, other, table int64 }{{1, last, 2}, {last, 1, last - 32}} {
+	for _, h := range []struct{ at, other, table int64 }{{1, last, 2}, {last, 1, last - table}} {
 		head := make([]byte, 92)
 		copy(head, "EFI PART\x00\x00\x01\x00\x5c\x00\x00\x00")
 		le.PutUint64(head[24:], uint64(h.at))
 		le.PutUint64(head[32:], uint64(h.other))
-		le.PutUint64(head[40:], 34)
-		le.PutUint64(head[48:], uint64(last-33))
+		le.PutUint64(head[40:], uint64(2+table))
+		le.PutUint64(head[48:], uint64(last-table-1))
 		copy(head[56:], "disk of a test!!")
 		le.PutUint64(head[72:], uint64(h.table))
 		le.PutUint32(head[80:], 128)

@@ -25,6 +25,7 @@ func layouts(tree opencoretest.Tree) map[string]opencoretest.Memory {
 		"FAT32 without a partition table":                              tree.FAT(32, 40<<20),
 		"FAT16 in partition 1 of GPT":                                  gpt,                  // as OSX-PROXMOX and OSX-KVM
 		"FAT32 in partition 1 of GPT":                                  tree.GPT(32, 48<<20), // as KVM-Opencore and osx-proxmox-next
+		"FAT16 in partition 1 of GPT with sectors of 4096 bytes":       tree.GPTOf(4096, 16, 20<<20),
 		"FAT16 in partition 1 of MBR":                                  tree.MBR(16, 20<<20),
 		"FAT16 inside of a CD image (El Torito)":                       cd, // as OpenCore-ISO
 		"FAT16 in partition 1 of GPT, compressed with gzip":            gpt.Gzip(),
@@ -91,7 +92,7 @@ func byMtools(t *testing.T, file opencoretest.Memory, image Image) {
 		t.Errorf("mtools reads %d bytes of %d (%v)", len(out), len(image.ConfigText), err)
 	}
 	sgdisk, err := exec.LookPath("/usr/sbin/sgdisk")
-	if image.Layout.Table != "gpt" || err != nil {
+	if image.Layout.Sector != 512 || err != nil { // of a file, sgdisk expects sectors of 512 bytes
 		return
 	}
 	if said, err := exec.CommandContext(t.Context(), sgdisk, "-v", name).CombinedOutput(); err != nil || !strings.Contains(string(said), "No problems found") {
@@ -147,11 +148,45 @@ func TestReadSaysWhatItFound(t *testing.T) {
 
 func TestReadFromTheBackupOfGPT(t *testing.T) {
 	t.Parallel()
-	disk := opencoretest.New(opencoretest.Config).GPT(16, 20<<20)
-	clear(disk[:34*512])
+	for _, sector := range []int64{512, 4096} {
+		disk := opencoretest.New(opencoretest.Config).GPTOf(sector, 16, 20<<20)
+		clear(disk[:34*512])
+		image, err := Read(disk, int64(len(disk)))
+		if err != nil || image.Layout.Table != "gpt" || image.Layout.Damage == "" || image.Layout.Sector != sector {
+			t.Errorf("%+v, %v", image.Layout, err)
+		}
+	}
+}
+
+// The drives that PVE makes have sectors of 512 bytes, so the firmware of a VM
+// does not see a partition table that counts in larger sectors. The file system
+// alone is an image that it sees.
+func TestLargeSectors(t *testing.T) {
+	t.Parallel()
+	disk := opencoretest.New(opencoretest.Config).GPTOf(4096, 16, 20<<20)
 	image, err := Read(disk, int64(len(disk)))
-	if err != nil || image.Layout.Table != "gpt" || image.Layout.Damage == "" {
-		t.Errorf("%+v, %v", image.Layout, err)
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocked := func(image Image, args string) string {
+		m := onDisplay()
+		m.VM["args"] += args
+		for _, f := range Judge(image, m) {
+			if f.ID == "opencore.sectors" && f.Severity == proxstation.Blocker {
+				return f.Fix
+			}
+		}
+		return ""
+	}
+	if fix := blocked(image, ""); !strings.Contains(fix, "skip=1048576 count="+strconv.FormatInt(image.Layout.Size, 10)) {
+		t.Errorf("the way out is %q", fix)
+	}
+	if fix := blocked(image, " -global scsi-hd.logical_block_size=4096"); fix != "" {
+		t.Errorf("a drive with such sectors: %s", fix)
+	}
+	alone := disk[image.Layout.Start:][:image.Layout.Size]
+	if image, err = Read(alone, int64(len(alone))); err != nil || blocked(image, "") != "" {
+		t.Errorf("the file system alone: %v", err)
 	}
 }
 

@@ -2,6 +2,7 @@ package opencore
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/gpu"
@@ -19,6 +20,10 @@ func (j *judge) judgeImage() {
 	}
 	if j.image.Layout.Damage != "" {
 		j.say("opencore.partition-table", proxstation.Warning, j.image.Layout.Damage, "firmware may not find the partition", "take the image anew from where it came; an import to LVM-thin was seen to damage the first MiB", igpuPassthru)
+	}
+	if l := j.image.Layout; l.Sector > 512 && !strings.Contains(j.machine.VM["args"], fmt.Sprintf("logical_block_size=%d", l.Sector)) {
+		j.say("opencore.sectors", proxstation.Blocker, fmt.Sprintf("the partition table counts in sectors of %d bytes", l.Sector), "drives of a VM have sectors of 512 bytes, and the firmware finds no partition table in them",
+			fmt.Sprintf("take the file system out, which needs no partition table: dd if=IMAGE of=opencore.raw bs=1M iflag=skip_bytes,count_bytes skip=%d count=%d", l.Start, l.Size), "UEFI specification, GUID Partition Table; QEMU, logical_block_size")
 	}
 	for _, key := range j.image.Twice {
 		j.say("opencore.duplicate-key", proxstation.Warning, configFile+": "+key+" is there more than once", "nobody knows which of the two OpenCore takes", "delete all but one of them", manual+", Terminology")

@@ -1,11 +1,8 @@
 package opencore
 
 import (
-	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io"
 	"slices"
 	"strings"
@@ -43,6 +40,9 @@ type Layout struct {
 	// without a partition table, "gpt", "mbr", or "iso9660" for a CD that boots
 	// from a FAT image inside it.
 	Table string
+	// Sector is the number of bytes in which a GPT counts, 512 or 4096. It is 0
+	// for other tables.
+	Sector int64
 	// Partition is the number of the partition. It is 0 if the file system is
 	// not in a partition.
 	Partition int
@@ -61,6 +61,9 @@ func (l Layout) String() string {
 	switch l.Table {
 	case "gpt", "mbr":
 		text += fmt.Sprintf(" in partition %d of %s", l.Partition, strings.ToUpper(l.Table))
+		if l.Sector > 512 {
+			text += fmt.Sprintf(" with sectors of %d bytes", l.Sector)
+		}
 	case "iso9660":
 		text += " inside of a CD image (El Torito)"
 	default:
@@ -126,11 +129,11 @@ func locate(d *disk) (*fat.Volume, Layout, error) {
 	parts := []part{{0, 0, d.size, true}}
 	if boot, isISO := elTorito(d); isISO {
 		layout.Table, parts = "iso9660", boot
-	} else if table, isGPT := gpt(d, 512); isGPT {
-		layout.Table, parts = "gpt", table
+	} else if table, sector := gpt(d, false); sector > 0 {
+		layout.Table, layout.Sector, parts = "gpt", sector, table
 	} else if _, err := fat.Open(d, 0, d.size); err != nil {
-		if table, isGPT := gpt(d, d.size/512*512-512); isGPT {
-			layout.Table, parts, layout.Damage = "gpt", table, "the first copy of the partition table is damaged or missing; its backup at the end of the disk was read"
+		if table, sector := gpt(d, true); sector > 0 {
+			layout.Table, layout.Sector, parts, layout.Damage = "gpt", sector, table, "the first copy of the partition table is damaged or missing; its backup at the end of the disk was read"
 		} else if table := mbr(d); len(table) > 0 {
 			layout.Table, parts = "mbr", table
 		}
@@ -195,87 +198,4 @@ func contents(v *fat.Volume) string {
 		return "no files"
 	}
 	return strings.Join(names, ", ")
-}
-
-// efiSystem is the type of an EFI system partition, as the disk holds it (UEFI
-// specification, GUID Partition Table).
-var efiSystem = []byte{0x28, 0x73, 0x2a, 0xc1, 0x1f, 0xf8, 0xd2, 0x11, 0xba, 0x4b, 0x00, 0xa0, 0xc9, 0x3e, 0xc9, 0x3b}
-
-// gpt reads the GUID partition table whose header begins at offset at of the
-// disk.
-func gpt(d *disk, at int64) ([]part, bool) {
-	le, header := binary.LittleEndian, make([]byte, 512)
-	if _, err := d.ReadAt(header, at); err != nil || string(header[:8]) != "EFI PART" {
-		return nil, false
-	}
-	length, sum := le.Uint32(header[12:]), le.Uint32(header[16:])
-	if length < 92 || length > 512 {
-		return nil, false
-	}
-	copy(header[16:], []byte{0, 0, 0, 0})
-	first, count, size := le.Uint64(header[72:]), le.Uint32(header[80:]), le.Uint32(header[84:])
-	if crc32.ChecksumIEEE(header[:length]) != sum || count > 1024 || size < 128 || size > 4096 || first > uint64(d.size)/512 {
-		return nil, false
-	}
-	entries := make([]byte, count*size)
-	if _, err := d.ReadAt(entries, int64(first)*512); err != nil || crc32.ChecksumIEEE(entries) != le.Uint32(header[88:]) {
-		return nil, false
-	}
-	var parts []part
-	for i := range int(count) {
-		e := entries[i*int(size):]
-		begin, end := le.Uint64(e[32:]), le.Uint64(e[40:])
-		if len(bytes.Trim(e[:16], "\x00")) == 0 || begin > end || end >= uint64(d.size)/512 {
-			continue
-		}
-		parts = append(parts, part{i + 1, int64(begin) * 512, int64(end-begin+1) * 512, bytes.Equal(e[:16], efiSystem)})
-	}
-	return parts, true
-}
-
-// mbr returns the primary partitions of an MBR.
-func mbr(d *disk) []part {
-	le, sector := binary.LittleEndian, make([]byte, 512)
-	if _, err := d.ReadAt(sector, 0); err != nil || sector[510] != 0x55 || sector[511] != 0xAA {
-		return nil
-	}
-	var parts []part
-	for i := range 4 {
-		e := sector[446+16*i:]
-		begin, size := int64(le.Uint32(e[8:]))*512, int64(le.Uint32(e[12:]))*512
-		if e[4] != 0 && size > 0 && begin+size <= d.size {
-			parts = append(parts, part{i + 1, begin, size, e[4] == 0xEF})
-		}
-	}
-	return parts
-}
-
-// elTorito reads a CD's boot entries for UEFI, and boot entries without a
-// platform (El Torito specification 1.0; UEFI specification, section 13.3.2.1).
-func elTorito(d *disk) (parts []part, isISO bool) {
-	const sector = 2048
-	le, block := binary.LittleEndian, make([]byte, sector)
-	if _, err := d.ReadAt(block, 16*sector); err != nil || string(block[1:6]) != "CD001" {
-		return nil, false
-	}
-	if _, err := d.ReadAt(block, 17*sector); err != nil || string(block[1:6]) != "CD001" || block[0] != 0 {
-		return nil, true
-	}
-	if _, err := d.ReadAt(block, int64(le.Uint32(block[0x47:]))*sector); err != nil || block[0] != 1 || block[30] != 0x55 {
-		return nil, true
-	}
-	platform := block[1]
-	for at := 32; at+32 <= sector; at += 32 {
-		switch e := block[at:]; e[0] {
-		case 0x90, 0x91:
-			platform = e[1]
-		case 0x88:
-			// The size in the entry cannot be relied on, because it has only 16
-			// bits and counts sectors. The file system knows its own size.
-			if begin := int64(le.Uint32(e[8:])) * sector; begin < d.size {
-				parts = append(parts, part{0, begin, d.size - begin, platform == 0xEF})
-			}
-		}
-	}
-	return parts, true
 }

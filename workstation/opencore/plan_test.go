@@ -93,7 +93,7 @@ func written(t *testing.T, disk opencoretest.Memory, plan Plan) opencoretest.Mem
 func TestWriteChangesWhatIsPlannedAndNothingElse(t *testing.T) {
 	t.Parallel()
 	tree := opencoretest.New(opencoretest.Config)
-	for name, disk := range map[string]opencoretest.Memory{"FAT12": tree.FAT(12, 2<<20), "GPT": tree.GPT(32, 48<<20), "ISO": tree.ISO(16 << 20), "gzip": tree.MBR(16, 20<<20).Gzip()} {
+	for name, disk := range map[string]opencoretest.Memory{"FAT12": tree.FAT(12, 2<<20), "GPT": tree.GPT(32, 48<<20), "GPT of 4096": tree.GPTOf(4096, 16, 20<<20), "ISO": tree.ISO(16 << 20), "gzip": tree.MBR(16, 20<<20).Gzip()} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			plan := planOf(t, disk, onDisplay(), &Options{Identity: identityOfATest})
