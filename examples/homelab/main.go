@@ -48,8 +48,9 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-const about = `Homelab brings a Proxmox VE node to what a page says, and lets the workstations on it take turns
-on a card. The page is homelab.yaml, or what -f names; examples/homelab/homelab.yaml is one.`
+const about = `Homelab makes the VMs of a Proxmox VE node what a page says,
+and gives a card from one VM to another. The page is homelab.yaml,
+or the file that -f names; examples/homelab/homelab.yaml is an example.`
 
 const codes = `Codes:
   0 done, or nothing to do    2 plan: there are changes   3 blocked, nothing changed
