@@ -62,7 +62,7 @@ var arrows = map[string][]string{
 
 	// This package brings PCI, storage and PVE together. It imports go-proxmox
 	// only for the constructor that takes a client from the caller.
-	"workstation": {"", "internal/printable", "iommu", "gpu", "storage", "internal/pve", "internal/boot", "internal/handover", "internal/macos", "internal/privilege", "internal/qmconf", "internal/pveschema",
+	"workstation": {"", "internal/printable", "iommu", "gpu", "storage", "internal/pve", "internal/boot", "internal/handover", "internal/macos", "internal/privilege", "internal/rules", "internal/qmconf", "internal/pveschema",
 		"github.com/luthermonson/go-proxmox", "golang.org/x/sync"},
 	// These packages know the needs of macOS guests and PVE's notation of
 	// configurations. They do no I/O. The profiles and the plan use them.
@@ -75,6 +75,9 @@ var arrows = map[string][]string{
 	"internal/handover": {"", "gpu", "iommu", "storage", "internal/printable"},
 	// This package knows PVE's privileges for each key and value. It is pure.
 	"internal/privilege": {"internal/qmconf"},
+	// This package judges one configuration, by the rules of PVE and of the guest
+	// systems. It is pure.
+	"internal/rules": {"", "gpu", "storage", "internal/privilege", "internal/qmconf"},
 	// This package reads and writes FAT in disk images from unknown authors. It
 	// limits what it reads, and is exact to the byte.
 	"internal/fat":    {},

@@ -13,6 +13,7 @@ import (
 	"github.com/proxstation/proxstation/gpu"
 	"github.com/proxstation/proxstation/internal/boot"
 	"github.com/proxstation/proxstation/internal/qmconf"
+	"github.com/proxstation/proxstation/internal/rules"
 	"github.com/proxstation/proxstation/storage"
 )
 
@@ -114,10 +115,11 @@ func (vm VM) whole() map[string]string {
 // fault that an existing VM already has does not block the plan, but becomes a
 // warning.
 func (d *differ) judge(vm VM, will VMFacts) {
-	d.adviseHost(vm, will.Config)
+	host := rules.Host{Cores: d.facts.Cores, Memory: d.facts.MemoryTotal}
+	d.plan.Findings = append(d.plan.Findings, host.Advise(vm.ID, will.Config)...)
 	have, exists := d.facts.VMs[vm.ID]
 	d.checkDevices(vm, have.Config, will.Config)
-	broken := append(vm.checkRules(will.Config), d.checkHost(vm, will.Config)...)
+	broken := vm.checkRules(will.Config, host.Check(will.Config))
 	if !exists {
 		d.problems = append(d.problems, broken...)
 		return
@@ -127,7 +129,7 @@ func (d *differ) judge(vm VM, will VMFacts) {
 		d.plan.Findings = append(d.plan.Findings, d.boots(vm, have, will.Config).Check()...)
 	}
 	before := map[string]bool{}
-	for _, p := range append(vm.checkRules(have.Config), d.checkHost(vm, have.Config)...) {
+	for _, p := range vm.checkRules(have.Config, host.Check(have.Config)) {
 		before[rule(p)] = true
 	}
 	for _, p := range broken {
@@ -136,7 +138,7 @@ func (d *differ) judge(vm VM, will VMFacts) {
 			continue
 		}
 		invalid, ok := errors.AsType[*InvalidError](p)
-		if !ok { // checkRules and checkHost add errors of this type only
+		if !ok { // checkRules adds errors of this type only
 			d.problems = append(d.problems, p)
 			continue
 		}
@@ -171,17 +173,6 @@ func rule(problem error) string {
 		return problem.Error()
 	}
 	return invalid.Field + "\n" + quotedHostPCI.ReplaceAllString(invalid.Why, "")
-}
-
-// memoryOf returns the memory that a configuration gives a guest. PVE's default
-// is 512 MiB. known is false if the value is not a number of MiB.
-func memoryOf(config map[string]string) (size storage.Size, known bool) {
-	text := "512"
-	if value := config["memory"]; value != "" {
-		text, _ = qmconf.Parse("memory", value).Get("current")
-	}
-	size, err := storage.ParseSize(text + "M")
-	return size, err == nil
 }
 
 // plans reports whether the steps planned so far make or change a VM.

@@ -53,3 +53,24 @@ func (d *differ) onNode(vm VM, key, value string) {
 		}
 	}
 }
+
+func (d *differ) checkLock(v VMFacts) {
+	if v.Lock == "suspended" {
+		d.find(proxstation.Finding{ID: "workstation.hibernated", Severity: proxstation.Warning, Subject: v.String(), Seen: "lock: suspended, vmstate: " + v.Config["vmstate"],
+			Why: "The VM is hibernated: PVE refuses changes until it is started again, and the start resumes it with its old devices.",
+			Fix: fmt.Sprintf("Start it (qm start %d resumes it), shut the guest down, and plan again; qm unlock %d discards the saved state, with everything that was open.", v.ID, v.ID)})
+	} else if v.Lock != "" {
+		d.find(proxstation.Finding{ID: "workstation.locked", Severity: proxstation.Warning, Subject: fmt.Sprintf("VM %d", v.ID), Seen: "lock: " + v.Lock,
+			Why: "PVE refuses changes while the VM is locked.", Fix: "Wait for the " + v.Lock + " to end; if it has crashed, run qm unlock."})
+	}
+}
+
+// checkTemplate adds a finding that a change of a template affects only later
+// clones.
+func (d *differ) checkTemplate(have VMFacts) {
+	if have.Config["template"] == "1" {
+		d.find(proxstation.Finding{ID: "workstation.template", Severity: proxstation.Warning, Subject: have.String(), Seen: "template: 1",
+			Why: "A template never starts. Changes in it only affect clones that are made later; existing clones stay as they are.",
+			Fix: "To change a VM that runs, name a clone in the Spec."})
+	}
+}

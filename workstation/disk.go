@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/proxstation/proxstation/internal/qmconf"
+	"github.com/proxstation/proxstation/internal/rules"
 	"github.com/proxstation/proxstation/storage"
 )
 
@@ -79,7 +80,7 @@ func (d Disk) check(vm VM, problems *problems) {
 	case strings.Contains(d.Import, ":iso/"):
 		problems.add(vm, d.Slot, d.Import, "PVE makes disks of volumes of content type import, not iso: bring the file there as .raw, or name its path on the node, as root@pam with a password")
 	case d.Volume == "" && (d.Size > 0 && d.Size < smallest || d.NewSize > 0 && d.NewSize < smallest):
-		problems.add(vm, d.Slot, fmt.Sprintf("%d bytes", int64(max(d.Size, d.NewSize))), "a disk cannot be that small"+unitMeant)
+		problems.add(vm, d.Slot, fmt.Sprintf("%d bytes", int64(max(d.Size, d.NewSize))), "a disk cannot be that small"+rules.UnitMeant)
 	case d.isCD() && media != "" && media != "cdrom":
 		problems.add(vm, d.Slot, d.Volume, "the volume can only be a CD")
 	}

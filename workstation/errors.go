@@ -8,6 +8,7 @@ import (
 
 	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/internal/printable"
+	"github.com/proxstation/proxstation/internal/rules"
 )
 
 // Sentinel errors, for [errors.Is]. The errors that match them report the
@@ -126,6 +127,12 @@ type problems []error
 
 func (p *problems) add(vm VM, field, value, why string) {
 	*p = append(*p, &InvalidError{VMID: vm.ID, Field: field, Value: value, Why: why})
+}
+
+func (p *problems) addFaults(vm VM, faults []rules.Fault) {
+	for _, f := range faults {
+		p.add(vm, f.Field, f.Value, f.Why)
+	}
 }
 
 func (p problems) err() error { return errors.Join(p...) }

@@ -10,6 +10,7 @@ import (
 	"github.com/proxstation/proxstation/gpu"
 	"github.com/proxstation/proxstation/internal/printable"
 	"github.com/proxstation/proxstation/internal/qmconf"
+	"github.com/proxstation/proxstation/internal/rules"
 	"github.com/proxstation/proxstation/storage"
 )
 
@@ -261,10 +262,11 @@ func preflightMemory(db DualBoot, target VMFacts, facts Facts, subject string) [
 	available := facts.MemoryAvailable
 	for _, id := range db.Members {
 		if v := facts.VMs[id]; v.Running && id != target.ID && v.isOn(facts.Node) {
-			available += configuredMemory(v.now())
+			size, _ := rules.Memory(v.now())
+			available += size
 		}
 	}
-	need := configuredMemory(target.Config)
+	need, _ := rules.Memory(target.Config)
 	if need <= available {
 		return nil
 	}
@@ -277,10 +279,4 @@ func preflightMemory(db DualBoot, target VMFacts, facts Facts, subject string) [
 		short.Fix += " Or bound the cache (zfs_arc_max)."
 	}
 	return []proxstation.Finding{short}
-}
-
-func configuredMemory(config map[string]string) storage.Size {
-	memory, _ := qmconf.Parse("memory", config["memory"]).Get("current")
-	size, _ := storage.ParseSize(memory + "M") // 0 if the key is not set
-	return size
 }

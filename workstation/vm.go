@@ -9,6 +9,7 @@ import (
 	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/gpu"
 	"github.com/proxstation/proxstation/internal/qmconf"
+	"github.com/proxstation/proxstation/internal/rules"
 	"github.com/proxstation/proxstation/iommu"
 	"github.com/proxstation/proxstation/storage"
 )
@@ -96,7 +97,7 @@ const minVMID, maxVMID = 100, 999999999
 func (vm VM) Validate() error {
 	vm = vm.AsNew()
 	problems := vm.checkForm()
-	return append(problems, vm.checkRules(vm.whole())...).err()
+	return append(problems, vm.checkRules(vm.whole(), nil)...).err()
 }
 
 // checkForm reports values that PVE could not read. It judges each key alone,
@@ -115,8 +116,7 @@ func (vm VM) checkForm() problems {
 	vm.checkDisks(&problems)
 	vm.checkKeys(&problems)
 	vm.checkAbsent(&problems)
-	vm.checkNumbers(&problems)
-	vm.checkHostPCI(&problems)
+	problems.addFaults(vm, rules.CheckValues(vm.Guest, vm.Config))
 	vm.checkSecrets(&problems)
 	return problems
 }

@@ -2,95 +2,32 @@ package workstation
 
 import (
 	"fmt"
-	"maps"
+	"regexp"
 	"slices"
-	"strconv"
 
 	"github.com/proxstation/proxstation/gpu"
 	"github.com/proxstation/proxstation/internal/qmconf"
+	"github.com/proxstation/proxstation/internal/rules"
+	"github.com/proxstation/proxstation/storage"
 )
 
 // checkRules reports settings with which the guest would not run, and settings
 // that PVE would refuse when the VM starts. config is the whole configuration,
-// drives included.
-func (vm VM) checkRules(config map[string]string) problems {
+// drives included. It adds the given faults of the VM.
+func (vm VM) checkRules(config map[string]string, more []rules.Fault) problems {
 	var problems problems
-	values := vm.readHostPCI(config, &problems)
-	if err := gpu.CheckRules(values, config["machine"], config["vga"]); err != nil {
-		problems.add(vm, "hostpci", "", err.Error())
+	problems.addFaults(vm, rules.Check(vm.Guest, config))
+	for _, disk := range vm.Disks {
+		if vm.Guest == gpu.Windows11 && disk.Purpose == storage.Boot && disk.Size > 0 && disk.Size < rules.Windows11Disk {
+			problems.add(vm, disk.Slot, disk.Size.String(), "Windows 11 needs "+rules.Windows11Disk.Human())
+		}
 	}
-	switch {
-	case vm.Guest == gpu.Windows11:
-		vm.checkWindows(config, &problems)
-	case vm.Guest.IsMacOS():
-		vm.checkMacOS(config, &problems)
+	isCloudInit := func(slot string) bool { return qmconf.IsCloudInit(config[slot]) }
+	if !vm.Password.IsZero() && !slices.ContainsFunc(qmconf.Slots(config), isCloudInit) {
+		problems.add(vm, passwordKey, "", "it has no effect without a cloud-init drive")
 	}
-	vm.checkSMC(config, &problems)
-	vm.checkCloudInit(config, &problems)
-	vm.checkTuning(config, &problems)
+	problems.addFaults(vm, more)
 	return problems
-}
-
-// readHostPCI returns the hostpci values of a configuration and reports the
-// parts that PVE would not understand.
-func (vm VM) readHostPCI(config map[string]string, problems *problems) []gpu.HostPCI {
-	var values []gpu.HostPCI
-	for _, key := range slices.Sorted(maps.Keys(config)) {
-		if qmconf.Family(key) != "hostpci" {
-			continue
-		}
-		h, err := gpu.ParseHostPCI(config[key])
-		if err != nil {
-			continue // checkForm reports this value
-		}
-		if err := h.Validate(); err != nil {
-			problems.add(vm, key, config[key], err.Error())
-		}
-		values = append(values, h)
-	}
-	return values
-}
-
-// unitMeant is appended to errors about a size that most likely lacks its unit.
-const unitMeant = "; in Go a size has its unit, such as 16*storage.GiB"
-
-// checkNumbers reports numbers of processors and sizes of memory that PVE would
-// not accept (qm.conf manual page: cores, sockets; memory in MiB).
-func (vm VM) checkNumbers(problems *problems) {
-	if n, err := strconv.Atoi(vm.Config["cpuunits"]); err == nil && n > 10000 {
-		problems.add(vm, "cpuunits", vm.Config["cpuunits"], "PVE keeps at most 10000 (pve-common PVE/CGroup.pm, for cgroup v2)")
-	}
-	for _, number := range []struct {
-		key   string
-		least int
-	}{{"cores", 1}, {"memory", 16}, {"sockets", 1}} {
-		text, there := vm.Config[number.key]
-		if there && number.key == "memory" {
-			text, _ = qmconf.Parse("memory", text).Get("current")
-		}
-		if n, err := strconv.Atoi(text); there && (err != nil || n < number.least || text[0] == '+') {
-			why := fmt.Sprintf("want a whole number, at least %d", number.least)
-			if number.key == "memory" {
-				why = "want a whole number of MiB, at least 16" + unitMeant
-			}
-			problems.add(vm, number.key, vm.Config[number.key], why)
-		}
-	}
-}
-
-// checkHostPCI reports values that PVE cannot read.
-func (vm VM) checkHostPCI(problems *problems) {
-	for _, key := range slices.Sorted(maps.Keys(vm.Config)) {
-		if qmconf.Family(key) != "hostpci" || vm.Config[key] == "" && vm.Guest.IsMacOS() {
-			continue // MacOS leaves an empty value in a stage without its card
-		}
-		if _, err := gpu.ParseHostPCI(vm.Config[key]); err != nil {
-			problems.add(vm, key, vm.Config[key], err.Error())
-		}
-	}
-	if value, there := vm.Config["hostpci0"]; there && value == "" && vm.Guest.IsMacOS() {
-		problems.add(vm, "hostpci0", "", "the second stage needs the Card, one of Facts.Cards")
-	}
 }
 
 // checkAbsent reports keys that are both wanted and absent, and drives among
@@ -105,6 +42,29 @@ func (vm VM) checkAbsent(problems *problems) {
 			problems.add(vm, name, "", "it is not a setting that can be removed")
 		case qmconf.Holds(vm.Config, name):
 			problems.add(vm, name, "", "both wanted and absent")
+		}
+	}
+}
+
+// oskFormat matches keys that QEMU accepts and that need no quotes in args
+// (hw/misc/applesmc.c: a key of another length is replaced by zeros).
+var oskFormat = regexp.MustCompile(`^[!#-&(-+.-\[\]-~-]{64}$`)
+
+// checkSecrets reports secrets that are not valid, and secrets in places where
+// people would see them.
+func (vm VM) checkSecrets(problems *problems) {
+	if !vm.OSK.IsZero() && !oskFormat.MatchString(vm.OSK.Reveal()) {
+		problems.add(vm, "osk", "", "the key has 64 characters, none of them a blank, a comma, a quote or a backslash")
+	}
+	if _, there := vm.Config[passwordKey]; there {
+		problems.add(vm, passwordKey, "", "a password belongs in VM.Password, so that no plan shows it")
+	}
+	if !vm.Password.IsZero() && slices.Contains(vm.Absent, passwordKey) {
+		problems.add(vm, passwordKey, "", "both wanted and absent")
+	}
+	for i, key := range qmconf.SSHKeys(vm.Config["sshkeys"]) {
+		if why := qmconf.PublicKeyProblem(key); why != "" {
+			problems.add(vm, fmt.Sprintf("sshkeys, key %d", i+1), "", why)
 		}
 	}
 }
