@@ -19,8 +19,7 @@ import (
 	"github.com/proxstation/proxstation/workstation/rustdesk"
 )
 
-// guests runs a scenario with VM 140, whose guest behaves as the argument guest
-// describes.
+// guests runs a scenario with VM 140 and the given guest in this VM.
 func guests(t *testing.T, guest pvetest.Guest, play func(t *testing.T, sim *pvetest.Node, agent workstation.Agent)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -172,8 +171,8 @@ func TestSetUpRustDeskSaysWhatRuns(t *testing.T) {
 	}
 }
 
-// A set-up script runs as root, so only root may write it. The files that the
-// agent creates are writable by everybody.
+// A set-up script runs as root, so only root may write it. The agent by itself
+// would create a file that everybody may write.
 func TestScriptsAreRootsAlone(t *testing.T) {
 	t.Parallel()
 	var place []string

@@ -42,7 +42,7 @@ func TestApplyReadsNothingTwice(t *testing.T) {
 					case strings.HasSuffix(r.Path, "/log"):
 						logs++
 					case !strings.Contains(r.Path, "/tasks/"):
-						if reads[r.Path]++; r.Path != "/nodes/pve/tasks" && reads[r.Path] > 1 || reads[r.Path] > 2 { // between two writes, Apply reads the tasks of the VMs of two steps
+						if reads[r.Path]++; r.Path != "/nodes/pve/tasks" && reads[r.Path] > 1 || reads[r.Path] > 2 { // the step before the write and the step after it both read the tasks
 							t.Errorf("%s is read again", r.Path)
 						}
 					}

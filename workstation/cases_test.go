@@ -29,8 +29,8 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// A vmCase is a folder with configurations of VMs that people made, in PVE's
-// format, and with the changes that they made to these VMs.
+// A vmCase is a folder with configurations of people's VMs, in PVE's format,
+// and with the changes that these people wanted.
 type vmCase struct {
 	Mappings    []struct{ ID, Card string }
 	VMs         []caseVM
@@ -52,8 +52,8 @@ type vmCase struct {
 	host pvetest.Host
 }
 
-// A caseVM is a VM of the Spec: the name of a profile, the fields of the
-// profile, and changes to the VM that the profile makes.
+// A caseVM says how a VM of the Spec is made: by a profile with these fields.
+// Edit then changes the VM.
 type caseVM struct {
 	Profile, Card, OSK string
 	Args               struct {
@@ -307,7 +307,7 @@ var rights = map[string]right{
 	"48-unset-fields-shrink-a-vm":    {"", "", "sata0", "cores memory args cpu hostpci0", "", ""},
 }
 
-// claims holds the expected findings about all VMs of a case together.
+// These are the findings about all VMs of a case together, by case.
 var claims = map[string]string{
 	"03-mdev-i440fx":     "gpu.shared-card VMs 100 and 102",
 	"19-vfio-in-args":    "gpu.args-card VMs 130 and 140",
@@ -470,7 +470,8 @@ func (c vmCase) thereAndBack(t *testing.T, sim *pvetest.Node, node *workstation.
 	}
 }
 
-// adopts adopts a VM and checks that the plan for its Spec is empty.
+// The method adopts checks that the plan for the Spec of an adopted VM is
+// empty.
 func (c vmCase) adopts(t *testing.T, facts workstation.Facts, id int) {
 	t.Helper()
 	spec, err := workstation.Adopt(facts, id)

@@ -115,8 +115,8 @@ func TestNoKeyIsLeftForADevice(t *testing.T) {
 	}
 }
 
-// If the login does not see a mapping, the mapping is reported as unknown, and
-// the card gets another key.
+// A VM names a mapping that the login does not see. The plan reports this
+// mapping as unknown, and gives a new card another hostpci key.
 func TestMappingThatNobodySees(t *testing.T) {
 	t.Parallel()
 	facts := observe(t, pvetest.New(pvetest.Reference(), nil))

@@ -108,8 +108,8 @@ func operations() []operation {
 	}
 }
 
-// made returns a function. This function returns the reference host with the
-// Windows and the Linux workstation, as an apply would have made them.
+// made returns a function that makes the reference host with the Windows and
+// the Linux workstation, as it is after an apply.
 var made = sync.OnceValue(func() func() pvetest.Host {
 	host := pvetest.Reference()
 	host.Mappings = pair().Mappings
@@ -139,9 +139,9 @@ func clouded() workstation.Spec {
 		CloudInit: profile.CloudInit{Password: proxstation.NewSecret("hunter2")}}.VM()}}
 }
 
-// original returns the snapshot of the host that made returns. tampered returns
-// that host after other people changed it: they added, changed and removed
-// keys, CD drives among them.
+// original returns a snapshot of the host with both workstations. tampered
+// returns this host after other people added, changed and removed keys, CD
+// drives among them.
 func original() workstation.Snapshot {
 	s := workstation.Snapshot{Node: "pve", Configs: map[int]map[string]string{}}
 	for _, vm := range made().VMs {

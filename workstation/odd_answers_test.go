@@ -47,8 +47,8 @@ func (w *twisted) RoundTrip(r *http.Request) (*http.Response, error) {
 	return response, err
 }
 
-// twist replaces the nth value inside the value in. If value is a function, it
-// is called with the old value.
+// twist replaces the nth value inside a decoded JSON value. If the replacement
+// is a function, twist calls it with the old value.
 func twist(in any, count *int, nth int, value any) {
 	replace := func(set func(any), old any) {
 		if *count++; *count-1 == nth {
@@ -107,7 +107,7 @@ func TestObserveWithOneOddValue(t *testing.T) {
 	}
 	for path, n := range values {
 		if path == "/access/permissions" || path == "/cluster/resources" {
-			n = min(n, 20) // the values repeat themselves
+			n = min(n, 20) // after these, the values are alike
 		}
 		for i := tried % step; i < n; i += step {
 			value := kinds[tried%len(kinds)]

@@ -12,7 +12,7 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// looks holds the privileges that are needed to observe everything.
+// These are the privileges that are needed to observe everything.
 var looks = []string{"Sys.Audit", "Datastore.Audit", "VM.Audit", "Mapping.Audit"}
 
 // asOps returns the host's node for a token that has the privileges in needs

@@ -44,9 +44,9 @@ func newStarter(t *testing.T, facts workstation.Facts) *starter {
 	return &starter{facts: facts, turn: make(chan bool, 2), known: map[string]string{}}
 }
 
-// from returns the volume from which a VM starts. It returns "" if the VM
-// starts from none of its volumes. If QEMU does not accept the command line, it
-// also returns QEMU's message.
+// The method from starts a VM and returns the volume from which the VM started.
+// It returns "" if the VM started from none of its volumes. If QEMU does not
+// accept the command line, it also returns QEMU's message.
 func (s *starter) from(t *testing.T, config map[string]string, mappings []gpu.Mapping) (volume, refused string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -72,7 +72,8 @@ func (s *starter) from(t *testing.T, config map[string]string, mappings []gpu.Ma
 	return strings.TrimSuffix(known, guest.Nothing), ""
 }
 
-// start runs QEMU until it ends or says from which volume it started.
+// start runs QEMU until QEMU ends or prints the volume from which the VM
+// started.
 func start(t *testing.T, args []string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
@@ -108,9 +109,9 @@ func start(t *testing.T, args []string) string {
 	return "refused: " + strings.TrimSpace(complaint.String())
 }
 
-// functions returns the functions of the host that a hostpci value names. If
-// the host has no such devices, it returns one function with the class of a
-// display.
+// The method functions returns the host's PCI functions that a hostpci value
+// names. If the host has no such device, the method returns one function with
+// the class of a display.
 func (s *starter) functions(value string, mappings []gpu.Mapping) []iommu.Function {
 	h, err := gpu.ParseHostPCI(value)
 	if err != nil {
@@ -154,7 +155,8 @@ func needFirmware(t *testing.T, files ...string) {
 	}
 }
 
-// The payloads start from every bus that the firmware supports, and from a CD.
+// A VM starts from a disk on every bus that the firmware supports, and from a
+// CD.
 func TestPayloadsStart(t *testing.T) {
 	t.Parallel()
 	s := newStarter(t, workstation.Facts{Node: "pve"})
@@ -205,8 +207,8 @@ func fitting(t *testing.T, facts workstation.Facts, id int) map[string]workstati
 	return nil
 }
 
-// after returns the configuration that a VM has after the plan, and the
-// mappings after the plan.
+// The function after returns a VM's configuration and the mappings as the plan
+// leaves them.
 func after(facts workstation.Facts, plan workstation.Plan, id int) (map[string]string, []gpu.Mapping) {
 	config, mappings := maps.Clone(facts.VMs[id].Config), slices.Clone(facts.Mappings)
 	for _, step := range plan.Steps {
@@ -303,8 +305,8 @@ func TestGeneratedVMsKeepStarting(t *testing.T) {
 	}
 }
 
-// A VM without a boot order starts as BootOrder says: from its CDs only, or
-// from the disk that the firmware finds.
+// A VM without a boot order starts from the devices that BootOrder returns:
+// only from its CDs, or from the disk that the firmware finds.
 func TestPayloadsStartWithoutAnOrder(t *testing.T) {
 	t.Parallel()
 	const disk, cd = "local-lvm:vm-1-disk-0", "local:iso/a.iso"

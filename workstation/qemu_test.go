@@ -162,7 +162,7 @@ func dial(ctx context.Context, t *testing.T, path string, said *guest.Transcript
 	return connection
 }
 
-// ask executes a command of QEMU's monitor.
+// ask sends a command to QEMU's monitor and waits for the result.
 func (m *booted) ask(t *testing.T, command string, arguments map[string]any, answer any) {
 	t.Helper()
 	request := map[string]any{"execute": command}

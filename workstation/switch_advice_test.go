@@ -62,7 +62,7 @@ func TestAdvise(t *testing.T) {
 	}
 	blind := observe(t, pvetest.New(host, nil))
 	for i := range blind.Backups {
-		blind.Backups[i].VMs = nil // a login that may not see pools gets no VMs
+		blind.Backups[i].VMs = nil // a login that may not see pools does not see the VMs in them
 	}
 	if findings := both.Advise(workstation.Facts{Backups: blind.Backups[len(blind.Backups)-1:]}); ids(findings) != "switch.backup-unknown" {
 		t.Errorf("of a pool that the login does not see: %v", findings)

@@ -246,9 +246,9 @@ func TestALostAnswerOfALeaseWrite(t *testing.T) {
 	}
 }
 
-// A controller waits at most two hours for another controller's lease, however
-// large its TTL is. It waits at least half a minute, even if the TTL is 0 or
-// less. A lease that cannot be read counts as the lease of another controller.
+// A controller waits between half a minute and two hours for another
+// controller's lease, whatever TTL the lease has. A lease that cannot be read
+// counts as the lease of another controller.
 func TestALeaseOfNonsense(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

@@ -86,7 +86,7 @@ func TestPreflightMemory(t *testing.T) {
 	for name, test := range map[string]struct {
 		need, available storage.Size
 		zfs             bool
-		want            proxstation.Answer // the expected answer to whether a switch would begin
+		want            proxstation.Answer // whether a switch would begin
 		says            string
 	}{
 		"enough":                           {32, 16, false, proxstation.Yes, ""},

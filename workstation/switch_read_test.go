@@ -168,7 +168,7 @@ func TestAStorageThatIsAway(t *testing.T) {
 					away = 2
 				}
 				host.Storages[away].Inactive = true
-				host.VMs[0].Running = false // with this storage, the VM could not be running
+				host.VMs[0].Running = false // a VM whose storage is away cannot be running
 				sim := pvetest.New(host, nil)
 				if test.fault.Path != "" {
 					sim.Inject(test.fault)

@@ -145,7 +145,7 @@ func TestNoTextOfANodeReachesTheTerminal(t *testing.T) {
 	tried := 0
 	for path, n := range values {
 		if path == "/access/permissions" {
-			n = min(n, 20) // the values repeat themselves
+			n = min(n, 20) // after these, the values are alike
 		}
 		for i := range n {
 			s.planted = fmt.Sprintf("value %d of %s", i, path)
