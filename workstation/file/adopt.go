@@ -81,8 +81,8 @@ func (a *adoption) cards() {
 	}
 }
 
-// free returns name. If the map has that name already, free adds a number to
-// it.
+// free returns the given name. If the map has this name already, free appends a
+// number.
 func free[V any](name string, taken map[string]V) string {
 	for n, candidate := 2, name; ; n++ {
 		if _, there := taken[candidate]; !there {
@@ -198,8 +198,8 @@ func linuxOf(p profile.LinuxAI) *LinuxAI {
 	return w
 }
 
-// changesNothing reports whether the page can be read back from its text, with
-// an empty plan.
+// changesNothing reports whether the page can be written and read again, and
+// then gives an empty plan.
 func (p Page) changesNothing(facts workstation.Facts) bool {
 	source, err := Parse("", Format(p, nil))
 	if err != nil {

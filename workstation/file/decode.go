@@ -16,7 +16,7 @@ import (
 // mistake, so that all mistakes are reported at once.
 type decoder struct {
 	errs Errors
-	at   map[string]ast.Node // the value of each key, keyed by its place on the page
+	at   map[string]ast.Node // the YAML node of each value, by the place of the value on the page
 }
 
 func (d *decoder) fail(node ast.Node, key, format string, args ...any) {
@@ -42,7 +42,7 @@ func position(node ast.Node) token.Position {
 
 func join(key, name string) string { return strings.TrimPrefix(key+"."+name, ".") }
 
-// value fills v with the value of a node.
+// The method value stores the value of a YAML node in v.
 func (d *decoder) value(node ast.Node, v reflect.Value, key string) {
 	d.at[key] = node
 	switch node.(type) {
@@ -93,7 +93,7 @@ func (d *decoder) collection(node ast.Node, v reflect.Value, key string) {
 	}
 }
 
-// each calls the function do for each key of a mapping. It reports keys that
+// The method each calls do() for each key of a mapping. It reports keys that
 // are not words, and keys that appear twice.
 func (d *decoder) each(pairs []*ast.MappingValueNode, key string, do func(name string, pair *ast.MappingValueNode)) {
 	seen := map[string]int{}
@@ -116,7 +116,7 @@ func (d *decoder) each(pairs []*ast.MappingValueNode, key string, do func(name s
 	}
 }
 
-// dictionary fills a map. Its keys are names of the user's choice.
+// dictionary fills a map from a mapping on the page. The user chose the keys.
 func (d *decoder) dictionary(pairs []*ast.MappingValueNode, v reflect.Value, key string) {
 	v.Set(reflect.MakeMap(v.Type()))
 	d.each(pairs, key, func(name string, pair *ast.MappingValueNode) {
@@ -130,7 +130,8 @@ func (d *decoder) dictionary(pairs []*ast.MappingValueNode, v reflect.Value, key
 	})
 }
 
-// structure fills a struct. Its keys are the names of the fields.
+// structure fills a struct from a mapping on the page. The keys are the names
+// of the struct's fields.
 func (d *decoder) structure(pairs []*ast.MappingValueNode, v reflect.Value, key string, besides ...string) {
 	known := fields(v.Type())
 	d.each(pairs, key, func(name string, pair *ast.MappingValueNode) {

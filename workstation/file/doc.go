@@ -10,8 +10,9 @@
 // changes one value and keeps the other text of the file, so comments stay.
 // [Format] writes a new page.
 //
-// The keys of the page come from the names of the fields, of the types here and
-// of the profiles that they embed. A key has small letters with hyphens:
-// HugePages is huge-pages. For editors, the JSON Schema in
-// docs/homelab.schema.json has all keys with the comments of their fields.
+// A key of the page is the name of a Go field, in small letters with hyphens:
+// the field HugePages has the key huge-pages. The fields are those of the types
+// in this package and of the profiles that these types embed. For editors, the
+// JSON Schema in docs/homelab.schema.json has all keys with the comments of
+// their fields.
 package file

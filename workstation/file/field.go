@@ -16,8 +16,8 @@ type field struct {
 }
 
 // fields returns the keys of a struct in the order of its fields. It includes
-// the fields of embedded structs. It leaves out fields that the struct's tag
-// omit names, and embedded fields that an outer field hides.
+// the fields of embedded structs, unless the tag "omit" of the embedded struct
+// lists them, or a field of the outer struct has the same key.
 func fields(t reflect.Type) []field {
 	var all []field
 	own := map[string]bool{}

@@ -50,8 +50,8 @@ type pair struct {
 	value reflect.Value
 }
 
-// pairs returns the pairs of a struct, a map or a workstation whose values are
-// set.
+// pairs returns the pairs of a struct, a map or a workstation. It leaves out
+// fields that are not set.
 func pairs(v reflect.Value) []pair {
 	v = indirect(v)
 	var all []pair

@@ -94,8 +94,8 @@ func (i *Identity) UnmarshalText(text []byte) error {
 // "local:import/opencore.raw".
 var volumeForm = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9._-]*:(import|iso)/`)
 
-// check reports a boot loader whose keys contradict each other, or of which a
-// key is missing.
+// check reports keys of a boot loader that contradict each other or are
+// missing.
 func (o OpenCore) check(errs *Errors, key string) {
 	switch {
 	case o.Volume != "" && (o.Image != "" || o.configures()):

@@ -88,9 +88,9 @@ func TestLoaders(t *testing.T) {
 	}
 }
 
-// If a host's board lights no connector under macOS, the VM gets the mode
-// headless, and a finding names the reason and the drawback. A mode on the page
-// takes precedence.
+// With some boards, no monitor connector works under macOS. The VM then gets
+// the mode headless, and a finding names the reason and the drawback. A mode on
+// the page takes precedence.
 func TestModeFollowsFacts(t *testing.T) {
 	t.Parallel()
 	facts := observed(t)

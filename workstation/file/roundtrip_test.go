@@ -142,7 +142,7 @@ func TestEveryFieldOfAProfileIsReached(t *testing.T) {
 		}
 		for _, unset := range zeroFields(made, made.Type().String()) {
 			if strings.HasPrefix(unset, "profile.MacOS.Image.") || unset == "workstation.VM.Notes" {
-				continue // a program's finding in an image of OpenCore, not a wish of the user
+				continue // a program finds these values in an OpenCore image; a user does not set them
 			}
 			t.Errorf("profile %s: no key of the page reaches %s", w.Profile(), unset)
 		}

@@ -106,7 +106,7 @@ type Custom struct {
 	OSK Reference
 }
 
-// kinds holds a function for each profile that returns a new workstation.
+// kinds holds, for each profile, a function that returns a new workstation.
 var kinds = []func() Workstation{
 	func() Workstation { return new(Windows11) },
 	func() Workstation { return new(LinuxAI) },

@@ -20,7 +20,7 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// only removes all guests of the homelab except guest i.
+// h.only(i) keeps guest i of the homelab and removes the other guests.
 func (h *homelab) only(i int) { h.guests, h.spec.VMs = h.guests[i:i+1], h.spec.VMs[i:i+1] }
 
 // clean fails the test if a seed is left on the node, or if the node's own
@@ -120,7 +120,7 @@ func TestPlanNeedsWhatItSays(t *testing.T) {
 		}
 		needs := plan.SetUps[0].Needs
 		if testing.Short() {
-			needs = needs[len(needs)-2:] // every privilege takes a node and a plan
+			needs = needs[len(needs)-2:] // the test of each privilege makes a node and a plan
 		}
 		for _, lacking := range needs {
 			var own []workstation.Privilege

@@ -37,9 +37,9 @@ type Guest struct {
 	// RustDesk is set up last. nil leaves RustDesk out.
 	RustDesk *rustdesk.Setup
 	// Again repeats the set-up of a guest whose VM exists, after a failure.
-	// Completed work is not repeated, so that a changed field has an effect
-	// only on work that is not completed. If the installation of Windows itself
-	// failed, Windows needs a new VM.
+	// Completed work is not repeated, so a changed field only affects work that
+	// is not completed. If the installation of Windows itself failed, Windows
+	// needs a new VM.
 	Again bool
 }
 

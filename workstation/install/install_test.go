@@ -39,10 +39,10 @@ type desktop struct {
 	cd bool
 	// installs is the time until the agent answers.
 	installs time.Duration
-	// says holds the states that the set-up writes, a new state every minute
+	// These are the states that the set-up writes, a new state every minute
 	// after the agent answers. The last state stays.
 	says []string
-	// then holds the states after the set-up was started again.
+	// These are the states after the set-up was started again.
 	then []string
 	// off makes the guest shut down at its first start.
 	off bool
@@ -150,7 +150,7 @@ func (d *desktop) Execute(_ context.Context, command string, arguments json.RawM
 	return nil, errors.New("The command " + command + " has not been found")
 }
 
-// prints returns the output of the last command.
+// The method prints returns the output of the last command.
 func (d *desktop) prints() string {
 	last := d.ran[len(d.ran)-1]
 	switch {
@@ -181,7 +181,7 @@ type homelab struct {
 
 const password = "correct horse battery"
 
-// looks holds the privileges to observe everything.
+// These are the privileges that are needed to observe everything.
 var looks = []string{"Sys.Audit", "Datastore.Audit", "VM.Audit", "Mapping.Audit"}
 
 // newHomelab returns a homelab. Its login is root, or has the privileges in

@@ -147,7 +147,8 @@ const (
 )
 
 // pressKeys answers "Press any key to boot from CD or DVD". Only the first
-// start asks this, while the disk, which is first in the boot order, is empty.
+// start asks this: the disk comes first in the boot order, but it is still
+// empty then.
 func (r *run) pressKeys(ctx context.Context) error {
 	r.say(PhaseInstall, "answering \"Press any key to boot from CD\" for %s", keysFor)
 	for end := time.Now().Add(keysFor); time.Now().Before(end); {
@@ -162,7 +163,7 @@ func (r *run) pressKeys(ctx context.Context) error {
 	return nil
 }
 
-// again starts the guest's own set-up once more.
+// The method again starts the guest's own set-up once more.
 func (r *run) again(ctx context.Context) error {
 	if err := r.agent.Wait(ctx, 5*time.Minute); err != nil {
 		return r.fail("the guest was set up before, and its agent does not answer: shut the VM down, and plan again, so that it gets its seed", err)
@@ -175,7 +176,7 @@ func (r *run) again(ctx context.Context) error {
 	return r.inside(ctx, r.guest.system().again, 5*time.Minute)
 }
 
-// inside runs a program in the guest.
+// The method inside runs a program in the guest.
 func (r *run) inside(ctx context.Context, argv []string, atMost time.Duration) error {
 	out, err := r.agent.Run(ctx, proxstation.GuestCommand{Argv: argv, Timeout: atMost})
 	if err != nil {
@@ -203,7 +204,7 @@ func (r *run) wait(ctx context.Context) (firstboot.State, error) {
 		case err != nil:
 			return state, err
 		case state.Failed != "" && r.stale:
-			r.stale = false // the reported failure is from the last attempt
+			r.stale = false // the reported failure is from the attempt before this one
 			if err := r.again(ctx); err != nil {
 				return state, err
 			}

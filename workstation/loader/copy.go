@@ -93,8 +93,8 @@ func (c Copy) VM() workstation.VM {
 	return vm
 }
 
-// With returns facts that show the copy on the node already. Use them to make a
-// plan before the copy is uploaded.
+// The method With returns facts in which the node has the copy already. Use
+// them to make a plan before the copy is uploaded.
 func (c Copy) With(facts workstation.Facts) workstation.Facts {
 	facts.Pools = slices.Clone(facts.Pools)
 	for i, pool := range facts.Pools {
@@ -107,8 +107,8 @@ func (c Copy) With(facts workstation.Facts) workstation.Facts {
 
 // Bring writes the copy to the file To and uploads it to the node, as the
 // volume that the VM's plan names. It does nothing if the VM gets no new drive,
-// or if the node has the volume. If the file To exists already, Bring uses it
-// as the copy that an earlier call wrote, with its made-up identity, unless it
+// or if the node has the volume. If the file To exists, it counts as the copy
+// that an earlier call wrote, with its made-up identity. Bring refuses it if it
 // is not an OpenCore image of the copy's size. The error is an error of package
 // opencore or of [workstation.Node.Upload].
 func (c Copy) Bring(ctx context.Context, node *workstation.Node, progress func(workstation.Event)) error {

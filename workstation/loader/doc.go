@@ -2,11 +2,11 @@
 //
 //   - [Source.Plan] reads the image and the kernel extensions from files, and
 //     plans the copy for the VM as it will be. It changes nothing.
-//   - [Copy.VM] is the VM with the copy as its boot loader, for
-//     workstation.Diff, and [Copy.With] the facts in which the copy is on the
-//     node already.
+//   - [Copy.VM] returns the VM with the copy as its boot loader, for
+//     workstation.Diff. [Copy.With] returns facts in which the node has the
+//     copy already.
 //   - [Copy.Bring] writes the copy beside the image and uploads it, before the
-//     plan is applied. The image itself stays: it is the way back.
+//     plan is applied. The image itself is not changed: it is the way back.
 //
 // The drive of a copy has the copy's mark as its serial number. A second plan
 // finds the copy in the VM by this number, and changes nothing.

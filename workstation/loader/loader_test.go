@@ -33,8 +33,9 @@ func imageFile(t *testing.T) string {
 	return name
 }
 
-// The drives of an existing VM and Replace decide at which drive the VM gets
-// the copy. A VM that already starts from the copy gets no new drive.
+// The drives of an existing VM, and the field Replace, decide whether the VM
+// gets the copy, and in which drive. A VM that already starts from the copy
+// gets no new drive.
 func TestExistingVM(t *testing.T) {
 	t.Parallel()
 	image := imageFile(t)
@@ -89,8 +90,8 @@ func TestExistingVM(t *testing.T) {
 	}
 }
 
-// If a VM goes off its card, it keeps the same copy, which is configured for
-// the card.
+// A VM that is taken off its card keeps its copy, which is configured for the
+// card.
 func TestOffTheCard(t *testing.T) {
 	t.Parallel()
 	address, err := iommu.ParseAddress("0000:00:02.0")
@@ -135,7 +136,7 @@ func TestMadeUpForEachVM(t *testing.T) {
 }
 
 // If a source lacks a number of the identity, an existing VM keeps its boot
-// loader, and it is not compared with the copy.
+// loader. This boot loader is not compared with the copy.
 func TestLacks(t *testing.T) {
 	t.Parallel()
 	with := facts()
@@ -268,8 +269,8 @@ func TestDiskOfTheVM(t *testing.T) {
 	}
 }
 
-// A volume of the copy's name that is shorter than the copy is left of an
-// upload that broke off. It is refused.
+// A volume that has the copy's name but is shorter than the copy remains from
+// an upload that broke off. Plan refuses it.
 func TestShortVolume(t *testing.T) {
 	t.Parallel()
 	source := loader.Source{Image: imageFile(t)}

@@ -207,7 +207,7 @@ func (s Source) checkStorage(c *Copy, facts workstation.Facts) error {
 			return nil
 		}
 		size := facts.Pools[i].Images[at].Size
-		if size == 0 || size >= storage.Size(c.Plan.Size) { // 0 is not known
+		if size == 0 || size >= storage.Size(c.Plan.Size) { // 0 means that the size is not known
 			return nil
 		}
 		why = fmt.Sprintf("%s has %d bytes, and the copy has %d: an upload may have broken off; remove it, on the node: pvesm free %[1]s", c.Volume, size, c.Plan.Size)
