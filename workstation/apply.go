@@ -88,7 +88,7 @@ func (a *applier) wait(ctx context.Context, vmid int, task pve.UPID) error {
 	return err
 }
 
-// current waits until nobody else is changing the VM, and returns its
+// This waits until nobody else is changing the VM, and returns its
 // configuration.
 func (a *applier) current(ctx context.Context, vmid int) (pve.WholeConfig, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, a.opts.Settle, ErrTimeout)

@@ -470,8 +470,7 @@ func (c vmCase) thereAndBack(t *testing.T, sim *pvetest.Node, node *workstation.
 	}
 }
 
-// The method adopts checks that the plan for the Spec of an adopted VM is
-// empty.
+// This checks that the plan for the Spec of an adopted VM is empty.
 func (c vmCase) adopts(t *testing.T, facts workstation.Facts, id int) {
 	t.Helper()
 	spec, err := workstation.Adopt(facts, id)

@@ -9,9 +9,9 @@ import (
 	"github.com/proxstation/proxstation/internal/qmconf"
 )
 
-// checkDevices judges the devices of the host that a VM will have, named by a
-// key or by args. When the VM starts, the host loses the whole IOMMU group of
-// each device. If the VM has a device already, checkDevices only warns.
+// checkDevices judges the host's devices that a VM will get through its keys or
+// its args. When the VM starts, the host loses the whole IOMMU group of each
+// device. If the VM has a device already, checkDevices only warns.
 func (d *differ) checkDevices(vm VM, have, will map[string]string) {
 	facts := d.facts
 	facts.Mappings = d.after

@@ -62,9 +62,9 @@ func (d *differ) inItsSlots(vm VM, have VMFacts) VM {
 }
 
 // inItsOrder adds the VM's present boot order to the Spec if a new drive would
-// change that order. In PVE's old notation every CD drive is in the order. The
-// firmware tries a disk outside the order only if nothing else has a place in
-// it.
+// change that order. In PVE's old notation, every CD drive is in the order, so
+// a new CD drive changes it. The firmware tries a disk outside the order only
+// if the order is empty.
 func (vm VM) inItsOrder(have VMFacts) VM {
 	config, order := maps.Clone(have.Config), qmconf.BootOrder(have.Config)
 	for _, disk := range vm.Disks {
@@ -82,8 +82,8 @@ func (vm VM) inItsOrder(have VMFacts) VM {
 	return vm
 }
 
-// tellSlot adds a finding that names the drive of an existing VM that is meant
-// by a disk of the Spec.
+// A disk of the Spec may mean a drive that an existing VM already has. tellSlot
+// adds a finding that names this drive.
 func (d *differ) tellSlot(have VMFacts, disk Disk, slot string) {
 	if _, there := have.Config[slot]; !there && qmconf.Family(disk.Slot) == "scsi" && qmconf.Family(slot) != "scsi" {
 		d.find(proxstation.Finding{ID: "workstation.slot", Severity: proxstation.Info, Subject: have.String(), Seen: "scsihw: " + cmp.Or(have.Config["scsihw"], "lsi, PVE's default"),
@@ -162,9 +162,10 @@ func (m matching) named(slot string) bool {
 	return slices.ContainsFunc(m.vm.Disks, func(disk Disk) bool { return disk.Slot == slot && disk.Purpose == storage.Boot })
 }
 
-// bySlot keeps the slot that the Spec names, unless the VM's drive in that slot
-// cannot be this disk. It cannot be this disk if it is a disk and the Spec
-// wants a CD, or if it is the system disk and the Spec wants another disk.
+// bySlot keeps the slot that the Spec names. It returns "" if the VM's drive in
+// that slot cannot be this disk: if the drive is a disk and the Spec wants a
+// CD, for example, or if the drive is the system disk and the Spec wants
+// another disk.
 func (m matching) bySlot(disk Disk) string {
 	value := m.have[disk.Slot]
 	switch {
@@ -197,8 +198,8 @@ func (m matching) startsFrom(slot string) bool {
 	return len(order) > 0 && order[0] == slot
 }
 
-// another reports whether a new disk cannot be the VM's disk for the given
-// purpose, because the Spec has another disk for that purpose.
+// This reports whether the Spec has another disk for the given purpose, so that
+// the VM's disk for that purpose cannot be this new disk.
 func (m matching) another(disk Disk, purpose storage.Purpose) bool {
 	return disk.allocates() && disk.Purpose != purpose &&
 		slices.ContainsFunc(m.vm.Disks, func(d Disk) bool { return d.Purpose == purpose && !qmconf.IsFirmware(d.Slot) })

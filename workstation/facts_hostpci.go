@@ -50,7 +50,7 @@ func (f Facts) claims(config func(VMFacts) map[string]string) []gpu.Claim {
 	return claims
 }
 
-// host returns what the host has at the moment when one VM starts.
+// host describes the host's devices, as they are when one VM starts.
 func (f Facts) host(starts int) handover.Host {
 	h := handover.Host{PCI: f.PCI(), Disks: f.Disks, Ports: f.ports}
 	for _, claim := range f.claimsNow(starts) {

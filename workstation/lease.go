@@ -58,9 +58,9 @@ func (l Lease) String() string {
 	return printable.Line(fmt.Sprintf("%s is switching to VM %d (phase %s)", l.Owner, l.To, l.Phase))
 }
 
-// The limits between which a TTL counts, whatever a lease says. They keep a
-// controller from waiting for years, and from taking a lease over before its
-// owner had time to renew it.
+// A TTL counts as at least minTTL and at most maxTTL, whatever a lease says. So
+// no controller waits for years, or takes a lease over before its owner had
+// time to renew it.
 const (
 	minTTL = 30 * time.Second
 	maxTTL = 2 * time.Hour

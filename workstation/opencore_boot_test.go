@@ -106,8 +106,8 @@ func (l loading) boot(t *testing.T) {
 	}
 }
 
-// The function boots starts a VM with an image in OpenCore's drive. It returns
-// the text that the firmware and the program wrote until the program ended.
+// This starts a VM with an image in OpenCore's drive. It returns the text that
+// the firmware and the program wrote until the program ended.
 func boots(t *testing.T, config map[string]string, image []byte) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "vm") //nolint:usetesting // sockets want short paths, QEMU none with a comma

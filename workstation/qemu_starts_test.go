@@ -44,9 +44,9 @@ func newStarter(t *testing.T, facts workstation.Facts) *starter {
 	return &starter{facts: facts, turn: make(chan bool, 2), known: map[string]string{}}
 }
 
-// The method from starts a VM and returns the volume from which the VM started.
-// It returns "" if the VM started from none of its volumes. If QEMU does not
-// accept the command line, it also returns QEMU's message.
+// This starts a VM and returns the volume from which the VM started. It returns
+// "" if the VM started from none of its volumes. If QEMU does not accept the
+// command line, it also returns QEMU's message.
 func (s *starter) from(t *testing.T, config map[string]string, mappings []gpu.Mapping) (volume, refused string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -109,9 +109,8 @@ func start(t *testing.T, args []string) string {
 	return "refused: " + strings.TrimSpace(complaint.String())
 }
 
-// The method functions returns the host's PCI functions that a hostpci value
-// names. If the host has no such device, the method returns one function with
-// the class of a display.
+// This returns the host's PCI functions that a hostpci value names. If the host
+// has no such device, it returns one function with the class of a display.
 func (s *starter) functions(value string, mappings []gpu.Mapping) []iommu.Function {
 	h, err := gpu.ParseHostPCI(value)
 	if err != nil {
@@ -207,8 +206,7 @@ func fitting(t *testing.T, facts workstation.Facts, id int) map[string]workstati
 	return nil
 }
 
-// The function after returns a VM's configuration and the mappings as the plan
-// leaves them.
+// This returns a VM's configuration and the mappings as the plan leaves them.
 func after(facts workstation.Facts, plan workstation.Plan, id int) (map[string]string, []gpu.Mapping) {
 	config, mappings := maps.Clone(facts.VMs[id].Config), slices.Clone(facts.Mappings)
 	for _, step := range plan.Steps {

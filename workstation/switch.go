@@ -90,14 +90,14 @@ type switching struct {
 	db   DualBoot
 	to   int
 	from int // the member that ran before, or 0
-	pid  int // the PID of the member from at that time; 0 if it had ended
+	pid  int // the PID that this member had then; 0 if it had ended
 	held *Lease
 	at   int // the member whose description holds the lease; 0 if there is no lease
 	// asked holds the PIDs of the VMs that were asked to shut down.
 	asked   map[int]int
 	started time.Time // the time of the last request to start the target
-	// left holds, by member, leases of ours in members other than at. The
-	// switch could not remove these leases after it had written them.
+	// left holds, by member, the IDs of leases that this switch wrote and could
+	// not remove. The lease in the member s.at is not among them.
 	left  map[int]string
 	facts Facts  // the facts that were judged
 	haWas string // the HA state that the target was asked to have, "" if unknown

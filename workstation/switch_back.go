@@ -87,7 +87,7 @@ func (s *switching) restore(ctx context.Context, cause error) error {
 	}
 }
 
-// again starts the member that ran before, unless it still runs.
+// This starts the member that ran before, unless it still runs.
 func (s *switching) again(ctx context.Context) error {
 	if status, err := s.node.status(ctx, s.from); err == nil && status.Running {
 		return s.bringUp(ctx, s.from)

@@ -66,8 +66,8 @@ func (n nth) RoundTrip(r *http.Request) (*http.Response, error) {
 	return n.base.RoundTrip(r)
 }
 
-// The function before returns a disturbance that calls do() just before the
-// request with the given number is sent.
+// This returns a disturbance that calls do() just before the request with the
+// given number is sent.
 func before(request int, do func(c *trial)) disturbance {
 	return func(c *trial) func(http.RoundTripper) http.RoundTripper {
 		left := &atomic.Int64{}

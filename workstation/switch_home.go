@@ -22,7 +22,7 @@ type homes struct {
 	away map[string]string
 }
 
-// see stores the report of the cluster.
+// This stores what the cluster reported.
 func (h *homes) see(r pve.Resources) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -108,13 +108,13 @@ func (n *Node) look(ctx context.Context) error {
 	return err
 }
 
-// on returns the client for the node of a VM.
+// This returns the client for the node of a VM.
 func (n *Node) on(id int) *pve.Client { return n.pve.On(n.home(id)) }
 
-// at makes a request to the node of a VM. If that node does not have the VM,
-// the request had no effect: at looks for the VM and repeats the request on the
-// node that has it. If that node does not answer, at also looks for the VM, so
-// that the next request finds it.
+// This makes a request to the node of a VM. If that node does not have the VM,
+// the request had no effect: the VM is looked for, and the request is repeated
+// on the node that has it. If that node does not answer, the VM is looked for
+// too, so that the next request finds it.
 func at[T any](ctx context.Context, n *Node, id int, ask func(*pve.Client) (T, error)) (T, error) {
 	home := n.home(id)
 	answer, err := ask(n.pve.On(home))

@@ -40,8 +40,8 @@ type setFacts struct {
 	homes map[int]string // the node of each member
 }
 
-// of returns the facts with which a switch to a member is judged: the facts of
-// the member's node.
+// This returns the facts with which a switch to a member is judged: the facts
+// of the member's node.
 func (s setFacts) of(id int) Facts { return s.nodes[s.homes[id]] }
 
 // A setReader reads the facts that [Preflight] needs about a set of VMs. It

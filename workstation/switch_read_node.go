@@ -153,7 +153,7 @@ func (p *nodeReader) join() {
 	}
 }
 
-// last reads the facts whose requests depend on earlier answers: the running
+// This reads the facts whose requests depend on earlier answers: the running
 // containers, the storages of members on which the cluster has no report, and
 // the host's own use of the devices that members take.
 func (p *nodeReader) last(ctx context.Context) {

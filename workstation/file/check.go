@@ -119,8 +119,8 @@ func (p Page) checkRemote(errs *Errors, stations []string) {
 	}
 }
 
-// The method on returns the guests of each kind of remote access, by the kind's
-// name on the page.
+// This returns the guests of each kind of remote access, by the kind's name on
+// the page.
 func (r *Remote) on() map[string][]string {
 	ways := map[string][]string{}
 	if r == nil {

@@ -80,8 +80,8 @@ func (s *Source) Cluster(facts cluster.Facts, resolve Resolver) (cluster.Spec, e
 	return spec, s.explain(err)
 }
 
-// The method on returns the function that makes the VM of a workstation for a
-// given node.
+// This returns the function that makes the VM of a workstation for a given
+// node.
 func (p Page) on(name string, all cluster.Facts, resolve Resolver) func(workstation.Facts) (workstation.VM, error) {
 	return func(node workstation.Facts) (workstation.VM, error) {
 		c := &conversion{page: p, facts: node, resolve: resolve}

@@ -101,10 +101,10 @@ type LinuxSetup struct {
 
 // Guests returns the new VMs that set themselves up, for install.Diff together
 // with the Spec: the workstations with a user. RustDesk is set up too if the
-// page has a package for the guest's system. The workstations that the list
-// again names are set up once more, after a failure. The error is an [Errors],
-// as for [Page.Spec]. Existing guests need no secrets, unless the list again
-// names them.
+// page has a package for the guest's system. The parameter again lists
+// workstations to set up once more, after a failure. The error is an [Errors],
+// as for [Page.Spec]. Existing guests need no secrets, unless they are in this
+// list.
 func (p Page) Guests(facts workstation.Facts, resolve Resolver, again ...string) ([]install.Guest, error) {
 	c := &conversion{page: p, facts: facts, resolve: resolve, errs: p.check()}
 	for _, name := range again {

@@ -108,8 +108,8 @@ func (c *conversion) resolveAs(key string) func(Reference) proxstation.Secret {
 	return func(r Reference) proxstation.Secret { return c.secret(key, r) }
 }
 
-// The method here returns the names of the workstations that the page does not
-// put on another node.
+// This returns the names of the workstations that the page does not put on
+// another node.
 func (c *conversion) here() []string {
 	return slices.DeleteFunc(names(c.page.Workstations), func(name string) bool {
 		w := c.page.Workstations[name]

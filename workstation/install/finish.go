@@ -41,7 +41,7 @@ func (r *run) devices(ctx context.Context) error {
 	return r.answers(ctx)
 }
 
-// The method rest plans the changes that the VM still lacks.
+// This plans the changes that the VM still lacks.
 func (r *run) rest(ctx context.Context) (workstation.Plan, error) {
 	facts, err := r.node.Observe(ctx)
 	if err != nil {
@@ -56,7 +56,7 @@ func (r *run) rest(ctx context.Context) (workstation.Plan, error) {
 	return workstation.Diff(spec, facts)
 }
 
-// The method answers waits until the agent answers after a start.
+// This waits until the agent answers after a start.
 func (r *run) answers(ctx context.Context) error {
 	if err := r.agent.Wait(ctx, 15*time.Minute); err != nil {
 		return r.fail("the guest does not come up again", err)
@@ -100,8 +100,8 @@ func (r *run) inGuest(ctx context.Context, state firstboot.State) (firstboot.Sta
 	return after, r.answers(ctx)
 }
 
-// The method because replaces the reason in an error by the guest's own
-// message, if there is such a message.
+// This replaces the reason in an error by the guest's own message, if there is
+// such a message.
 func (r *run) because(ctx context.Context, err error) error {
 	var failed *SetupError
 	if state, stateErr := r.state(ctx, PhaseDriver); stateErr == nil && state.Failed != "" && errors.As(err, &failed) {

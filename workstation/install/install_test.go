@@ -150,7 +150,7 @@ func (d *desktop) Execute(_ context.Context, command string, arguments json.RawM
 	return nil, errors.New("The command " + command + " has not been found")
 }
 
-// The method prints returns the output of the last command.
+// This returns the output of the last command.
 func (d *desktop) prints() string {
 	last := d.ran[len(d.ran)-1]
 	switch {

@@ -223,7 +223,7 @@ func privileges(vmid int, plan workstation.Plan) []workstation.Privilege {
 	return needs
 }
 
-// The function later returns the settings of a VM that only the last plan has.
+// This returns the settings of a VM that only the last plan has.
 func later(vmid int, first, last workstation.Plan) []workstation.StepLine {
 	have := map[string]string{}
 	maps.Copy(have, wanted(vmid, first))

@@ -163,7 +163,7 @@ func (r *run) pressKeys(ctx context.Context) error {
 	return nil
 }
 
-// The method again starts the guest's own set-up once more.
+// This starts the guest's own set-up once more.
 func (r *run) again(ctx context.Context) error {
 	if err := r.agent.Wait(ctx, 5*time.Minute); err != nil {
 		return r.fail("the guest was set up before, and its agent does not answer: shut the VM down, and plan again, so that it gets its seed", err)
@@ -176,7 +176,7 @@ func (r *run) again(ctx context.Context) error {
 	return r.inside(ctx, r.guest.system().again, 5*time.Minute)
 }
 
-// The method inside runs a program in the guest.
+// This runs a program in the guest.
 func (r *run) inside(ctx context.Context, argv []string, atMost time.Duration) error {
 	out, err := r.agent.Run(ctx, proxstation.GuestCommand{Argv: argv, Timeout: atMost})
 	if err != nil {

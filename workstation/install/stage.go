@@ -72,7 +72,7 @@ func (g Guest) checkCloudInit(vm workstation.VM) error {
 	return nil
 }
 
-// The method last returns the VM as it will be after the set-up.
+// This returns the VM as it will be after the set-up.
 func (g Guest) last(vm workstation.VM) workstation.VM {
 	vm = copyOf(vm)
 	vm.Disks = slices.DeleteFunc(vm.Disks, func(d workstation.Disk) bool { return d.Volume == qmconf.CloudInitDrive })
@@ -80,9 +80,9 @@ func (g Guest) last(vm workstation.VM) workstation.VM {
 	return vm
 }
 
-// The method first returns the VM as it is at the start of the set-up. A
-// Windows VM gets one disk, because Windows' installer knows disks by number
-// only. It gets no network, because the installer would fetch updates for hours
+// This returns the VM as it is at the start of the set-up. A Windows VM gets
+// one disk, because Windows' installer knows disks by number only. It gets no
+// network, because the installer would fetch updates for hours
 // (unattend-generator issues 54 and 190). If there is no seed, the guest
 // exists, and its missing devices are added when the VM is off.
 func (g Guest) first(vm workstation.VM, slot, volume string) workstation.VM {
