@@ -97,7 +97,7 @@ func (e *NoPlaceError) Is(target error) bool { return target == ErrNoPlace }
 //  2. fewer other VMs have its card;
 //  3. more of its disks are on the tier that they prefer;
 //  4. fewer images have to be brought;
-//  5. fewer warnings;
+//  5. fewer warnings that come with it;
 //  6. more memory is available;
 //  7. the node's name.
 //
@@ -124,7 +124,8 @@ func placed(spec Spec, facts Facts) *placing {
 	}
 	for _, node := range facts.readable() {
 		node.Mappings = p.mapper.after
-		p.nodes[node.Node] = &nodePlan{facts: node}
+		asIs, _ := workstation.Diff(workstation.Spec{Place: spec.Place}, node) // an empty Spec has no error
+		p.nodes[node.Node] = &nodePlan{facts: node, findings: asIs.Findings}
 	}
 	for _, existing := range []bool{true, false} { // VMs that exist keep their room
 		for _, needs := range spec.Workstations {
@@ -166,7 +167,8 @@ type placing struct {
 type nodePlan struct {
 	facts workstation.Facts // including the mappings and images that the plan will make
 	vms   []workstation.VM
-	// findings holds the findings of a plan for vms.
+	// findings holds the findings of a plan for vms. Without vms, these are
+	// findings about VMs that the Spec does not name.
 	findings []proxstation.Finding
 }
 

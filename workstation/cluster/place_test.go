@@ -96,6 +96,9 @@ func TestPlace(t *testing.T) {
 		"the card is another VM's": {hosts: twins(), vm: linux(140, "rtx"), want: "b", with: func(_ *cluster.Spec, f *cluster.Facts) {
 			f.Nodes[0].Facts.VMs[150] = workstation.VMFacts{ID: 150, Name: "old", Config: map[string]string{"hostpci0": "0000:01:00,pcie=1"}}
 		}, says: []string{"b: no other VM has its card there", "a (not as good): its card is also that of VM 150 old"}},
+		"another VM has a fault": {hosts: twins(), vm: linux(140, ""), want: "a", with: func(_ *cluster.Spec, f *cluster.Facts) {
+			f.Nodes[0].Facts.VMs[200] = workstation.VMFacts{ID: 200, Name: "other", Config: map[string]string{"hostpci0": "0000:01:00,odd=1"}}
+		}, says: []string{"nothing else tells the nodes apart"}},
 		"the fast storage is full": {hosts: twins(), vm: linux(140, ""), want: "b", with: func(_ *cluster.Spec, f *cluster.Facts) {
 			full(&f.Nodes[0].Facts, "local-lvm")
 		}, says: []string{"b: all its disks are on the tiers that they prefer", "a (not as good): scsi0 (boot) would be on service-pool, tier 2"}},
