@@ -2,7 +2,6 @@ package workstation
 
 import (
 	"errors"
-	"fmt"
 	"regexp"
 	"strings"
 
@@ -21,11 +20,12 @@ import (
 // Adopt leaves out the keys that belong to PVE (lock, meta, vmgenid, unusedN)
 // and a lease in the description. It also leaves out a value that this package
 // cannot read. Plans do not change such a value. If the VM does not exist, the
-// error matches [ErrNotFound].
+// error matches [ErrNotFound]. If its configuration was not read, the error
+// matches [ErrUnread].
 func Adopt(facts Facts, vmid int) (Spec, error) {
 	have, exists := facts.VMs[vmid]
 	if !exists {
-		return Spec{}, fmt.Errorf("workstation: VM %d on node %s: %w", vmid, facts.Node, ErrNotFound)
+		return Spec{}, facts.missing(vmid)
 	}
 	vm := VM{ID: vmid, Name: have.Name, Guest: guestOf(have), Config: map[string]string{}}
 	for key, value := range have.Config {

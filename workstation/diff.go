@@ -17,7 +17,8 @@ import (
 // is pure: the same input gives the same plan.
 //
 // If the Spec is impossible, the error joins all reasons: [InvalidError],
-// [TakenError], [storage.NoPlaceError], [gpu.UnsupportedError]. The findings of
+// [TakenError], [storage.NoPlaceError], [gpu.UnsupportedError], and [ErrUnread]
+// for a VM that exists but whose configuration was not read. The findings of
 // the plan hold what people should know before they apply it.
 func Diff(spec Spec, facts Facts) (Plan, error) {
 	d := &differ{spec: spec, facts: facts, plan: Plan{Node: facts.Node}, split: map[string]bool{}}
@@ -98,6 +99,8 @@ func (d *differ) vm(vm VM) {
 	}
 	other, taken := d.facts.Others[vm.ID]
 	switch {
+	case !exists && d.facts.isUnread(vm.ID):
+		d.problems = append(d.problems, d.facts.missing(vm.ID))
 	case !exists && taken:
 		d.problems = append(d.problems, &TakenError{VMID: vm.ID, Want: vm.Name, Have: other})
 	case !exists:

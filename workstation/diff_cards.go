@@ -137,6 +137,11 @@ func (d *differ) conflicts(after Facts) {
 		}
 		d.find(f)
 	}
+	for _, id := range slices.Sorted(maps.Keys(after.VMs)) {
+		if d.plans(id) || slices.ContainsFunc(d.spec.VMs, func(vm VM) bool { return vm.ID == id }) {
+			d.plan.Findings = append(d.plan.Findings, d.facts.claimsUnread(after.VMs[id])...)
+		}
+	}
 }
 
 // applied returns the facts after the steps. Keys that PVE adds by itself are

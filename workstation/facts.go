@@ -3,6 +3,7 @@ package workstation
 import (
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -45,8 +46,13 @@ type Facts struct {
 	Mappings []gpu.Mapping
 	// VMs holds the VMs that the caller may see, by VMID.
 	VMs map[int]VMFacts
-	// Others describes the containers, and the VMs of other nodes, by VMID:
-	// "container proxy on node pve". Their VMIDs are taken too.
+	// Unread holds the names of the VMs of the node whose configurations were
+	// not read, by VMID: [Node.ObserveFor] did not need the configuration, or
+	// the node's answer could not be used. These VMs are in Others, not in VMs.
+	// Which PCI devices they take is not known.
+	Unread map[int]string
+	// Others describes the containers, the VMs of other nodes, and the VMs in
+	// Unread, by VMID: "container proxy on node pve". Their VMIDs are taken too.
 	Others map[int]string
 	// CardUsers holds the running containers of the node that use a graphics
 	// card of the host.
@@ -130,6 +136,9 @@ func (v VMFacts) now() map[string]string {
 // settle adds the facts that depend on several answers.
 func (f *Facts) settle(node string, guests []pve.Guest) {
 	maps.Copy(f.Others, others(node, guests))
+	for id, name := range f.Unread {
+		f.Others[id] = VMFacts{ID: id, Name: name}.String() + ", whose configuration was not read"
+	}
 	f.fillPools(guests)
 	f.doubtCommitted()
 }
@@ -155,7 +164,7 @@ func (f *Facts) doubtCommitted() {
 	for i, pool := range f.Pools {
 		path := "/storage/" + pool.Name
 		sees := f.permissions.Allows("/vms", "VM.Config.Disk") && f.permissions.Allows(path, "Datastore.Audit")
-		for id := range f.VMs {
+		for _, id := range slices.AppendSeq(slices.Collect(maps.Keys(f.VMs)), maps.Keys(f.Unread)) {
 			sees = sees && f.permissions.Allows(vmPath(id), "VM.Config.Disk")
 		}
 		if pool.Committed == nil || sees || f.permissions.Allows(path, "Datastore.Allocate") {

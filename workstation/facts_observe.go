@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 
@@ -21,7 +22,9 @@ import (
 func (n *Node) observeOffers(ctx context.Context, o *observation) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() (err error) {
+		defer o.early.Done()
 		o.facts.Mappings, err = n.pve.Mappings(ctx)
+		o.incomplete(err)
 		return o.tolerate("resource mappings", "Mapping.Audit on /mapping/pci", err)
 	})
 	group.Go(func() (err error) {
@@ -37,8 +40,49 @@ func (n *Node) observeOffers(ctx context.Context, o *observation) error {
 
 // An observation collects the results of several concurrent readers.
 type observation struct {
-	mu    sync.Mutex
-	facts *Facts
+	mu     sync.Mutex
+	facts  *Facts
+	guests []pve.Guest
+	needed func(seen Facts) []int // nil means all VMs
+	// early ends when the facts are there by which needed decides. partial says
+	// that some of them could not be read.
+	early   sync.WaitGroup
+	partial bool
+}
+
+// incomplete notes that an early fact could not be read, if err is not nil.
+func (o *observation) incomplete(err error) {
+	if err != nil {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		o.partial = true
+	}
+}
+
+// chosen returns the VMs whose configurations are needed. It notes the other
+// VMs as unread.
+func (o *observation) chosen(list []pve.VMStatus) []pve.VMStatus {
+	if o.needed == nil {
+		return list
+	}
+	o.early.Wait()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.partial {
+		return list
+	}
+	seen := Facts{Node: o.facts.Node, IOMMU: o.facts.IOMMU, Mappings: o.facts.Mappings, Others: others(o.facts.Node, o.guests), Unread: map[int]string{}}
+	for _, v := range list {
+		seen.Unread[v.VMID] = v.Name
+	}
+	needed := o.needed(seen)
+	return slices.DeleteFunc(list, func(v pve.VMStatus) bool {
+		if slices.Contains(needed, v.VMID) {
+			return false
+		}
+		o.facts.Unread[v.VMID] = v.Name
+		return true
+	})
 }
 
 func (o *observation) note(findings ...proxstation.Finding) {
@@ -87,7 +131,7 @@ func (n *Node) observeVMs(ctx context.Context, o *observation) error {
 		return err
 	}
 	group, ctx := errgroup.WithContext(ctx)
-	for _, status := range list {
+	for _, status := range o.chosen(list) {
 		group.Go(func() error {
 			v, err := n.observeVM(ctx, status)
 			o.mu.Lock()
@@ -97,7 +141,7 @@ func (n *Node) observeVMs(ctx context.Context, o *observation) error {
 			case errors.Is(err, pve.ErrAnswer):
 				o.facts.Unknown = append(o.facts.Unknown, unread(v.String(), err, "the VM is left out, and with it what it has of the node's devices and storages",
 					fmt.Sprintf("on the host, look at it with qm config %d", v.ID)))
-				o.facts.Others[v.ID] = v.String() + ", whose configuration could not be read"
+				o.facts.Unread[v.ID] = v.Name
 			case err != nil:
 				return err
 			default:
@@ -130,10 +174,23 @@ func (n *Node) observeVM(ctx context.Context, status pve.VMStatus) (VMFacts, err
 // Sys.Audit, Datastore.Audit, VM.Audit and Mapping.Audit on /. It also needs
 // VM.Config.Disk on /vms. Without this privilege, PVE does not say how much
 // space thin storages have promised to other people's disks.
-func (n *Node) Observe(ctx context.Context) (Facts, error) {
-	f := Facts{Node: n.name, VMs: map[int]VMFacts{}, Others: map[int]string{}, RootTicket: n.opts.RootTicket}
+func (n *Node) Observe(ctx context.Context) (Facts, error) { return n.ObserveFor(ctx, nil) }
+
+// ObserveFor reads the facts of the node as [Node.Observe] does, but it reads
+// only the configurations of VMs that a plan needs. The function needed returns
+// the VMIDs of these VMs. Its argument holds the facts that are there before a
+// configuration is read: Node, IOMMU, Mappings, the guests of other nodes in
+// Others, and all VMs of the node in Unread. In the facts that ObserveFor
+// returns, Unread holds the VMs that needed did not name.
+//
+// If the login may not read one of these facts, or if it does not arrive,
+// ObserveFor reads all configurations and does not call needed. If needed is
+// nil, it reads all configurations, too.
+func (n *Node) ObserveFor(ctx context.Context, needed func(seen Facts) []int) (Facts, error) {
+	f := Facts{Node: n.name, VMs: map[int]VMFacts{}, Unread: map[int]string{}, Others: map[int]string{}, RootTicket: n.opts.RootTicket}
 	group, ctx := errgroup.WithContext(ctx)
-	o := &observation{facts: &f}
+	o := &observation{facts: &f, needed: needed}
+	o.early.Add(3) // the devices, the mappings and the guests
 	ctx = pve.WithOdd(ctx, o.odd)
 	group.Go(func() error {
 		status, err := n.pve.NodeStatus(ctx)
@@ -142,7 +199,9 @@ func (n *Node) Observe(ctx context.Context) (Facts, error) {
 		return o.tolerate("node status", "Sys.Audit on /nodes/"+n.name, err)
 	})
 	group.Go(func() error {
+		defer o.early.Done()
 		functions, err := n.pve.PCI(ctx)
+		o.incomplete(err)
 		f.IOMMU = iommu.Facts{Functions: functions, GroupsKnown: proxstation.AnswerOf(err == nil), Kernel: f.IOMMU.Kernel}
 		if err != nil {
 			f.IOMMU.GroupsKnown = proxstation.Unknown
@@ -168,13 +227,12 @@ func (n *Node) Observe(ctx context.Context) (Facts, error) {
 		f.permissions, err = n.pve.Permissions(ctx)
 		return err
 	})
-	var guests []pve.Guest
-	group.Go(func() (err error) { guests, err = o.guests(ctx, n); return err })
+	group.Go(func() error { return o.readGuests(ctx, n) })
 	group.Go(func() error { return n.observeVMs(ctx, o) })
 	if err := group.Wait(); err != nil {
 		return Facts{}, fmt.Errorf("workstation: observing node %s: %w", n.name, err)
 	}
-	f.settle(n.name, guests)
+	f.settle(n.name, o.guests)
 	return f, nil
 }
 

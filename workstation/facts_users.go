@@ -12,12 +12,14 @@ import (
 	"github.com/proxstation/proxstation/internal/pve"
 )
 
-// guests reads the cluster's guests, and the graphics cards that the node's
+// readGuests reads the cluster's guests, and the graphics cards that the node's
 // containers use.
-func (o *observation) guests(ctx context.Context, n *Node) ([]pve.Guest, error) {
-	guests, err := n.pve.Guests(ctx)
-	o.containers(ctx, n, guests)
-	return guests, err
+func (o *observation) readGuests(ctx context.Context, n *Node) (err error) {
+	o.guests, err = n.pve.Guests(ctx)
+	o.incomplete(err)
+	o.early.Done()
+	o.containers(ctx, n, o.guests)
+	return err
 }
 
 // containers reads which running containers use a graphics card of the host. A

@@ -36,17 +36,25 @@ import (
 // (restore.gone, restore.another). To restore only the other VMs, delete this
 // VM from Snapshot.Configs. A VM that was made since the snapshot stays, but
 // [DestroyPlan] can remove it. If the snapshot is of another node, the error
-// matches [ErrInvalid].
+// matches [ErrInvalid]. If the configuration of a VM was not read, the error
+// matches [ErrUnread].
 func RestorePlan(before Snapshot, facts Facts) (Plan, error) {
 	if before.Node != facts.Node {
 		return Plan{}, fmt.Errorf("workstation: the snapshot is of node %q, the facts are of %q: %w", before.Node, facts.Node, ErrInvalid)
 	}
 	d := &differ{facts: facts, split: map[string]bool{}, plan: Plan{Node: facts.Node}, after: facts.Mappings}
 	for _, id := range sortedIDs(before.Configs) {
+		if facts.isUnread(id) {
+			return Plan{}, facts.missing(id)
+		}
 		d.restore(id, before.Configs[id])
 	}
 	for _, id := range before.Missing {
-		if v, there := facts.VMs[id]; there {
+		v, there := facts.VMs[id]
+		if facts.isUnread(id) {
+			v, there = VMFacts{ID: id, Name: facts.Unread[id]}, true
+		}
+		if there {
 			d.find(proxstation.Finding{ID: "restore.made", Severity: proxstation.Info, Subject: v.String(), Seen: "it was made since the snapshot",
 				Why: "Restoring destroys nothing.", Fix: "If you do not want the VM, remove it with a DestroyPlan."})
 		}

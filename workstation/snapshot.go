@@ -30,17 +30,24 @@ type Snapshot struct {
 	Configs map[int]map[string]string `json:"configs"`
 	// Missing holds the requested VMIDs that belonged to no VM.
 	Missing []int `json:"missing,omitempty"`
+	// Unread holds the VMIDs of [Facts.Unread] that were requested. A
+	// [RestorePlan] leaves these VMs as they are.
+	Unread []int `json:"unread,omitempty"`
 }
 
 // Snapshot returns the configurations of the VMs with these VMIDs. If no VMID
-// is given, it returns the configurations of all VMs.
+// is given, it returns the configurations of all VMs that were read.
 func (f Facts) Snapshot(vmids ...int) Snapshot {
 	if len(vmids) == 0 {
-		vmids = slices.Collect(maps.Keys(f.VMs))
+		vmids = slices.AppendSeq(slices.Collect(maps.Keys(f.VMs)), maps.Keys(f.Unread))
 	}
 	s := Snapshot{Node: f.Node, Configs: map[int]map[string]string{}}
 	for _, id := range vmids {
 		v, there := f.VMs[id]
+		if f.isUnread(id) {
+			s.Unread = append(s.Unread, id)
+			continue
+		}
 		if !there {
 			s.Missing = append(s.Missing, id)
 			continue
@@ -51,6 +58,7 @@ func (f Facts) Snapshot(vmids ...int) Snapshot {
 		s.Configs[id] = config
 	}
 	slices.Sort(s.Missing)
+	slices.Sort(s.Unread)
 	return s
 }
 

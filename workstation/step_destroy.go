@@ -23,14 +23,14 @@ type DestroyVM struct {
 }
 
 // DestroyPlan returns the plan that removes VMs with all their disks. If a VM
-// does not exist, DestroyPlan returns an error. If a VM runs, is protected or
+// does not exist or was not read, DestroyPlan returns an error. If a VM runs, is protected or
 // is under high availability, the plan has a blocker.
 func DestroyPlan(facts Facts, vmids ...int) (Plan, error) {
 	plan := Plan{Node: facts.Node}
 	for _, id := range slices.Compact(slices.Sorted(slices.Values(vmids))) {
 		v, exists := facts.VMs[id]
 		if !exists {
-			return Plan{}, fmt.Errorf("workstation: VM %d on node %s: %w", id, facts.Node, ErrNotFound)
+			return Plan{}, facts.missing(id)
 		}
 		block := func(id, seen, why, fix string) {
 			plan.Findings = append(plan.Findings, proxstation.Finding{ID: id, Severity: proxstation.Blocker, Subject: v.String(), Seen: seen, Why: printable.Sentence(why), Fix: printable.Sentence(fix)})

@@ -109,7 +109,8 @@ func (db DualBoot) adviseBackup(job BackupJob) []proxstation.Finding {
 // StartWithHost returns the plan that lets one member start with the host and
 // keeps the other members from it, so that they do not compete for the card. If
 // vmid is 0, no member starts with the host. The error is an [InvalidError] if
-// the set is not valid. It matches [ErrNotFound] if a member does not exist.
+// the set is not valid. It matches [ErrNotFound] if a member does not exist,
+// and [ErrUnread] if its configuration was not read.
 func (db DualBoot) StartWithHost(facts Facts, vmid int) (Plan, error) {
 	set, err := db.withDefaults()
 	if vmid != 0 {
@@ -122,7 +123,7 @@ func (db DualBoot) StartWithHost(facts Facts, vmid int) (Plan, error) {
 	for _, id := range set.Members {
 		v, exists := facts.VMs[id]
 		if !exists {
-			return Plan{}, fmt.Errorf("workstation: VM %d on node %s: %w", id, facts.Node, ErrNotFound)
+			return Plan{}, facts.missing(id)
 		}
 		want := "0"
 		if id == vmid {

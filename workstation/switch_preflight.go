@@ -25,8 +25,8 @@ func Preflight(db DualBoot, to int, facts Facts) []proxstation.Finding {
 		return []proxstation.Finding{blocker("switch.members", fmt.Sprintf("VM %d", to), fmt.Sprint(db.Members), err.Error(), "name two VMs or more, each once, and the target among them")}
 	}
 	if !exists {
-		if other, is := facts.Others[to]; is && strings.HasPrefix(other, "VM ") {
-			return []proxstation.Finding{blocker("switch.elsewhere", fmt.Sprintf("VM %d", to), other, "the facts of node "+facts.Node+" do not show whether that node can start the VM", "read the set's status, which asks every node that has a member")}
+		if strings.HasPrefix(facts.Others[to], "VM ") {
+			return []proxstation.Finding{unseenMember(to, facts)}
 		}
 		return []proxstation.Finding{blocker("switch.no-vm", fmt.Sprintf("VM %d", to), noVM(facts), "the VM cannot be started", "create it, or correct the members")}
 	}
@@ -36,7 +36,11 @@ func Preflight(db DualBoot, to int, facts Facts) []proxstation.Finding {
 	}
 	findings = append(findings, preflightTarget(db, target, facts)...)
 	for _, id := range db.Members {
-		if id != to {
+		switch {
+		case id == to:
+		case facts.isUnread(id):
+			findings = append(findings, unseenMember(id, facts))
+		default:
 			findings = append(findings, preflightHolder(db, facts.VMs[id], facts)...)
 		}
 	}
@@ -59,6 +63,12 @@ func noVM(facts Facts) string {
 		seen += "; away: " + strings.Join(slices.Sorted(maps.Keys(facts.away)), ", ")
 	}
 	return seen
+}
+
+// unseenMember returns the finding about a member of which the facts hold only the
+// name.
+func unseenMember(id int, facts Facts) proxstation.Finding {
+	return blocker("switch.elsewhere", fmt.Sprintf("VM %d", id), facts.Others[id], "the facts of node "+facts.Node+" do not show whether that node can start the VM", "read the set's status, which asks every node that has a member")
 }
 
 // blocker returns a finding that keeps a switch from beginning.
@@ -156,6 +166,7 @@ func preflightCards(db DualBoot, target VMFacts, facts Facts) []proxstation.Find
 		findings = append(findings, proxstation.Finding{ID: "switch.hostpci", Severity: proxstation.Blocker, Subject: fmt.Sprintf("VM %d", target.ID),
 			Seen: "its hostpci values, machine and vga", Why: printable.Sentence(err.Error()), Fix: "Correct the configuration."})
 	}
+	findings = append(findings, facts.claimsUnread(target)...)
 	claims := facts.claimsNow(target.ID)
 	for _, c := range claims {
 		if c.VMID == target.ID || facts.VMs[c.VMID].Running {

@@ -314,10 +314,11 @@ func TestWhatIsPromisedIsNotGuessed(t *testing.T) {
 	host.Users = []pvetest.User{
 		{ID: "look@pve", Privileges: map[string][]string{"/": all}, Tokens: []pvetest.Token{{ID: "t", Secret: "s"}}},
 		{ID: "make@pve", Privileges: map[string][]string{"/": append(slices.Clone(all), "VM.Config.Disk")}, Tokens: []pvetest.Token{{ID: "t", Secret: "s"}}},
+		{ID: "most@pve", Privileges: map[string][]string{"/": append(slices.Clone(all), "VM.Config.Disk"), "/vms/140": all}, Tokens: []pvetest.Token{{ID: "t", Secret: "s"}}},
 		{ID: "own@pve", Privileges: map[string][]string{"/": all, "/vms/140": append(slices.Clone(all), "VM.Config.Disk")}, Tokens: []pvetest.Token{{ID: "t", Secret: "s"}}},
 	}
 	sim := pvetest.New(host, nil)
-	for user, known := range map[string]bool{"look": false, "make": true, "own": false} {
+	for user, known := range map[string]bool{"look": false, "make": true, "most": false, "own": false} {
 		node, err := workstation.Connect(t.Context(), workstation.Endpoint{URL: sim.URL(), Token: user + "@pve!t=s", Transport: sim.Transport()}, "", nil)
 		if err != nil {
 			t.Fatal(err)
@@ -326,13 +327,19 @@ func TestWhatIsPromisedIsNotGuessed(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, pool := range facts.Pools {
-			if pool.Type == "lvmthin" && (pool.Committed != nil) != known {
-				t.Errorf("%s: %s has promised %v", user, pool.Name, pool.Committed)
-			}
+		unread, err := node.ObserveFor(t.Context(), func(workstation.Facts) []int { return nil })
+		if err != nil {
+			t.Fatal(err)
 		}
-		if strings.Contains(ids(facts.Unknown), "storage.committed-unknown") == known {
-			t.Errorf("%s: %v", user, facts.Unknown)
+		for _, facts := range []workstation.Facts{facts, unread} {
+			for _, pool := range facts.Pools {
+				if pool.Type == "lvmthin" && (pool.Committed != nil) != known {
+					t.Errorf("%s: %s has promised %v", user, pool.Name, pool.Committed)
+				}
+			}
+			if strings.Contains(ids(facts.Unknown), "storage.committed-unknown") == known {
+				t.Errorf("%s: %v", user, facts.Unknown)
+			}
 		}
 	}
 }

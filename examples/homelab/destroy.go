@@ -105,7 +105,7 @@ func (a *app) shutDown(ctx context.Context, g *goal, names []string, yes bool) e
 			return err
 		}
 	}
-	return g.site.read(ctx)
+	return g.site.read(ctx, g.source.Page)
 }
 
 // named reads the page and returns the workstations that the arguments name.

@@ -37,11 +37,14 @@ func (a *app) move(set *flag.FlagSet) func(context.Context) error {
 			return err
 		}
 		g := goal{source: source}
-		if g.site, err = a.observe(ctx, source.Page); err != nil {
+		if g.site, err = a.open(ctx, source.Page); err != nil {
 			return err
 		}
 		if !g.site.isCluster() {
 			return errOneNode
+		}
+		if g.site.all, err = g.site.cluster.Observe(ctx); err != nil { // the target's VMs may have the card, too
+			return err
 		}
 		opts.Place = source.Page.Place
 		if g.plan, err = g.site.moves(ctx, source.Page.Workstations[names[0]].VMID(), to, opts); err != nil {

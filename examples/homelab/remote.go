@@ -47,7 +47,7 @@ func (a *app) remote(set *flag.FlagSet) func(context.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := s.locate(ctx); err != nil {
+		if err := s.locate(ctx, source.Page); err != nil {
 			return err
 		}
 		home := func(r file.Reach) *workstation.Node { _, node, _ := s.vm(r.VMID); return s.on(node) }

@@ -153,25 +153,31 @@ func (a *app) observe(ctx context.Context, page file.Page) (site, error) {
 	if err != nil {
 		return s, err
 	}
-	return s, s.read(ctx)
+	return s, s.read(ctx, page)
 }
 
-// read reads the facts of the site.
-func (s *site) read(ctx context.Context) (err error) {
-	if s.isCluster() {
-		s.all, err = s.cluster.Observe(ctx)
-	} else {
+// read reads the facts of the site. Of a cluster it reads what plans for the
+// page need.
+func (s *site) read(ctx context.Context, page file.Page) (err error) {
+	if !s.isCluster() {
 		s.facts, err = s.node.Observe(ctx)
+		return err
 	}
+	spec, err := page.Cluster(cluster.Facts{}, resolve)
+	if err != nil { // planning reports the error, with its line
+		s.all, err = s.cluster.Observe(ctx)
+		return err
+	}
+	s.all, err = s.cluster.ObserveFor(ctx, spec)
 	return err
 }
 
 // locate finds the node of each VM, if the site has several nodes.
-func (s *site) locate(ctx context.Context) error {
+func (s *site) locate(ctx context.Context, page file.Page) error {
 	if !s.isCluster() {
 		return nil
 	}
-	return s.read(ctx)
+	return s.read(ctx, page)
 }
 
 // spread makes the plan for a page about several nodes. It first plans the

@@ -188,7 +188,7 @@ func explain(needs Needs, good []candidate) (why string, others []NodeReason) {
 }
 
 // sharers returns the VMs that cannot run at the same time as the VM because of
-// its card.
+// its card. VMs whose configurations were not read may be such VMs.
 func sharers(vm workstation.VM, facts workstation.Facts, beside []workstation.VM) []string {
 	claims, names := facts.Claims(), map[int]string{}
 	for id, have := range facts.VMs {
@@ -208,7 +208,22 @@ func sharers(vm workstation.VM, facts workstation.Facts, beside []workstation.VM
 		}
 		shared = append(shared, names[other])
 	}
+	if len(facts.Unread) > 0 && takesDevices(vm) {
+		shared = append(shared, unread(facts))
+	}
 	return shared
+}
+
+// takesDevices reports whether a VM takes PCI devices.
+func takesDevices(vm workstation.VM) bool {
+	claim := qmconf.Claim(vm.ID, vm.AsNew().Config)
+	return len(claim.Values)+len(claim.ByArgs)+len(claim.Unread) > 0
+}
+
+// unread describes the VMs of a node whose configurations were not read, and
+// which may have a card for this reason.
+func unread(facts workstation.Facts) string {
+	return fmt.Sprintf("perhaps one of %d VMs whose configurations were not read", len(facts.Unread))
 }
 
 // offTier returns the new disks that are not on the tier that their purpose

@@ -9,7 +9,8 @@
 // client of the caller. [Cluster.Observe] reads the facts of all nodes at the
 // same time. If a node is away, slow, without rights or of another version, the
 // facts say so, and the facts of the other nodes can be used. A node that is in
-// no cluster is a cluster of one node.
+// no cluster is a cluster of one node. [Cluster.ObserveFor] reads only what the
+// plan for one [Spec] needs, which saves most requests of a large cluster.
 //
 // [Diff] compares a [Spec] with the facts. It places workstations by their
 // needs, corrects the resource mappings of their cards on all nodes, and says

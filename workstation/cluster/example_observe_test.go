@@ -9,6 +9,7 @@ import (
 
 	"github.com/luthermonson/go-proxmox"
 
+	"github.com/proxstation/proxstation/workstation"
 	"github.com/proxstation/proxstation/workstation/cluster"
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
@@ -40,6 +41,31 @@ func ExampleCluster_Observe() {
 	// 101 vm-a on a runs: unknown
 	// 102 vm-b on b runs: yes
 	// 103 vm-c on c runs: yes
+}
+
+// ObserveFor reads the configurations of VMs only where the Spec depends on
+// them.
+func ExampleCluster_ObserveFor() {
+	sim := pvetest.NewCluster(hosts("a", "b", "c"), nil)
+	c, err := cluster.Connect(context.Background(), addresses(sim.Transport(), "a", "b", "c"), nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	spec := cluster.Spec{Workstations: []cluster.Needs{{VM: workstation.VM{ID: 102, Name: "vm-b", Config: map[string]string{"cores": "4"}}}}}
+	facts, err := c.ObserveFor(context.Background(), spec)
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, n := range facts.Nodes {
+		fmt.Println(n.Name, n.State, len(n.Facts.VMs), "read, not read:", n.Facts.Unread)
+	}
+	plan, err := cluster.Diff(spec, facts)
+	fmt.Println(len(plan.Nodes), "node changes,", err)
+	// Output:
+	// a online 0 read, not read: map[101:vm-a]
+	// b online 1 read, not read: map[]
+	// c online 0 read, not read: map[103:vm-c]
+	// 1 node changes, <nil>
 }
 
 // Open takes a client that the program configured itself: its address, login,

@@ -39,6 +39,9 @@ func able(vm workstation.VMFacts, home workstation.Facts, to NodeFacts, h HA) ab
 		a.why = append(a.why, fmt.Sprintf("it has %s of memory, and the VM takes %s", to.Facts.MemoryTotal.Human(), need.Human()))
 	}
 	a.answer = proxstation.AnswerOf(len(a.why) == 0)
+	if len(a.why) == 0 && len(to.Facts.Unread) > 0 && takesDevices(workstation.VM{ID: vm.ID, Config: vm.Config}) {
+		a.answer, a.why = proxstation.Unknown, []string{"its card may be that of " + unread(to.Facts)}
+	}
 	return a
 }
 

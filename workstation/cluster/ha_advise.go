@@ -15,7 +15,8 @@ import (
 // one of the two can run. Advise is pure. The VMs need not be under high
 // availability yet.
 //
-// The rules name no node that could not be read.
+// The rules name no node that could not be read. VMs whose configurations were
+// not read get no rule.
 func (h HA) Advise(f Facts, vmids ...int) []HARule {
 	j := &haJudge{ha: h, facts: f}
 	vmids = slices.Compact(slices.Sorted(slices.Values(vmids)))
@@ -62,7 +63,7 @@ func (j *haJudge) takenOnly(vmid int, node string) bool {
 	for _, home := range j.facts.readable() {
 		if vm, has := home.VMs[vmid]; has {
 			alone := to
-			alone.Facts.VMs = nil
+			alone.Facts.VMs, alone.Facts.Unread = nil, nil
 			return able(vm, home, alone, j.ha).answer == proxstation.Yes
 		}
 	}

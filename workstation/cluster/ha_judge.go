@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -26,7 +27,11 @@ func (h HA) Judge(f Facts) []proxstation.Finding {
 				"a start, a stop or a move of it failed, and the HA manager does nothing more",
 				fmt.Sprintf("ha-manager set vm:%d --state disabled; mend what its last task on node %s says; then ha-manager set vm:%[1]d --state started", v.VMID, v.Node))
 		}
-		if r, err := h.Recovery(f, v.VMID); err == nil && v.Wanted != "disabled" { // a disabled VM is not recovered
+		switch r, err := h.Recovery(f, v.VMID); {
+		case errors.Is(err, workstation.ErrUnread):
+			j.find(v.VMID, proxstation.Info, "cluster.ha-unsure", err.Error(), "whether another node could take the VM over, and whether a VM with the same card is kept apart from it, is not known",
+				fmt.Sprintf("see which cards and disks it has: qm config %d, on node %s", v.VMID, v.Node))
+		case err == nil && v.Wanted != "disabled": // a disabled VM is not recovered
 			j.recovery(r)
 		}
 	}

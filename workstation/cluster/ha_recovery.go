@@ -59,11 +59,15 @@ func (r Recovery) String() string {
 // Recovery judges beforehand what happens to a VM when its node is lost: to
 // which nodes the rules allow it to go, and whether it would start on them. The
 // VM need not be under high availability yet. It is pure. The error matches
-// [workstation.ErrNotFound] if no node that was read has the VM.
+// [workstation.ErrNotFound] if no node that was read has the VM, and
+// [workstation.ErrUnread] if the VM's configuration was not read.
 func (h HA) Recovery(f Facts, vmid int) (Recovery, error) {
 	for _, node := range f.readable() {
 		if vm, has := node.VMs[vmid]; has {
 			return h.recovery(f, node, vm), nil
+		}
+		if name, unread := node.Unread[vmid]; unread {
+			return Recovery{}, fmt.Errorf("cluster: VM %d %s on node %s: %w", vmid, printable.Line(name), node.Node, workstation.ErrUnread)
 		}
 	}
 	return Recovery{}, fmt.Errorf("cluster: %w: no node that was read has a VM %d that the login may see", workstation.ErrNotFound, vmid)

@@ -175,9 +175,12 @@ func (j *mover) block(id, seen, why, fix string) { j.find(proxstation.Blocker, i
 // state judges the VM itself.
 func (j *mover) state() {
 	id := j.move.VMID
+	_, unread := j.from.Unread[id]
 	switch {
 	case j.move.From == j.move.To:
 		j.block("cluster.move-here", "it is on node "+j.move.To, "there is nothing to move", "choose another node")
+	case unread:
+		j.block("cluster.move-no-vm", fmt.Sprintf("the configuration of VM %d on node %s was not read", id, j.move.From), "its configuration decides what can be moved", "observe all VMs of the cluster, and plan the move again")
 	case j.vm.ID == 0:
 		j.block("cluster.move-no-vm", fmt.Sprintf("node %s has no VM %d that the login may see", j.move.From, id), "its configuration decides what can be moved", "observe again, or give the login VM.Audit on /vms")
 	}

@@ -20,17 +20,46 @@ import (
 //
 // If the node that answers has no quorum, Observe tries the other addresses of
 // the cluster until a node with a quorum answers.
-func (c *Cluster) Observe(ctx context.Context) (Facts, error) {
+//
+// With many VMs, their configurations are most of the requests. If the facts
+// are for a known Spec, [Cluster.ObserveFor] needs fewer.
+func (c *Cluster) Observe(ctx context.Context) (Facts, error) { return c.observe(ctx, nil) }
+
+// ObserveFor reads the facts for [Place] and [Diff] of one Spec. It does what
+// [Cluster.Observe] does, but it reads the configurations of VMs only on nodes
+// where the Spec depends on them: nodes that have a workstation of the Spec,
+// nodes whose entries in the mappings of the Spec change, and nodes of which a
+// new workstation may take a PCI device. The other VMs are in
+// [workstation.Facts] Unread. What somebody asks about them, the facts answer
+// with [workstation.ErrUnread], or with a finding that says that it is not
+// known.
+//
+// Of the workstations, ObserveFor uses VM and Node, and whether On is set. It
+// does not call On.
+func (c *Cluster) ObserveFor(ctx context.Context, spec Spec) (Facts, error) {
+	return c.observe(ctx, spec.needed)
+}
+
+// A needed function names the VMs of a node whose configurations are needed.
+// It is the argument of [workstation.Node.ObserveFor]. Nil means all VMs.
+type needed func(seen workstation.Facts) []int
+
+func (c *Cluster) observe(ctx context.Context, needed needed) (Facts, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	ctx, round := pve.WithRound(pve.WithLimit(ctx, c.opts.Limit/3), c.opts.InFlight)
 	var early *reading
 	if c.alone { // the node is read while the list of nodes is requested
-		early = c.read(ctx, c.first.Name())
+		early = c.read(ctx, c.first.Name(), needed)
 	}
 	v, err := c.view(ctx)
 	if err == nil {
-		err = c.look(ctx, round, &v, early)
+		err = c.look(ctx, round, &v, func(name string) *reading {
+			if early != nil && early.name == name {
+				return early
+			}
+			return c.read(ctx, name, needed)
+		})
 	}
 	if err != nil {
 		return Facts{}, fmt.Errorf("cluster: observing: %w", err)
@@ -80,30 +109,26 @@ func (c *Cluster) view(ctx context.Context) (view, error) {
 var errSlow = errors.New("the node did not answer everything in time")
 
 // read begins to read a node.
-func (c *Cluster) read(ctx context.Context, name string) *reading {
+func (c *Cluster) read(ctx context.Context, name string, needed needed) *reading {
 	r := &reading{name: name, done: make(chan struct{})}
 	go func() {
 		defer close(r.done)
 		ctx, cancel := context.WithTimeoutCause(ctx, c.opts.Limit, errSlow)
 		defer cancel()
-		r.facts, r.err = c.Node(name).Observe(ctx)
+		r.facts, r.err = c.Node(name).ObserveFor(ctx, needed)
 	}()
 	return r
 }
 
-// look reads all nodes that are online. early is the reading of a node that has
-// begun already, or nil.
-func (c *Cluster) look(ctx context.Context, round *pve.Round, v *view, early *reading) (err error) {
+// look reads all nodes that are online. The function read begins to read a node
+// and returns its reading.
+func (c *Cluster) look(ctx context.Context, round *pve.Round, v *view, read func(name string) *reading) (err error) {
 	online := slices.DeleteFunc(slices.Clone(v.Members), func(m pve.Member) bool { return !m.Online })
 	round.Share(len(online))
 	v.nodes = make([]*reading, len(v.Members))
 	for i, member := range v.Members {
-		switch {
-		case !member.Online:
-		case early != nil && early.name == member.Name:
-			v.nodes[i] = early
-		default:
-			v.nodes[i] = c.read(ctx, member.Name)
+		if member.Online {
+			v.nodes[i] = read(member.Name)
 		}
 	}
 	if v.guests, err = c.pve.Guests(ctx); err == nil {

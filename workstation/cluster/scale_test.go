@@ -46,10 +46,16 @@ func (d *faraway) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // large returns a cluster with this many nodes and VMs. Every other VM runs.
-func large(nodes, vms int) *pvetest.Cluster {
+func large(nodes, vms int) *pvetest.Cluster { return largeWith(nodes, vms, nodes) }
+
+// largeWith does the same as large, with an NVIDIA card on the first nodes only.
+func largeWith(nodes, vms, cards int) *pvetest.Cluster {
 	var list []pvetest.Host
 	for i := range nodes {
 		h := pvetest.Reference()
+		if i >= cards {
+			h.PCI = slices.DeleteFunc(h.PCI, func(f pvetest.PCI) bool { return f.Vendor == 0x10de })
+		}
 		h.Name, h.VMs = fmt.Sprintf("n%02d", i), nil
 		for id := 1000 + i; id < 1000+vms; id += nodes {
 			h.VMs = append(h.VMs, pvetest.VM{ID: id, Running: id%2 == 0, Config: map[string]string{"name": fmt.Sprintf("vm%d", id), "memory": "16",
@@ -100,6 +106,45 @@ func TestObserveAtScale(t *testing.T) {
 					if times > 1 {
 						t.Errorf("%s %d times", request, times)
 					}
+				}
+			})
+		})
+	}
+}
+
+// Facts for a Spec leave out the configurations of VMs on nodes where no
+// workstation can take a card. With a card that 12 of 32 nodes have, 300 ms pass.
+func TestObserveForAtScale(t *testing.T) {
+	t.Parallel()
+	existing := cluster.Needs{VM: workstation.VM{ID: 1003, Name: "vm1003"}}
+	for name, test := range map[string]struct {
+		cards, deep, requests, read int // the nodes that have the card, and the wanted results
+		nodes, vms                  int
+		spec                        cluster.Spec
+	}{
+		"no card is wanted":            {cards: 32, deep: 9, requests: 488, nodes: 32, vms: 1000, spec: cluster.Spec{Workstations: []cluster.Needs{{VM: linux(140, "")}}}},
+		"the workstation exists":       {cards: 32, deep: 10, requests: 520, read: 32, nodes: 32, vms: 1000, spec: cluster.Spec{Workstations: []cluster.Needs{existing}}},
+		"4 nodes have the card":        {cards: 4, deep: 11, requests: 616, read: 128, nodes: 32, vms: 1000, spec: cluster.Spec{Cards: []cluster.Card{rtx}, Workstations: []cluster.Needs{{VM: linux(140, "rtx")}}}},
+		"12 nodes have the card":       {cards: 12, deep: 15, requests: 868, read: 380, nodes: 32, vms: 1000, spec: cluster.Spec{Cards: []cluster.Card{rtx}, Workstations: []cluster.Needs{{VM: linux(140, "rtx")}}}},
+		"all nodes have the card":      {cards: 32, deep: 25, requests: 1488, read: 1000, nodes: 32, vms: 1000, spec: cluster.Spec{Cards: []cluster.Card{rtx}, Workstations: []cluster.Needs{{VM: linux(140, "rtx")}}}},
+		"a small cluster":              {cards: 3, deep: 3, requests: 63, read: 10, nodes: 3, vms: 10, spec: cluster.Spec{Cards: []cluster.Card{rtx}, Workstations: []cluster.Needs{{VM: linux(140, "rtx")}}}},
+		"a small cluster without card": {cards: 3, deep: 3, requests: 53, nodes: 3, vms: 10, spec: cluster.Spec{Workstations: []cluster.Needs{{VM: linux(140, "")}}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				c, d := far(t, largeWith(test.nodes, test.vms, test.cards), nil)
+				began := time.Now()
+				facts, err := c.ObserveFor(t.Context(), test.spec)
+				if err != nil {
+					t.Fatal(err)
+				}
+				deep, read, all := int(time.Since(began)/roundTrip), 0, 0
+				for _, n := range facts.Nodes {
+					read, all = read+len(n.Facts.VMs), all+len(n.Facts.VMs)+len(n.Facts.Unread)
+				}
+				if deep > test.deep || d.total != test.requests || read != test.read || all != test.vms {
+					t.Errorf("%d round trips deep, %d requests, %d configurations, %d VMs; want %d, %d, %d and %d", deep, d.total, read, all, test.deep, test.requests, test.read, test.vms)
 				}
 			})
 		})

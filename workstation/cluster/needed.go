@@ -1,0 +1,41 @@
+package cluster
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/proxstation/proxstation/gpu"
+	"github.com/proxstation/proxstation/internal/qmconf"
+	"github.com/proxstation/proxstation/workstation"
+)
+
+// needed returns the VMs of a node whose configurations a plan for the Spec
+// needs: all VMs or none. All are needed if a workstation is on the node
+// already, if a mapping gets an entry for the node, or if a new workstation may
+// take a PCI device of the node, because each of these depends on the devices
+// that other VMs take. It errs on the side of reading too much.
+func (s Spec) needed(seen workstation.Facts) []int {
+	m := mapCards(s.Cards, Facts{Nodes: []NodeFacts{{Name: seen.Node, State: Online, Facts: seen}}})
+	takes := func(n Needs) bool {
+		if _, here := seen.Unread[n.VM.ID]; here {
+			return true
+		}
+		_, elsewhere := seen.Others[n.VM.ID]
+		return !elsewhere && (n.Node == "" || n.Node == seen.Node) && n.mayTake(gpu.Node{Name: seen.Node, Functions: seen.IOMMU.Functions, Mappings: m.after})
+	}
+	if len(m.changes) == 0 && !slices.ContainsFunc(s.Workstations, takes) {
+		return nil
+	}
+	return slices.Collect(maps.Keys(seen.Unread))
+}
+
+// mayTake reports whether a new workstation may take a PCI device of the node.
+// If On makes the VM, the devices of the VM are not known yet. Such a VM names
+// its card by a mapping.
+func (n Needs) mayTake(node gpu.Node) bool {
+	if n.On != nil {
+		return slices.ContainsFunc(node.Mappings, func(m gpu.Mapping) bool { return len(m.On(node.Name)) > 0 })
+	}
+	claim := qmconf.Claim(n.VM.ID, n.VM.AsNew().Config)
+	return len(claim.Unread)+len(claim.ByArgs) > 0 || slices.ContainsFunc(claim.Values, func(h gpu.HostPCI) bool { return len(node.Resolve(h)) > 0 })
+}
