@@ -99,7 +99,7 @@ func (a Agent) Run(ctx context.Context, c proxstation.GuestCommand) (proxstation
 // maxLost is the number of polls in a row that may get no answer.
 const maxLost = 20
 
-// ended waits until a command has ended.
+// This waits until a command has ended.
 func (a Agent) ended(ctx context.Context, pid int) (pve.ExecStatus, error) {
 	var lost error // the error of the polls since the last answer
 	for pause, polls := 100*time.Millisecond, 0; ; pause = min(pause*2, 2*time.Second) {

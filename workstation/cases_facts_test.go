@@ -118,7 +118,7 @@ func (c vmCase) knows(t *testing.T, right rightFacts) {
 	}
 }
 
-// ids returns the VMIDs of the folder.
+// This returns the VMIDs of the folder.
 func (c vmCase) ids() (ids []int) {
 	for _, vm := range c.host.VMs {
 		ids = append(ids, vm.ID)

@@ -66,7 +66,7 @@ type differ struct {
 	split  map[string]bool               // by VM and hostpci key: other keys hold functions of the same card
 }
 
-// named reports VMIDs and mappings that the Spec names twice with different
+// This reports VMIDs and mappings that the Spec names twice with different
 // meanings.
 func (d *differ) named(spec Spec) {
 	vms, cards := map[int]bool{}, map[string]iommu.Address{}
@@ -86,7 +86,7 @@ func (d *differ) named(spec Spec) {
 
 func (d *differ) find(f proxstation.Finding) { d.plan.Findings = append(d.plan.Findings, f) }
 
-// vm plans one VM: create it, or change what differs.
+// This plans one VM: create it, or change what differs.
 func (d *differ) vm(vm VM) {
 	have, exists := d.facts.VMs[vm.ID]
 	form := vm.checkForm()

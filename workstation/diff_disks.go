@@ -59,8 +59,8 @@ func growth(vm VM, disk Disk, value string) (r storage.DiskRequest, grows bool) 
 	return storage.DiskRequest{Name: diskName(vm.ID, disk.Slot) + " growing", Purpose: disk.Purpose, Size: disk.Size - size, Storage: pool}, true
 }
 
-// elsewhere reports a disk that is not on the storage that the Spec asks for.
-// Plans never move a disk.
+// This reports a disk that is not on the storage that the Spec asks for. Plans
+// never move a disk.
 func (d *differ) elsewhere(vm VM, disk Disk, value string) {
 	name, _, _ := qmconf.CutVolume(value)
 	i := slices.IndexFunc(d.facts.Pools, func(p storage.Pool) bool { return p.Name == name })

@@ -45,7 +45,7 @@ func (d *differ) checkImages(vm VM, have VMFacts) {
 	d.find(f)
 }
 
-// missing returns the reason why a volume cannot be used. It returns "" if the
+// This returns the reason why a volume cannot be used. It returns "" if the
 // volume exists, or if nobody knows whether it exists.
 func (d *differ) missing(volume string) string {
 	name, file, pooled := qmconf.CutVolume(volume)

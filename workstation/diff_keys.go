@@ -9,8 +9,8 @@ import (
 
 // inItsKeys assigns keys to the devices of one family in the Spec, such as its
 // USB devices. A device gets the key in which an existing VM has it, or a free
-// key. Devices of the VM that the Spec does not name stay. names holds the
-// properties that identify a device.
+// key. Devices of the VM that the Spec does not mention stay. The parameter
+// names lists the properties that identify a device.
 func (d *differ) inItsKeys(vm VM, have map[string]string, family string, names ...string) {
 	device := func(config map[string]string, key string) string {
 		for _, name := range names {

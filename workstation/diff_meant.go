@@ -17,9 +17,9 @@ import (
 	"github.com/proxstation/proxstation/storage"
 )
 
-// meant returns a VM of the Spec completed for this node. A new VM gets the
-// defaults. An existing VM keeps the values that the Spec does not mention, and
-// its disks and cards keep their slots.
+// This completes a VM of the Spec for this node. A new VM gets the defaults. An
+// existing VM keeps the values that the Spec does not mention, and its disks
+// and cards keep their slots.
 func (d *differ) meant(vm VM) VM {
 	have, exists := d.facts.VMs[vm.ID]
 	switch {
@@ -175,7 +175,7 @@ func rule(problem error) string {
 	return invalid.Field + "\n" + quotedHostPCI.ReplaceAllString(invalid.Why, "")
 }
 
-// plans reports whether the steps planned so far make or change a VM.
+// This reports whether the steps planned so far make or change a VM.
 func (d *differ) plans(vmid int) bool {
 	return slices.ContainsFunc(d.plan.Steps, func(s Step) bool {
 		switch step := s.(type) {

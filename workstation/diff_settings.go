@@ -12,8 +12,8 @@ import (
 	"github.com/proxstation/proxstation/internal/qmconf"
 )
 
-// settings judges every value that the steps write: by PVE's own rules, which
-// hold on any node, and by the bridges and CPU models of this node.
+// This judges every value that the steps write: by PVE's own rules, which hold
+// on any node, and by the bridges and CPU models of this node.
 func (d *differ) settings() {
 	for _, step := range d.plan.Steps {
 		vm, values := VM{}, map[string]string(nil)

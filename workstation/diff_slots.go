@@ -157,7 +157,7 @@ func (m matching) byPurpose(disk Disk) string {
 	return ""
 }
 
-// named reports whether the Spec names the slot for another disk.
+// This reports whether the Spec names the slot for another disk.
 func (m matching) named(slot string) bool {
 	return slices.ContainsFunc(m.vm.Disks, func(disk Disk) bool { return disk.Slot == slot && disk.Purpose == storage.Boot })
 }

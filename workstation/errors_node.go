@@ -50,7 +50,7 @@ var meanings = map[error]error{
 	ErrTimeout: pve.ErrTimeout, ErrStale: pve.ErrStale, ErrInvalid: pve.ErrInvalid, ErrTooLarge: pve.ErrTooLarge,
 }
 
-// means reports whether an error of internal/pve corresponds to the sentinel of
+// This reports whether an error of internal/pve corresponds to the sentinel of
 // this package.
 func means(err, sentinel error) bool {
 	meaning, ours := meanings[sentinel]

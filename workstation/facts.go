@@ -124,7 +124,7 @@ func (v VMFacts) String() string {
 // GoString returns the same text as String.
 func (v VMFacts) GoString() string { return v.String() }
 
-// now returns the configuration that is in force: InForce for a running VM,
+// This returns the configuration that is in force: InForce for a running VM,
 // otherwise Config.
 func (v VMFacts) now() map[string]string {
 	if v.InForce != nil {
@@ -143,7 +143,7 @@ func (f *Facts) settle(node string, guests []pve.Guest) {
 	f.doubtCommitted()
 }
 
-// others describes the containers, and the VMs of other nodes, by VMID.
+// This describes the containers, and the VMs of other nodes, by VMID.
 func others(node string, guests []pve.Guest) map[int]string {
 	others := map[int]string{}
 	for _, g := range guests {

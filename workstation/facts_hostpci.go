@@ -61,7 +61,7 @@ func (f Facts) host(starts int) handover.Host {
 	return h
 }
 
-// takes returns the devices that the VM takes from the host when it starts.
+// This returns the devices that the VM takes from the host when it starts.
 func (v VMFacts) takes() handover.VM {
 	claim := v.claim(v.Config)
 	return handover.VM{ID: v.ID, Name: v.String(), Values: slices.Concat(claim.Values, claim.ByArgs)}

@@ -102,7 +102,7 @@ func (o *observation) tolerate(what, privilege string, err error) error {
 	return nil
 }
 
-// odd adds a finding about a value that contradicts PVE's API description.
+// This adds a finding about a value that contradicts PVE's API description.
 func (o *observation) odd(v pve.Odd) {
 	path, _, _ := strings.Cut(v.Path, "?")
 	o.note(proxstation.Finding{ID: "workstation.odd-value", Severity: proxstation.Warning, Subject: v.Method + " " + path, Seen: v.Value,
@@ -110,7 +110,7 @@ func (o *observation) odd(v pve.Odd) {
 		Fix: "On the host, look at the answer with pvesh get " + path + " and at the version with pveversion, and report both."})
 }
 
-// needs turns an error into a finding if the login may not read the part, or if
+// This turns an error into a finding if the login may not read the part, or if
 // this version of PVE does not have the part.
 func (o *observation) needs(what, privilege string, err error) error {
 	var refused *RequestError

@@ -22,7 +22,7 @@ func (o *observation) readGuests(ctx context.Context, n *Node) (err error) {
 	return err
 }
 
-// containers reads which running containers use a graphics card of the host. A
+// This reads which running containers use a graphics card of the host. A
 // container that could not be read becomes a finding.
 func (o *observation) containers(ctx context.Context, n *Node, guests []pve.Guest) {
 	var group errgroup.Group

@@ -265,7 +265,7 @@ func suffer(t *testing.T, op operation, faults []pvetest.Fault, wrap func(http.R
 	return problem
 }
 
-// told checks that an error which the caller got describes what happened.
+// This checks that an error which the caller got describes what happened.
 func told(op operation, sim *pvetest.Node, err error, began time.Time) error {
 	if err == nil {
 		return op.goal(sim)
@@ -340,11 +340,11 @@ func converge(ctx context.Context, op operation, sim *pvetest.Node) error {
 	return fmt.Errorf("a plain retry does not get there: %w", err)
 }
 
-// cases counts the cases that the campaign ran. left counts the cases that the
-// random sample left out.
+// These counters hold the number of cases that the campaign ran, and the number
+// that the random sample left out.
 var cases, left atomic.Int64
 
-// count prints the counters cases and left when a part of the campaign ends.
+// This prints the counters cases and left when a part of the campaign ends.
 func count(t *testing.T) {
 	t.Helper()
 	t.Cleanup(func() {

@@ -106,7 +106,7 @@ type seenLease struct {
 	since time.Time
 }
 
-// left returns the time for which a lease still counts without a renewal: its
+// This returns the time for which a lease still counts without a renewal: its
 // TTL minus the time for which this Node has seen it unchanged. It uses no
 // clock of another machine.
 func (l *leases) left(place int, lease Lease) time.Duration {

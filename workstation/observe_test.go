@@ -50,7 +50,7 @@ func (d *faraway) total() (n int) {
 	return n
 }
 
-// many returns the reference host with the given number of VMs. Every second VM
+// This returns the reference host with the given number of VMs. Every second VM
 // runs.
 func many(vms int) pvetest.Host {
 	host := pvetest.Reference()
@@ -62,7 +62,7 @@ func many(vms int) pvetest.Host {
 	return host
 }
 
-// far connects to a faraway node.
+// This connects to a faraway node.
 func far(tb testing.TB, sim *pvetest.Node) (*workstation.Node, *faraway) {
 	tb.Helper()
 	d := &faraway{base: sim.Transport(), requests: map[string]int{}}

@@ -126,7 +126,7 @@ func (r *restoring) tell(id string, f proxstation.Finding) {
 	r.find(f)
 }
 
-// key restores a key that holds no drive.
+// This restores a key that holds no drive.
 func (r *restoring) key(key string) {
 	old, had := r.old[key]
 	have, has := r.vm.Config[key]
@@ -151,8 +151,8 @@ func (r *restoring) key(key string) {
 	}
 }
 
-// password deletes a password that was added since the snapshot. PVE does not
-// say whether a password was changed.
+// This deletes a password that was added since the snapshot. PVE does not say
+// whether a password was changed.
 func (r *restoring) password() {
 	_, had := r.old[passwordKey]
 	_, has := r.vm.Config[passwordKey]

@@ -11,7 +11,7 @@ import (
 	"github.com/proxstation/proxstation/storage"
 )
 
-// drive restores a key that holds a drive. It never takes a disk out of its
+// This restores a key that holds a drive. It never takes a disk out of its
 // slot.
 func (r *restoring) drive(key string) {
 	old, oldErr := storage.ParseDrive(r.old[key])
@@ -70,8 +70,8 @@ func asBuilt(old, have storage.Drive) storage.Drive {
 	return old
 }
 
-// options restores the options of a disk that is still in its slot. Its size
-// stays as it is now.
+// This restores the options of a disk that is still in its slot. Its size stays
+// as it is now.
 func (r *restoring) options(key string, old, have storage.Drive) {
 	size, sized := have.Size()
 	if before, known := old.Size(); known && sized && before < size {

@@ -84,7 +84,7 @@ func TestRestoreRules(t *testing.T) {
 	}
 }
 
-// values parses a configuration of the form "key:=value key:=value".
+// This parses a configuration of the form "key:=value key:=value".
 func values(text string) map[string]string {
 	config := map[string]string{}
 	for field := range strings.SplitSeq(text, " ") {

@@ -43,8 +43,8 @@ func clusterCases() []clusterCase {
 type trial struct {
 	*pvetest.Cluster
 	up, late atomic.Bool // up: the target is up; late: the disturbance came after that
-	// cut says that some requests between the client and the nodes may never be
-	// answered. The error may then say that nobody knows which VM runs.
+	// cut is true if some requests between the client and the nodes may never
+	// be answered. The error may then say that nobody knows which VM runs.
 	cut bool
 }
 
@@ -165,7 +165,7 @@ func (cc clusterCase) converge(ctx context.Context, c *pvetest.Cluster) (err err
 	return fmt.Errorf("a plain retry does not get there: %w", err)
 }
 
-// told checks that an error which the caller got describes what happened.
+// This checks that an error which the caller got describes what happened.
 func (c *trial) told(err error, began time.Time) error {
 	now := running(c.Cluster)
 	var blocked *workstation.BlockedError

@@ -37,13 +37,13 @@ func (s *switching) haTime(id int) time.Duration {
 	return 0
 }
 
-// off reports whether a VM is off and stays off: the HA manager does not want
+// This reports whether a VM is off and stays off: the HA manager does not want
 // it to run.
 func off(status pve.VMStatus) bool {
 	return !status.Running && !(status.HA && haWants(status.HAState))
 }
 
-// wanted returns the running VMs together with the members that are off now but
+// This returns the running VMs together with the members that are off now but
 // that the HA manager is about to start.
 func (s *switching) wanted(ctx context.Context, running []pve.VMStatus) ([]pve.VMStatus, error) {
 	for _, id := range s.db.Members {

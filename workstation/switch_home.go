@@ -16,7 +16,7 @@ import (
 type homes struct {
 	mu   sync.Mutex
 	node map[int]string
-	// many says that the cluster has several nodes. away holds the nodes that
+	// many is true if the cluster has several nodes. away holds the nodes that
 	// the cluster has lost sight of, each with the evidence.
 	many bool
 	away map[string]string
@@ -50,14 +50,14 @@ func awayNodes(nodes []pve.SeenNode) map[string]string {
 	return away
 }
 
-// lost returns the nodes that are away, each with the evidence.
+// This returns the nodes that are away, each with the evidence.
 func (h *homes) lost() map[string]string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return maps.Clone(h.away)
 }
 
-// home returns the node on which a VM was seen last. A VM that was not seen yet
+// This returns the node on which a VM was seen last. A VM that was not seen yet
 // is looked for on this node.
 func (n *Node) home(id int) string {
 	n.homes.mu.Lock()

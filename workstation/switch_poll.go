@@ -11,8 +11,8 @@ import (
 	"github.com/proxstation/proxstation/internal/pve"
 )
 
-// until calls a function once a second, until the function reports success or
-// the time limit is over. An unanswered request does not end the loop.
+// This calls the function done once a second, until done reports success or the
+// time limit is over. An unanswered request does not end the loop.
 func until(ctx context.Context, limit time.Duration, done func(context.Context) (bool, error)) error {
 	inner, cancel := context.WithTimeoutCause(ctx, limit, ErrTimeout)
 	defer cancel()
@@ -51,7 +51,7 @@ func (s *switching) wait(ctx context.Context, id int, task pve.UPID, limit time.
 	return err
 }
 
-// moved reports whether a request to a running VM had an effect: the VM is off
+// This reports whether a request to a running VM had an effect: the VM is off
 // now, or a task is at work on it.
 func (s *switching) moved(ctx context.Context, id int) (bool, error) {
 	status, err := s.node.status(ctx, id)

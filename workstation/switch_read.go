@@ -275,8 +275,8 @@ func (r *setReader) lostSight(id int, home string) VMFacts {
 	return v
 }
 
-// ha returns the HA manager's state of the guests: the guests that it manages,
-// and the guests that it ignores.
+// This returns the HA manager's state of the guests: the guests that it
+// manages, and the guests that it ignores.
 func (r *setReader) ha() (states map[int]string, managed, ignored []int) {
 	states = map[int]string{}
 	for _, g := range r.resources.Guests {

@@ -30,7 +30,7 @@ type nodeReader struct {
 	noMember      error
 }
 
-// part adds the reader of a node.
+// This adds the reader of a node.
 func (r *setReader) part(name string) *nodeReader {
 	n := r.node
 	if name != n.name {
@@ -42,14 +42,14 @@ func (r *setReader) part(name string) *nodeReader {
 	return p
 }
 
-// read reads the facts of a node that a switch needs.
+// This reads the facts of a node that a switch needs.
 func (p *nodeReader) read(ctx context.Context, group *errgroup.Group) {
 	for _, read := range []func(context.Context) error{p.vms, p.pci, p.memory} {
 		group.Go(func() error { return read(ctx) })
 	}
 }
 
-// late stores the error of a request without an answer in *at and returns nil.
+// This stores the error of a request without an answer in *at and returns nil.
 // It returns every other error. settle judges the stored errors when all
 // answers are there.
 func (p *nodeReader) late(at *error, err error) error {
@@ -62,7 +62,7 @@ func (p *nodeReader) late(at *error, err error) error {
 	return nil
 }
 
-// vms reads which VMs run, and the PCI claims of the VMs that are not members.
+// This reads which VMs run, and which PCI devices the VMs outside the set take.
 func (p *nodeReader) vms(ctx context.Context) (err error) {
 	if p.list, err = p.node.pve.VMsInFull(ctx); err != nil {
 		return p.late(&p.noList, err)
@@ -87,7 +87,7 @@ func (p *nodeReader) vms(ctx context.Context) (err error) {
 	return group.Wait()
 }
 
-// member reads the configuration of a member, if there is such a VM.
+// This reads the configuration of a member, if there is such a VM.
 func (p *nodeReader) member(ctx context.Context, id int) error {
 	err := p.config(ctx, id)
 	if errors.Is(err, ErrNotFound) {
@@ -180,10 +180,10 @@ func (p *nodeReader) containers(ctx context.Context) {
 	p.o.containers(side, p.node, guests)
 }
 
-// storages judges which of the members' storages can be used. If the cluster
-// has not reported on a storage lately, storages asks for the content of this
-// storage alone. PVE offers a check of all storages together or of a single
-// storage (pve-storage PVE/Storage.pm, storage_info and vdisk_list).
+// This judges which of the members' storages can be used. If the cluster has
+// not reported on a storage lately, it asks for the content of this storage
+// alone. PVE offers no check of some storages: only of all storages, or of a
+// single storage (pve-storage PVE/Storage.pm, storage_info and vdisk_list).
 func (p *nodeReader) storages(ctx context.Context) {
 	used := map[string]bool{}
 	for _, id := range p.set.db.Members {
@@ -217,7 +217,7 @@ func (p *nodeReader) storages(ctx context.Context) {
 	_ = group.Wait() // the findings already report every part that could not be read
 }
 
-// needs reads which devices the host itself uses. It reads the disks, without
+// This reads which devices the host itself uses. It reads the disks, without
 // SMART data, if a member would take a storage controller or a USB controller.
 // It reads the ports of the bridges if a member would take a network card.
 func (p *nodeReader) needs(ctx context.Context, disks, ports bool) {
@@ -239,7 +239,7 @@ func (p *nodeReader) pool(pool storage.Pool) {
 	p.o.facts.Pools = append(p.o.facts.Pools, pool)
 }
 
-// whole returns the facts of the node, with all members of the set.
+// This returns the facts of the node, with all members of the set.
 func (p *nodeReader) whole(members map[int]VMFacts) Facts {
 	r, f := p.set, *p.o.facts
 	states, managed, ignored := r.ha()

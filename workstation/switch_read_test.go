@@ -14,8 +14,8 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// beside returns pair with other VMs: first the VMs that are off, then the VMs
-// that run.
+// This returns the host of pair with more VMs: first the VMs that are off, then
+// the VMs that run.
 func beside(off, running int) pvetest.Host {
 	host := made()
 	host.VMs = slices.Clone(host.VMs)

@@ -24,7 +24,7 @@ func wantNoPlugPulled(t *testing.T, sim *pvetest.Node) {
 	}
 }
 
-// windowsPair returns pair with Windows as the guest of VM 140.
+// windowsPair returns the host of pair, with Windows as the guest of VM 140.
 func windowsPair() pvetest.Host {
 	host := pair()
 	host.VMs[0].Config["ostype"] = "win11"

@@ -96,7 +96,7 @@ func (s *switching) shutdown(ctx context.Context, v pve.VMStatus) error {
 // in the configuration of that VM.
 func (db DualBoot) stopTime() time.Duration { return 2*db.Grace + time.Minute + leaseSlack }
 
-// start starts the target, unless it runs already.
+// This starts the target, unless it runs already.
 func (s *switching) start(ctx context.Context) error {
 	if s.underHA(s.to) {
 		s.haWas, _ = s.node.pve.HARequest(ctx, s.to) // if it may not be read, the way back leaves it at "stopped"
@@ -108,7 +108,7 @@ func (s *switching) start(ctx context.Context) error {
 	return s.bringUp(ctx, s.to)
 }
 
-// wake wakes a guest that sleeps, if the caller allows it.
+// This wakes a guest that sleeps, if the caller allows it.
 func (s *switching) wake(ctx context.Context, id int) error {
 	if !s.db.Wake {
 		return nil
@@ -189,7 +189,7 @@ func (s *switching) awaitUp(ctx context.Context) error {
 	return err
 }
 
-// up returns nil if the guest of a VM is up.
+// This returns nil if the guest of a VM is up.
 func (s *switching) up(ctx context.Context, id int) error {
 	if s.db.Up != nil {
 		return s.db.Up(ctx, id)

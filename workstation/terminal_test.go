@@ -48,7 +48,7 @@ func (s *screen) show(values ...any) {
 	}
 }
 
-// events checks the text of an event.
+// This checks the text of an event.
 func (s *screen) events(e workstation.Event) {
 	s.show(e.Message, e.Phase)
 	for _, warning := range e.Warnings {
@@ -56,7 +56,7 @@ func (s *screen) events(e workstation.Event) {
 	}
 }
 
-// all checks everything that can be observed on a node and judged from it.
+// This checks everything that can be observed on a node and judged from it.
 func (s *screen) all(node *workstation.Node) {
 	ctx := s.t.Context()
 	facts, err := node.Observe(ctx)
@@ -225,7 +225,7 @@ func TestNoNameReachesTheTerminalOfASwitch(t *testing.T) {
 	}
 }
 
-// shown checks the text of an error and of everything that it was made from.
+// This checks the text of an error and of everything that it was made from.
 func (s *screen) shown(err error) {
 	s.show(err)
 	var failed *workstation.SwitchError

@@ -47,7 +47,7 @@ type adoption struct {
 	lines    []string // lines of the comment in front of the page
 }
 
-// storages adds comment lines about two kinds of storages: those whose tier the
+// This adds comment lines about two kinds of storages: those whose tier the
 // disks show, and those whose tier a person has to write on the page.
 func (a *adoption) storages() {
 	var known, unknown []string
@@ -66,8 +66,8 @@ func (a *adoption) storages() {
 	}
 }
 
-// cards adds the node's cards. A card is named after its mapping. A card
-// without a mapping is named igpu or gpu.
+// This adds the node's cards. A card is named after its mapping. A card without
+// a mapping is named igpu or gpu.
 func (a *adoption) cards() {
 	for _, card := range a.facts.Cards() {
 		name := "gpu"
@@ -113,7 +113,7 @@ func (a *adoption) cardBy(mapping string) string {
 	return mapping
 }
 
-// vm adds a VM to the page, or a comment line if the VM is left out.
+// This adds a VM to the page, or a comment line if the VM is left out.
 func (a *adoption) vm(id int) {
 	have := a.facts.VMs[id]
 	if have.Config["template"] == "1" {
@@ -213,7 +213,7 @@ func (p Page) changesNothing(facts workstation.Facts) bool {
 	return err == nil && plan.Empty()
 }
 
-// sets adds the sets of workstations that share a card.
+// This adds the sets of workstations that share a card.
 func (a *adoption) sets() {
 	members := map[string][]string{}
 	for _, name := range names(a.page.Workstations) {

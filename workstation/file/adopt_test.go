@@ -108,7 +108,7 @@ func TestAdoptOfVMsOfOthers(t *testing.T) {
 	}
 }
 
-// ours returns VMs that fit no profile: some names cannot be keys, and two VMs
+// This returns VMs that fit no profile: some names cannot be keys, and two VMs
 // have the same card.
 func ours() map[int]workstation.VMFacts {
 	vms := map[int]workstation.VMFacts{}

@@ -73,7 +73,7 @@ func (d *decoder) value(node ast.Node, v reflect.Value, key string) {
 	}
 }
 
-// collection fills a list, a map or a struct.
+// This fills a list, a map or a struct.
 func (d *decoder) collection(node ast.Node, v reflect.Value, key string) {
 	list, isList := node.(*ast.SequenceNode)
 	pairs, isMapping := mapping(node)
@@ -116,7 +116,7 @@ func (d *decoder) each(pairs []*ast.MappingValueNode, key string, do func(name s
 	}
 }
 
-// dictionary fills a map from a mapping on the page. The user chose the keys.
+// This fills a map from a mapping on the page. The user chose the keys.
 func (d *decoder) dictionary(pairs []*ast.MappingValueNode, v reflect.Value, key string) {
 	v.Set(reflect.MakeMap(v.Type()))
 	d.each(pairs, key, func(name string, pair *ast.MappingValueNode) {
@@ -130,8 +130,8 @@ func (d *decoder) dictionary(pairs []*ast.MappingValueNode, v reflect.Value, key
 	})
 }
 
-// structure fills a struct from a mapping on the page. The keys are the names
-// of the struct's fields.
+// This fills a struct from a mapping on the page. The keys are the names of the
+// struct's fields.
 func (d *decoder) structure(pairs []*ast.MappingValueNode, v reflect.Value, key string, besides ...string) {
 	known := fields(v.Type())
 	d.each(pairs, key, func(name string, pair *ast.MappingValueNode) {

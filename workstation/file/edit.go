@@ -52,7 +52,7 @@ func (s *Source) Set(key string, value any) (*Source, error) {
 
 func parentOf(key string) string { return key[:max(0, strings.LastIndex(key, "."))] }
 
-// others returns the values of all keys except the given key and the keys below
+// This returns the values of all keys except the given key and the keys below
 // it.
 func (s *Source) others(key string) map[string]string {
 	values := map[string]string{}

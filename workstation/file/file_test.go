@@ -37,7 +37,7 @@ func reference(t *testing.T) *Source {
 	return source
 }
 
-// secrets resolves all references of the reference page.
+// This resolves all references of the reference page.
 func secrets(r Reference) (proxstation.Secret, error) {
 	known := map[Reference]string{"env:MACOS_OSK": strings.Repeat("k", 64), "env:WINDOWS_PASSWORD": "correct horse", "env:RUSTDESK_PASSWORD": "battery staple",
 		"file:~/.ssh/id_ed25519.pub": "# mine\n" + publicKey + "\n"}

@@ -16,10 +16,10 @@ import (
 // page contains it, editors complete keys and mark mistakes.
 const Schema = "https://raw.githubusercontent.com/proxstation/proxstation/main/docs/homelab.schema.json"
 
-// Format writes a page. comments holds comments by key, such as "cards.rtx". A
-// comment is put after its key. The comment for "" goes in front of the page,
-// and may have several lines. Format leaves out unset fields. [Parse] reads the
-// same page back.
+// Format writes a page. The parameter comments holds a comment for a key, such
+// as "cards.rtx". A comment is put after its key. The comment for "" goes in
+// front of the page, and may have several lines. Format leaves out unset
+// fields. [Parse] reads the same page back.
 func Format(p Page, comments map[string]string) []byte {
 	w := &writer{comments: comments}
 	w.line(0, "# yaml-language-server: $schema="+Schema)
@@ -99,7 +99,7 @@ func indirect(v reflect.Value) reflect.Value {
 // A longer mapping is written in block style.
 const width = 100
 
-// pair writes a key with its value and its comment.
+// This writes a key with its value and its comment.
 func (w *writer) pair(indent int, key string, p pair) {
 	key = join(key, p.key)
 	comment := w.comments[key]
@@ -116,7 +116,7 @@ func (w *writer) pair(indent int, key string, p pair) {
 	w.block(indent+2, key, p.value)
 }
 
-// block writes a collection in block style, on lines of its own.
+// This writes a collection in block style, on lines of its own.
 func (w *writer) block(indent int, key string, v reflect.Value) {
 	v = indirect(v)
 	if v.Kind() != reflect.Slice {

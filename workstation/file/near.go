@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// near returns the word that is most similar to text. At most a third of the
-// letters may differ, but in a text of four to six letters two may differ. near
+// This returns the word that is most similar to text. At most a third of the
+// letters may differ, but in a text of four to six letters two may differ. It
 // returns "" if no word is similar enough.
 func near(text string, words []string) string {
 	allowed := len(text) / 2

@@ -56,7 +56,7 @@ type Identity struct {
 
 // A shorthand is a mapping for which the page may also have a single word.
 type shorthand interface {
-	// short returns the word. ok is false if no word can replace the mapping.
+	// If a single word can replace the mapping, this returns the word and true.
 	short() (text string, ok bool)
 }
 

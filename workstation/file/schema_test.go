@@ -155,7 +155,7 @@ func (s *schema) workstation() map[string]any {
 		"profile": map[string]any{"enum": profiles, "description": "What the VM is for; it decides which other keys there are."}}}
 }
 
-// comments reads the comments of all fields from the source files.
+// This reads the comments of all fields from the source files.
 func comments(t *testing.T) map[string]string {
 	t.Helper()
 	all := map[string]string{}

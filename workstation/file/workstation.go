@@ -16,8 +16,7 @@ type Workstation interface {
 	// VMID returns the VM's ID. If the page has no ID, VMID returns the default
 	// of the profile.
 	VMID() int
-	// home returns the node that the workstation names. It returns "" if the
-	// workstation names no node.
+	// The workstation may name a node. This returns the node, or "".
 	home() string
 	// card returns the page's name of the graphics card. It returns "" if there
 	// is no card.

@@ -12,7 +12,7 @@ import (
 	"github.com/proxstation/proxstation/workstation/rustdesk"
 )
 
-// devices gives the VM the devices that the first stage leaves out: its other
+// This gives the VM the devices that the first stage leaves out: its other
 // disks, its card, its network. The VM is off while it changes, because PVE
 // cannot plug in a card.
 func (r *run) devices(ctx context.Context) error {

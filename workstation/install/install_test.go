@@ -34,7 +34,7 @@ import (
 type desktop struct {
 	sim *pvetest.Node
 	id  int
-	// cd says that the first start needs the press of a key, as Windows' CD
+	// cd is true if the first start needs the press of a key, as Windows' CD
 	// does.
 	cd bool
 	// installs is the time until the agent answers.
@@ -66,7 +66,7 @@ func (d *desktop) keys() int {
 	return n
 }
 
-// up reports whether the agent answers, and for how long it has answered.
+// This reports whether the agent answers, and for how long it has answered.
 func (d *desktop) up() (time.Duration, bool) {
 	vm, _ := d.sim.VM(d.id)
 	if d.began.IsZero() {

@@ -180,7 +180,7 @@ func (s *SetUp) addTo(facts *workstation.Facts) error {
 	return nil
 }
 
-// needs returns the privileges of a set-up (PVE's API description; PVE 8 wants
+// This returns the privileges of a set-up (PVE's API description; PVE 8 wants
 // VM.Monitor for the agent). It includes the privileges for the later changes
 // of the VM.
 func (s *SetUp) needs(first, last workstation.Plan) []workstation.Privilege {

@@ -75,8 +75,8 @@ func (r *run) setUp(ctx context.Context) (Report, error) {
 	return report, nil
 }
 
-// start starts the VM and answers the question of Windows' CD. If the guest
-// exists already, start runs its set-up again.
+// This starts the VM and answers the question of Windows' CD. If the guest
+// exists already, its set-up runs again.
 func (r *run) start(ctx context.Context) error {
 	off := r.off(ctx) // if it is on, somebody or an earlier Apply started it
 	if off {
@@ -93,7 +93,7 @@ func (r *run) start(ctx context.Context) error {
 	return nil
 }
 
-// off reports whether PVE says that the VM is off.
+// This reports whether PVE says that the VM is off.
 func (r *run) off(ctx context.Context) bool {
 	_, err := r.agent.ReadFile(ctx, r.guest.system().state)
 	return errors.Is(err, workstation.ErrNotRunning)
@@ -219,7 +219,7 @@ func (r *run) wait(ctx context.Context) (firstboot.State, error) {
 	}
 }
 
-// state reads how far the guest's set-up has come. If this cannot be seen yet,
+// This reads how far the guest's set-up has come. If this cannot be seen yet,
 // the State has no phase. An error means that waiting does not help. The
 // parameter phase is the phase of the events.
 func (r *run) state(ctx context.Context, phase workstation.Phase) (firstboot.State, error) {

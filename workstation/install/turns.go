@@ -11,12 +11,13 @@ import (
 
 // Turns reads the sets to which the plan's guests belong, on all nodes of the
 // cluster, and returns a blocker for each reason why a guest may not start: the
-// cluster has no quorum, another member runs, or a member may run on a node that
-// is away. A switch refuses for the same reasons, but a switch shuts the other
-// member down. [Apply] does not: it refuses, before anything is changed.
+// cluster has no quorum, another member runs, or a member may run on a node
+// that is away. A switch would shut the other member down. [Apply] refuses
+// instead, before anything is changed.
 //
-// VMs in beside are left out. The caller shuts them down before the plan is
-// applied. Turns makes no request if no guest has a set.
+// The parameter beside lists VMs that do not count, because the caller shuts
+// them down before the plan is applied. Turns makes no request if no guest has
+// a set.
 //
 // [workstation.Node.Status] lists the privileges and the errors.
 func (p Plan) Turns(ctx context.Context, node *workstation.Node, beside ...int) ([]proxstation.Finding, error) {
