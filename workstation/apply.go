@@ -125,7 +125,7 @@ func (a *applier) look(ctx context.Context, vmid int) (config pve.WholeConfig, b
 	return config, "", err
 }
 
-// fresh returns a StaleError if the configuration is neither the configuration
+// This returns a StaleError if the configuration is neither the configuration
 // from which the plan was made nor the result of our last change.
 func (a *applier) fresh(vmid int, planned string, config pve.WholeConfig) error {
 	want := planned
@@ -138,7 +138,7 @@ func (a *applier) fresh(vmid int, planned string, config pve.WholeConfig) error 
 	return nil
 }
 
-// refused returns the error of a write that PVE refused. If PVE refused the
+// This returns the error of a write that PVE refused. If PVE refused the
 // digest, the configuration changed after it was read, and the error is a
 // StaleError.
 func (a *applier) refused(ctx context.Context, vmid int, digest string, err error) error {
@@ -173,7 +173,7 @@ func (a *applier) verify(ctx context.Context, vmid int, want outcome) error {
 	return nil
 }
 
-// unmet returns, in order, the keys whose value differs from the wanted value,
+// This returns, in order, the keys whose value differs from the wanted value,
 // and the keys that should be absent.
 func (o outcome) unmet(config pve.WholeConfig) []string {
 	var keys []string
@@ -194,5 +194,5 @@ func (o outcome) unmet(config pve.WholeConfig) []string {
 	return keys
 }
 
-// uncertain reports whether the failed request may have had an effect.
+// This reports whether the failed request may have had an effect.
 func uncertain(err error) bool { return errors.Is(err, ErrNoAnswer) }

@@ -144,7 +144,7 @@ func (d *differ) conflicts(after Facts) {
 	}
 }
 
-// applied returns the facts after the steps. Keys that PVE adds by itself are
+// This returns the facts after the steps. Keys that PVE adds by itself are
 // missing.
 func (f Facts) applied(steps []Step) Facts {
 	vms := map[int]VMFacts{}

@@ -12,8 +12,8 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// growing returns the dual-boot specification in which VM 140's disk for games
-// has the given size.
+// This returns the dual-boot specification in which VM 140's disk for games has
+// the given size.
 func growing(size storage.Size) workstation.Spec {
 	spec := dualBootSpec()
 	i := slices.IndexFunc(spec.VMs[0].Disks, func(d workstation.Disk) bool { return d.Slot == "scsi1" })

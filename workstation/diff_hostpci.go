@@ -68,7 +68,8 @@ func otherMode(have, want string) bool {
 	return errOne == nil && errTwo == nil && one.LegacyIGD != two.LegacyIGD
 }
 
-// functions returns the functions of the node that PVE tries first for a value.
+// This returns the PCI functions of the node that PVE tries first for a hostpci
+// value.
 func (d *differ) functions(h gpu.HostPCI) []iommu.Address {
 	node := gpu.Node{Name: d.facts.Node, Functions: d.facts.IOMMU.Functions, Mappings: d.after}
 	if sets := node.Resolve(h); len(sets) > 0 {

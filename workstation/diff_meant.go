@@ -78,7 +78,7 @@ func cloned(values map[string]string) map[string]string {
 	return maps.Clone(values)
 }
 
-// completed returns a property string with the missing properties of another
+// This returns a property string with the missing properties of another
 // property string added.
 func completed(key, value, defaults string) string {
 	if value == "" || defaults == "" {
@@ -93,7 +93,7 @@ func completed(key, value, defaults string) string {
 	return strings.Join(added, ",")
 }
 
-// whole returns the configuration of a new VM, with a value for every drive.
+// This returns the configuration of a new VM, with a value for every drive.
 func (vm VM) whole() map[string]string {
 	config := maps.Clone(vm.Config)
 	for _, disk := range vm.Disks {
@@ -151,7 +151,7 @@ func (d *differ) judge(vm VM, will VMFacts) {
 	}
 }
 
-// boots returns the change of a VM, with what package boot needs to know.
+// This returns the change of a VM, with what package boot needs to know.
 func (d *differ) boots(vm VM, have VMFacts, will map[string]string) boot.Change {
 	c := boot.Change{VM: vm.ID, Name: have.Name, Guest: vm.Guest, Now: have.Config, Will: will, Functions: d.functions}
 	for _, disk := range vm.Disks {

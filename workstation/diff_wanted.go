@@ -13,9 +13,9 @@ import (
 	"github.com/proxstation/proxstation/storage"
 )
 
-// wanted returns the configuration that a VM should have. Every new drive gets
-// a new value. For each value that wanted chose because the Spec did not ask
-// for one, it also returns the reason.
+// This returns the configuration that a VM should have. Every new drive gets a
+// new value. If a value was chosen because the Spec did not ask for one, the
+// reason is returned too.
 func (d *differ) wanted(vm VM, have map[string]string) (config, notes map[string]string) {
 	config, notes = maps.Clone(vm.Config), map[string]string{}
 	if config == nil {
@@ -78,7 +78,7 @@ func (d *differ) checkReplaced(vm VM, disk Disk, value string) {
 	}
 }
 
-// existing returns the drive value for an existing volume.
+// This returns the drive value for an existing volume.
 func existing(disk Disk) string {
 	drive := storage.Drive{Volume: disk.Volume}
 	if disk.isCD() {
@@ -90,8 +90,8 @@ func existing(disk Disk) string {
 	return drive.String()
 }
 
-// changeable returns a disk without the options that only a new volume can get.
-// It reports those options that the existing volume lacks.
+// This returns a disk without the options that only a new volume can get. It
+// reports those options that the existing volume lacks.
 func (d *differ) changeable(vm VM, disk Disk, value string) Disk {
 	if !qmconf.IsFirmware(disk.Slot) {
 		return disk

@@ -44,13 +44,14 @@ type observation struct {
 	facts  *Facts
 	guests []pve.Guest
 	needed func(seen Facts) []int // nil means all VMs
-	// early ends when the facts are there by which needed decides. partial says
-	// that some of them could not be read.
+	// The function needed decides by facts that are read first. early waits
+	// until these facts are there. partial is true if some of them could not be
+	// read.
 	early   sync.WaitGroup
 	partial bool
 }
 
-// incomplete notes that an early fact could not be read, if err is not nil.
+// If err is not nil, incomplete notes that an early fact could not be read.
 func (o *observation) incomplete(err error) {
 	if err != nil {
 		o.mu.Lock()
@@ -236,7 +237,7 @@ func (n *Node) ObserveFor(ctx context.Context, needed func(seen Facts) []int) (F
 	return f, nil
 }
 
-// unread returns the finding about a part of a node that could not be read.
+// This returns the finding about a part of a node that could not be read.
 func unread(what string, err error, why, fix string) proxstation.Finding {
 	return proxstation.Finding{ID: idUnread, Severity: proxstation.Info, Subject: what, Seen: err.Error(), Why: printable.Sentence(why), Fix: printable.Sentence(fix)}
 }

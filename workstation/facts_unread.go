@@ -19,7 +19,7 @@ func (f Facts) isUnread(vmid int) bool {
 	return is
 }
 
-// missing returns the error about a VM that is not in f.VMs. It matches
+// This returns the error about a VM that is not in f.VMs. It matches
 // [ErrUnread] or [ErrNotFound].
 func (f Facts) missing(vmid int) error {
 	if name, unread := f.Unread[vmid]; unread {

@@ -132,8 +132,7 @@ var made = sync.OnceValue(func() func() pvetest.Host {
 	return func() pvetest.Host { return host }
 })()
 
-// clouded returns a Spec with a VM that is made from a cloud image and then
-// grown.
+// This returns a Spec with a VM that is made from a cloud image and then grown.
 func clouded() workstation.Spec {
 	return workstation.Spec{VMs: []workstation.VM{profile.LinuxAI{Image: "local:import/ubuntu-24.04-server-cloudimg-amd64.qcow2",
 		CloudInit: profile.CloudInit{Password: proxstation.NewSecret("hunter2")}}.VM()}}
@@ -287,7 +286,7 @@ func told(op operation, sim *pvetest.Node, err error, began time.Time) error {
 	return nil
 }
 
-// truthful compares the tasks, answers and digests that an error names with the
+// This compares the tasks, answers and digests that an error names with the
 // tasks, answers and digests of the node.
 func truthful(sim *pvetest.Node, err error) error {
 	var task *workstation.TaskError
@@ -316,8 +315,7 @@ func truthful(sim *pvetest.Node, err error) error {
 	return nil
 }
 
-// changes returns the requests so far that changed something other than a
-// lease.
+// This returns the requests so far that changed something other than a lease.
 func changes(sim *pvetest.Node) []pvetest.Request {
 	return slices.DeleteFunc(sim.Writes(), func(r pvetest.Request) bool {
 		return r.Method == http.MethodPut && strings.HasSuffix(r.Path, "/config") && (r.Params["description"] != "" || r.Params["delete"] == "description")

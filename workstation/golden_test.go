@@ -83,7 +83,7 @@ func with(config map[string]string, more ...map[string]string) map[string]string
 
 var mac = regexp.MustCompile(`BC:24:11(:[0-9A-F]{2}){3}`)
 
-// settled returns a configuration without the values that PVE makes at random.
+// This returns a configuration without the values that PVE makes at random.
 func settled(config map[string]string) map[string]string {
 	config = maps.Clone(config)
 	for _, key := range []string{"meta", "smbios1", "vmgenid"} {

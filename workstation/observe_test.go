@@ -122,7 +122,7 @@ func TestConnectionsAreKept(t *testing.T) {
 	}
 }
 
-// counted starts a relay to an address. The relay counts its connections.
+// This starts a relay to an address. The relay counts its connections.
 func counted(t *testing.T, to string) (address string, opened *atomic.Int64) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

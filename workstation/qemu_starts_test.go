@@ -176,7 +176,7 @@ func TestPayloadsStart(t *testing.T) {
 	}
 }
 
-// fitting returns Specs for a VM as a person would write them. They use the
+// This returns Specs for a VM as a person would write them. They use the
 // profile that fits the VM: once with only an ID, a name and a card, and once
 // with all fields.
 func fitting(t *testing.T, facts workstation.Facts, id int) map[string]workstation.Spec {

@@ -64,8 +64,8 @@ type booted struct {
 	serial  *guest.Transcript
 }
 
-// power starts QEMU for a configuration, waits until the firmware is up, and
-// has the firmware's shell list all drives.
+// This starts QEMU for a configuration, waits until the firmware is up, and has
+// the firmware's shell list all drives.
 func power(t *testing.T, config map[string]string) *booted {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "vm") //nolint:usetesting // sockets want short paths, QEMU none with a comma

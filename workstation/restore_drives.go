@@ -38,9 +38,9 @@ func (r *restoring) drive(key string) {
 	}
 }
 
-// asked returns a drive in the form in which it is requested. A cloud-init
-// drive is requested as a new drive, because PVE makes it anew. The size is
-// left out, because PVE determines it.
+// This returns a drive in the form in which it is requested. A cloud-init drive
+// is requested as a new drive, because PVE makes it anew. The size is left out,
+// because PVE determines it.
 func asked(old storage.Drive) storage.Drive {
 	if pool, ok := old.Pool(); ok && qmconf.IsCloudInit(old.String()) {
 		old.Volume = pool + ":" + qmconf.CloudInitDrive

@@ -16,7 +16,7 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// kept returns the snapshot after it was written to JSON and read back.
+// This returns the snapshot after it was written to JSON and read back.
 func kept(t *testing.T, s workstation.Snapshot) workstation.Snapshot {
 	t.Helper()
 	text, err := json.Marshal(s)
@@ -39,7 +39,7 @@ func restorePlan(t *testing.T, sim *pvetest.Node, before workstation.Snapshot) w
 	return p
 }
 
-// busy returns the host with the workstations. Its VM 140 has many keys, as VMs
+// This returns the host with the workstations. Its VM 140 has many keys, as VMs
 // of real users do.
 func busy() pvetest.Host {
 	host := made()
@@ -57,7 +57,8 @@ func busy() pvetest.Host {
 	return host
 }
 
-// meddled returns a Spec that changes every kind of key of busy's VM 140.
+// meddled returns a Spec that changes every kind of key of VM 140 on the host
+// that busy returns.
 func meddled() workstation.Spec {
 	spec := dualBootSpec()
 	vm := &spec.VMs[0]

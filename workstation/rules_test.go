@@ -11,7 +11,7 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// taken returns a host whose only VM has the given configuration.
+// This returns a host whose only VM has the given configuration.
 func taken(config map[string]string) pvetest.Host {
 	host := pvetest.Reference()
 	host.VMs = []pvetest.VM{{ID: 300, Config: config}}

@@ -114,8 +114,8 @@ func (e *parrot) RoundTrip(r *http.Request) (*http.Response, error) {
 
 var echoes = []string{"400", "400 escaped", "400 deep", "500", "500 escaped", "500 URL", "500 reason", "500 raw", "403", "596", "garbage", "wrong type", "task", "redirect", "network"}
 
-// everything returns the text of an error, and of all errors that it wraps, in
-// every way in which they can be printed.
+// This returns the text of an error, and of all errors that it wraps, in every
+// way in which they can be printed.
 func everything(err error) string {
 	var b strings.Builder
 	var walk func(error)
@@ -140,7 +140,7 @@ func everything(err error) string {
 	return b.String()
 }
 
-// failing returns all calls that send a secret or a login.
+// This returns all calls that send a secret or a login.
 func failing() map[string]func(context.Context, *workstation.Node, func(workstation.Event)) error {
 	step := func(s workstation.Step) func(context.Context, *workstation.Node, func(workstation.Event)) error {
 		return func(ctx context.Context, node *workstation.Node, tell func(workstation.Event)) error {

@@ -105,7 +105,7 @@ func keyLines(args string) []StepLine {
 	return lines
 }
 
-// shown returns a value of a configuration in a form for people.
+// This returns a value of a configuration in a form for people.
 func shown(key, value string) string {
 	if key == "args" {
 		return macos.HideOSK(value)

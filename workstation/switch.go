@@ -93,7 +93,7 @@ type switching struct {
 	pid  int // the PID that this member had then; 0 if it had ended
 	held *Lease
 	at   int // the member whose description holds the lease; 0 if there is no lease
-	// asked holds the PIDs of the VMs that were asked to shut down.
+	// The PIDs of the VMs that were asked to shut down.
 	asked   map[int]int
 	started time.Time // the time of the last request to start the target
 	// left holds, by member, the IDs of leases that this switch wrote and could
@@ -132,9 +132,9 @@ func (s *switching) turn(ctx context.Context) (done func(), err error) {
 	return func() { <-t.free }, nil
 }
 
-// refused returns a better error if a node is away or the cluster has no
-// quorum: the error holds the findings that kept the switch from beginning.
-// Otherwise it returns err.
+// This returns a better error if a node is away or the cluster has no quorum:
+// the error holds the findings that kept the switch from beginning. Otherwise
+// it returns err.
 func (s *switching) refused(ctx context.Context, err error) error {
 	if errors.Is(err, pve.ErrNoQuorum) {
 		return &BlockedError{What: fmt.Sprintf("the switch to VM %d", s.to), Findings: []proxstation.Finding{noQuorum(err.Error())}}

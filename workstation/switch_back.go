@@ -48,7 +48,7 @@ func (s *switching) goBack(ctx context.Context, phase Phase, cause error) error 
 	return e
 }
 
-// hopeless reports whether no VM may be started any more after a failure.
+// This reports whether no VM may be started any more after a failure.
 func (s *switching) hopeless(cause error) bool {
 	_, gone := lostCard(cause)
 	return gone || errors.Is(cause, errUnhealthy)

@@ -71,9 +71,8 @@ func targetAway(v VMFacts, facts Facts) proxstation.Finding {
 		fmt.Sprintf("bring node %s back, or switch to another member", v.Node))
 }
 
-// moving holds the states in which the HA manager is at work on a VM. In these
-// states it would undo or delay every request (pve-ha-manager
-// PVE/HA/Manager.pm).
+// These are the states in which the HA manager is at work on a VM. The manager
+// would undo or delay every request then (pve-ha-manager PVE/HA/Manager.pm).
 var moving = map[string]string{
 	"fence":    "The HA manager waits until the VM's node is fenced.",
 	"recovery": "The HA manager is looking for another node for the VM.",

@@ -44,7 +44,7 @@ func enter(c *pvetest.Cluster, entry string, wrap func(http.RoundTripper) http.R
 	return workstation.Open(client, entry, &workstation.NodeOptions{RootTicket: proxstation.No})
 }
 
-// running returns the VMs with an ID below 1000 that run on any node of the
+// This returns the VMs with an ID below 1000 that run on any node of the
 // cluster.
 func running(c *pvetest.Cluster) []int {
 	var ids []int
@@ -55,8 +55,7 @@ func running(c *pvetest.Cluster) []int {
 	return slices.DeleteFunc(ids, func(id int) bool { return id >= 1000 })
 }
 
-// described returns an error if the description of a member still holds a
-// lease.
+// This returns an error if the description of a member still holds a lease.
 func described(c *pvetest.Cluster) error {
 	for _, id := range both.Members {
 		if state, _ := c.Node(c.Where(id)).VM(id); state.Config["description"] != "made by hand" {

@@ -148,7 +148,7 @@ func qemuFailed(err error) bool {
 	return errors.As(err, &task) && strings.Contains(task.Exit, "QEMU exited")
 }
 
-// refused reports whether a guest refused a request to shut down. Such a guest
+// This reports whether a guest refused a request to shut down. Such a guest
 // goes on running.
 func refused(err error) bool {
 	var task *TaskError

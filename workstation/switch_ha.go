@@ -118,9 +118,9 @@ func (s *switching) withdraw(ctx context.Context, status pve.VMStatus) error {
 	return nil
 }
 
-// requested reports whether the HA manager may still carry out an earlier
-// request to start the target. If the login cannot read the request, requested
-// assumes that it lasts as long as the manager may take to act.
+// This reports whether the HA manager may still carry out an earlier request to
+// start the target. If the login cannot read the request, it counts for as long
+// as the manager may take to act.
 func (s *switching) requested(ctx context.Context, id int) bool {
 	state, err := s.node.pve.HARequest(ctx, id)
 	if err != nil {

@@ -16,9 +16,9 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// available returns a function that makes trio with the named members under
-// high availability. The members have no local disks, so the HA manager can
-// start them on every node.
+// This returns a function that makes trio with the named members under high
+// availability. The members have no local disks, so the HA manager can start
+// them on every node.
 func available(ids ...int) func() []pvetest.Host {
 	return func() []pvetest.Host {
 		hosts := trio()

@@ -79,7 +79,7 @@ func (n *Node) homesOf(ids []int) []string {
 	return nodes
 }
 
-// clustered reports whether the cluster is known to have several nodes.
+// This reports whether the cluster is known to have several nodes.
 func (n *Node) clustered() bool {
 	n.homes.mu.Lock()
 	defer n.homes.mu.Unlock()

@@ -27,7 +27,7 @@ func (s *switching) place() int { return cmp.Or(s.at, s.db.Members[0]) }
 
 // acquire takes the lease. If another controller has the lease, acquire waits
 // until this Node has seen the lease unchanged for its whole TTL, then takes it
-// over. If the caller asks for that, acquire takes it over without waiting.
+// over. With db.TakeOver, acquire does not wait.
 func (s *switching) acquire(ctx context.Context) error {
 	if s.db.NoLease {
 		return nil
@@ -76,7 +76,7 @@ func (e *leasedError) Error() string {
 	return fmt.Sprintf("%s: its lease counts for %s more if it is not renewed", e.lease, e.left.Round(time.Second))
 }
 
-// waiting describes the wait. The text changes every ten seconds.
+// This describes the wait. The text changes every ten seconds.
 func (e *leasedError) waiting() string {
 	return fmt.Sprintf("waiting for another controller, %s at most unless it goes on: %s", (e.left + 9*time.Second).Truncate(10*time.Second), e.lease)
 }
@@ -118,9 +118,8 @@ func (s *switching) take(ctx context.Context) error {
 	return s.write(ctx, at, mine)
 }
 
-// outlived returns nil if the lease in a member may be replaced: the lease
-// belongs to this controller, or has expired, or the caller wants to take it
-// over.
+// This returns nil if the lease in a member may be replaced: the lease belongs
+// to this controller, or has expired, or the caller wants to take it over.
 func (s *switching) outlived(id int, lease Lease) error {
 	left := s.node.leases.left(id, lease)
 	switch {
@@ -199,7 +198,7 @@ func (s *switching) renewNow(ctx context.Context, phase Phase, lasts time.Durati
 	return err == nil, err
 }
 
-// tidy removes our own lease if an earlier switch could not remove it, and the
+// This removes our own lease if an earlier switch could not remove it, and the
 // lease that the caller takes over.
 func (s *switching) tidy(ctx context.Context) error {
 	if s.db.NoLease {

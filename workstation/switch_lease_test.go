@@ -47,7 +47,7 @@ func (g guard) RoundTrip(r *http.Request) (*http.Response, error) {
 	return g.base.RoundTrip(r)
 }
 
-// guarded returns a function that wraps a transport in a guard, and a record of
+// This returns a function that wraps a transport in a guard, and a record of
 // the requests that passed through it.
 func guarded(sim *pvetest.Node, owner string) (wrap func(http.RoundTripper) http.RoundTripper, problem func() error) {
 	var mu sync.Mutex

@@ -13,7 +13,7 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// tagged returns a plan that gives VM 140 a tag.
+// This returns a plan that gives VM 140 a tag.
 func tagged(t *testing.T, node *workstation.Node) workstation.Plan {
 	t.Helper()
 	facts, err := node.Observe(t.Context())

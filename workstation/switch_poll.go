@@ -62,7 +62,7 @@ func (s *switching) moved(ctx context.Context, id int) (bool, error) {
 	return len(tasks) > 0, err
 }
 
-// ended holds the kinds of tasks that a switch begins. The switch stops such a
+// These are the kinds of tasks that a switch begins. The switch stops such a
 // task if it takes too long. It leaves other tasks, such as a backup, alone.
 var ended = []string{"qmstart", "qmshutdown", "qmstop", "qmreboot"}
 

@@ -96,8 +96,8 @@ func (db DualBoot) status(set setFacts) DualBootStatus {
 	return status
 }
 
-// running returns the members that run. With an error, it returns the members
-// that are known to run.
+// This returns the members that run. With an error, it returns the members that
+// are known to run.
 func (n *Node) running(ctx context.Context, db DualBoot) (running []pve.VMStatus, err error) {
 	asked := map[string]bool{}
 	seen := map[int]bool{}

@@ -26,7 +26,7 @@ func (e lateError) Error() string { return string(e) }
 // Is makes the error match [ErrTimeout].
 func (e lateError) Is(target error) bool { return target == ErrTimeout }
 
-// healthy calls the caller's check of the card, if there is one.
+// This calls the caller's check of the card, if there is one.
 func (s *switching) healthy(ctx context.Context) error {
 	if s.db.Healthy == nil {
 		return nil
@@ -37,8 +37,8 @@ func (s *switching) healthy(ctx context.Context) error {
 	return nil
 }
 
-// shutdown asks a guest to shut down. It returns nil if the VM is off
-// afterwards, whatever the node answered to the request.
+// This asks a guest to shut down. It returns nil if the VM is off afterwards,
+// whatever the node answered to the request.
 func (s *switching) shutdown(ctx context.Context, v pve.VMStatus) error {
 	id := v.VMID
 	if err := s.wake(ctx, id); err != nil {

@@ -81,8 +81,8 @@ func (a *adoption) cards() {
 	}
 }
 
-// free returns the given name. If the map has this name already, free appends a
-// number.
+// This returns the given name. If the map has this name already, a number is
+// appended.
 func free[V any](name string, taken map[string]V) string {
 	for n, candidate := 2, name; ; n++ {
 		if _, there := taken[candidate]; !there {

@@ -12,7 +12,7 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// embedded returns an embedded node for a host, and the node's facts.
+// This returns an embedded node for a host, and the node's facts.
 func embedded(t *testing.T, host pvetest.Host) (*workstation.Node, workstation.Facts) {
 	t.Helper()
 	sim := pvetest.New(host, &pvetest.Options{Speed: 1000})
@@ -27,8 +27,8 @@ func embedded(t *testing.T, host pvetest.Host) (*workstation.Node, workstation.F
 	return node, facts
 }
 
-// adopted writes the page that describes a node, reads it, and returns it with
-// its plan.
+// This writes the page that describes a node, reads it, and returns it with its
+// plan.
 func adopted(t *testing.T, facts workstation.Facts) (*Source, workstation.Plan) {
 	t.Helper()
 	text := Format(Adopt(facts))

@@ -238,7 +238,7 @@ func parseKind(text string, v reflect.Value) (why string) {
 	return ""
 }
 
-// wanted describes a valid value of a type, for error messages.
+// This describes a valid value of a type, for error messages.
 func wanted(t reflect.Type) string {
 	n, special := notations[t]
 	switch {
@@ -260,8 +260,8 @@ func wanted(t reflect.Type) string {
 	return "want a single value"
 }
 
-// scalar returns the text of a value that is neither a list nor a mapping.
-// Quotes are removed.
+// This returns the text of a value that is neither a list nor a mapping. Quotes
+// are removed.
 func scalar(node ast.Node) (string, bool) {
 	switch n := node.(type) {
 	case *ast.LiteralNode:
@@ -274,7 +274,7 @@ func scalar(node ast.Node) (string, bool) {
 	return "", false
 }
 
-// mapping returns the pairs of a mapping.
+// This returns the pairs of a mapping.
 func mapping(node ast.Node) ([]*ast.MappingValueNode, bool) {
 	switch n := node.(type) {
 	case *ast.MappingNode:

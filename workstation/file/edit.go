@@ -103,7 +103,7 @@ func (s *Source) span(node ast.Node) (from, to int, ok bool) {
 	return 0, 0, false
 }
 
-// closing returns the length of the quoted text at the beginning of a line. It
+// This returns the length of the quoted text at the beginning of a line. It
 // returns 0 if the closing quote is not on that line.
 func closing(line []byte) int {
 	for i := 1; i < len(line); i++ {

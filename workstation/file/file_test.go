@@ -47,7 +47,7 @@ func secrets(r Reference) (proxstation.Secret, error) {
 	return proxstation.Secret{}, errors.New("there is no such secret")
 }
 
-// observed returns the facts of an embedded reference host.
+// This returns the facts of an embedded reference host.
 func observed(t *testing.T) workstation.Facts {
 	t.Helper()
 	sim := pvetest.New(pvetest.Reference(), nil).Start()

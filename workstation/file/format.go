@@ -192,7 +192,7 @@ var (
 	word   = regexp.MustCompile(`^(?i:null|true|false|yes|no|on|off|y|n|\.inf|\.nan)$`)
 )
 
-// quoted returns a text in a form that is valid everywhere on the page. It adds
+// This returns a text in a form that is valid everywhere on the page. It adds
 // quotes unless the text is plain and YAML reads it as a string.
 func quoted(text string) string {
 	switch {

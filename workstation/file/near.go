@@ -55,7 +55,7 @@ func oneOf(words []string) string {
 	return strings.Join(words[:len(words)-1], ", ") + " or " + words[len(words)-1]
 }
 
-// unknown returns the end of a message about an unknown word: the nearest valid
+// This returns the end of a message about an unknown word: the nearest valid
 // word, or all valid words.
 func unknown(words []string, text string) string {
 	if like := near(text, words); like != "" {

@@ -64,8 +64,7 @@ func (s *Source) explain(err error) error {
 	return err
 }
 
-// mapping returns the name of a card's mapping. It returns "" if there is no
-// card.
+// This returns the name of a card's mapping. It returns "" if there is no card.
 func (p Page) mapping(card string) string { return cmp.Or(p.Cards[card].Mapping, card) }
 
 // A conversion turns a page into a Spec.
@@ -85,7 +84,7 @@ func (c *conversion) enter(name string, w Workstation) {
 	_, c.has = c.facts.VMs[w.VMID()]
 }
 
-// secret returns the secret to which a reference refers.
+// This returns the secret to which a reference refers.
 func (c *conversion) secret(key string, r Reference) proxstation.Secret {
 	if r == "" || c.resolve == nil {
 		return proxstation.Secret{}
@@ -139,7 +138,7 @@ func (c *conversion) card(name string) gpu.Card {
 	return card
 }
 
-// mapped returns the card's address in a mapping of the node.
+// This returns the card's address in a mapping of the node.
 func (c *conversion) mapped(mapping string) (a iommu.Address) {
 	for _, m := range c.facts.Mappings {
 		for _, entry := range m.Entries {

@@ -74,7 +74,7 @@ func TestSetUpThatFailsIsToldAndRepeated(t *testing.T) {
 }
 
 // If the set-up of a guest failed and the guest is off, it starts again with
-// its seed. The state that the last attempt left is ignored.
+// its seed. The state that the previous attempt left is ignored.
 func TestSetUpIsRepeatedFromOff(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -114,7 +114,7 @@ func (p Plan) complete(first workstation.Spec, facts workstation.Facts) (Plan, e
 	return p, nil
 }
 
-// due reports whether the guest has to be set up: its VM is new, its VM still
+// This reports whether the guest has to be set up: its VM is new, its VM still
 // has its seed, or Again is set.
 func (g Guest) due(facts workstation.Facts) bool {
 	have, exists := facts.VMs[g.VMID]
@@ -241,7 +241,7 @@ func later(vmid int, first, last workstation.Plan) []workstation.StepLine {
 	return lines
 }
 
-// wanted returns the settings that a plan gives to a VM.
+// This returns the settings that a plan gives to a VM.
 func wanted(vmid int, plan workstation.Plan) map[string]string {
 	values := map[string]string{}
 	for _, step := range plan.Steps {

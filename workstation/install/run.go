@@ -251,7 +251,7 @@ func (r *run) state(ctx context.Context, phase workstation.Phase) (firstboot.Sta
 	return firstboot.State{}, nil
 }
 
-// stopped returns the error for a wait that ended before the guest was done.
+// This returns the error for a wait that ended before the guest was done.
 func (r *run) stopped(ctx context.Context, state firstboot.State, patience time.Duration) error {
 	cause := context.Cause(ctx)
 	if !errors.Is(cause, workstation.ErrTimeout) {

@@ -51,8 +51,8 @@ func (s SetUp) turn(ctx context.Context, node *workstation.Node, beside ...int) 
 	return blocked(s.VMID, s.Name, status, beside), nil
 }
 
-// blocked returns the reasons why a member of a set may not start now. It is
-// pure. A member that runs already has its turn.
+// This returns the reasons why a member of a set may not start now. It is pure.
+// A member that runs already has its turn.
 func blocked(vmid int, name string, status workstation.DualBootStatus, beside []int) []proxstation.Finding {
 	var findings []proxstation.Finding
 	for _, m := range status.Members {

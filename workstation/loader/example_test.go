@@ -19,8 +19,8 @@ func facts() workstation.Facts {
 	return workstation.Facts{Node: "pve", Pools: []storage.Pool{{Storage: storage.Storage{Name: "local", Content: []string{"iso", "import"}, Active: true, Images: []storage.Volume{}}}}}
 }
 
-// Plan plans a copy of an image for a VM, and names the copy after its content.
-// Bring then writes the copy and uploads it.
+// This plans a copy of an image for a VM. The plan names the copy after its
+// content. Bring then writes the copy and uploads it.
 func ExampleSource_Plan() {
 	dir, err := os.MkdirTemp("", "loader")
 	if err != nil {

@@ -178,7 +178,7 @@ func (s Source) configure(vmid int, machine opencore.Machine) (opencore.Plan, er
 	return plan, nil
 }
 
-// missing returns the numbers that the identity does not have.
+// This returns the numbers that the identity does not have.
 func (s Source) missing() (names []string) {
 	for _, number := range []struct {
 		name  string
