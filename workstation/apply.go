@@ -152,7 +152,7 @@ func (a *applier) refused(ctx context.Context, vmid int, digest string, err erro
 // An outcome is the configuration that a step should lead to.
 type outcome struct {
 	set map[string]string
-	// exact says that a value may have only the properties in set.
+	// If exact is true, a value may have only the properties in set.
 	exact    bool
 	absent   []string
 	password bool // cipassword must be set; PVE does not reveal its value

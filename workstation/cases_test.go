@@ -253,8 +253,8 @@ func (o overlay) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // casesOfPeople is the directory of the folders, next to a checkout. The
-// folders are not part of the project, but CI has them. New versions of the
-// most important folders are in testdata.
+// folders are not part of the project, but CI has them. The most important
+// folders were written anew for testdata.
 const casesOfPeople = "../../shared/cases/vms"
 
 // A right is the expected result of a case.

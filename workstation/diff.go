@@ -60,7 +60,7 @@ type differ struct {
 	facts    Facts
 	plan     Plan
 	problems problems
-	// after holds the mappings after the plan.
+	// These are the mappings after the plan.
 	after  []gpu.Mapping
 	chosen map[string]storage.DiskChoice // the storages chosen for disks, by VM and slot
 	split  map[string]bool               // by VM and hostpci key: other keys hold functions of the same card

@@ -41,7 +41,7 @@ type operation struct {
 	// goal returns nil if the node is in the state that the operation should
 	// reach.
 	goal func(sim *pvetest.Node) error
-	// leased says that the operation must not act without the lease.
+	// If leased is true, the operation must not act without the lease.
 	leased bool
 }
 

@@ -94,8 +94,8 @@ func withoutLease(description string) string {
 	return strings.TrimRight(leaseLine.ReplaceAllString(description, ""), "\n")
 }
 
-// leases remembers, by the VMID of the VM that holds a lease, when a [Node]
-// first saw each lease of another controller.
+// For each VM that holds a lease of another controller, leases remembers when a
+// [Node] first saw this lease.
 type leases struct {
 	mu   sync.Mutex
 	seen map[int]seenLease

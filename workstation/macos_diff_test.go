@@ -67,7 +67,7 @@ func TestMacOSCPU(t *testing.T) {
 	}
 }
 
-// The test checks which findings a plan for a macOS VM has.
+// This checks which findings a plan for a macOS VM has.
 func TestMacOSFindings(t *testing.T) {
 	t.Parallel()
 	mac := func(change func(*profile.MacOS)) workstation.VM {

@@ -172,8 +172,8 @@ func (s ChangeVM) apply(ctx context.Context, a *applier) error {
 	return nil
 }
 
-// privileges returns the privileges that PVE asks for when a login sets, changes
-// or deletes values. makes says that the VM is new.
+// privileges returns the privileges that PVE asks for when a login sets,
+// changes or deletes values. If makes is true, the VM is new.
 func privileges(vmid int, set, old map[string]string, makes bool) (needs []Privilege) {
 	for _, p := range privilege.Of(vmid, set, old, makes) {
 		needs = append(needs, Privilege(p))

@@ -57,7 +57,7 @@ func TestAnotherMemberOfTheSetRuns(t *testing.T) {
 	})
 }
 
-// Members of a set that are set up by one plan take turns, also if they have no
+// Members of a set that are set up by one plan take turns, even if they have no
 // card in common.
 func TestSetUpsOfOneSetTakeTurns(t *testing.T) {
 	t.Parallel()
