@@ -35,8 +35,8 @@ func (s ChangeVM) bootAfter(boot string) (after string, certain bool) {
 	return "order=" + strings.Join(order, ";"), came < 2
 }
 
-// withBoot returns the steps that make the change s and leave the wanted boot
-// order. It is one step where PVE allows that, otherwise two.
+// withBoot returns the steps that make this change and leave the wanted boot
+// order. One step is enough where PVE allows that. Otherwise there are two.
 func (s ChangeVM) withBoot(want, have string) []ChangeVM {
 	delete(s.Set, "boot")
 	delete(s.Have, "boot")

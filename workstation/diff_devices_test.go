@@ -64,8 +64,8 @@ func TestDevicesThatTheHostNeeds(t *testing.T) {
 	}
 }
 
-// New whole devices and shares of devices get free keys. The keys that a VM
-// already has stay.
+// A new device gets a free key, whether a VM gets the whole device or a share
+// of it. The keys that a VM already has stay.
 func TestDevicesAndSharesFindTheirKeys(t *testing.T) {
 	t.Parallel()
 	facts := observe(t, pvetest.New(pvetest.Reference(), nil))

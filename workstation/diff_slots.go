@@ -198,8 +198,8 @@ func (m matching) startsFrom(slot string) bool {
 	return len(order) > 0 && order[0] == slot
 }
 
-// This reports whether the Spec has another disk for the given purpose, so that
-// the VM's disk for that purpose cannot be this new disk.
+// This reports whether the Spec has another disk for the given purpose. A new
+// disk then is not the disk that the VM already has for that purpose.
 func (m matching) another(disk Disk, purpose storage.Purpose) bool {
 	return disk.allocates() && disk.Purpose != purpose &&
 		slices.ContainsFunc(m.vm.Disks, func(d Disk) bool { return d.Purpose == purpose && !qmconf.IsFirmware(d.Slot) })

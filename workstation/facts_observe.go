@@ -44,7 +44,7 @@ type observation struct {
 	facts  *Facts
 	guests []pve.Guest
 	needed func(seen Facts) []int // nil means all VMs
-	// The function needed decides by facts that are read first. early waits
+	// needed gets facts that are read before the configurations. early waits
 	// until these facts are there. partial is true if some of them could not be
 	// read.
 	early   sync.WaitGroup

@@ -10,8 +10,8 @@ import (
 	"github.com/proxstation/proxstation"
 )
 
-// lostSight reports whether nobody knows if a member runs: its node is away,
-// and no person has said that the node is off.
+// lostSight reports whether it is unknown if a member runs: the member's node
+// is away, and no person has said that this node is off.
 func (f Facts) lostSight(db DualBoot, v VMFacts) bool {
 	return f.away[v.Node] != "" && !slices.Contains(db.NodesOff, v.Node)
 }

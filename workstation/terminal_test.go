@@ -56,7 +56,8 @@ func (s *screen) events(e workstation.Event) {
 	}
 }
 
-// This checks everything that can be observed on a node and judged from it.
+// This checks all values that are observed on a node, and all judgements about
+// them.
 func (s *screen) all(node *workstation.Node) {
 	ctx := s.t.Context()
 	facts, err := node.Observe(ctx)

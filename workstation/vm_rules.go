@@ -13,7 +13,7 @@ import (
 
 // checkRules reports settings with which the guest would not run, and settings
 // that PVE would refuse when the VM starts. config is the whole configuration,
-// drives included. It adds the given faults of the VM.
+// drives included. The faults in more are reported too.
 func (vm VM) checkRules(config map[string]string, more []rules.Fault) problems {
 	var problems problems
 	problems.addFaults(vm, rules.Check(vm.Guest, config))

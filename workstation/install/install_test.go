@@ -34,8 +34,8 @@ import (
 type desktop struct {
 	sim *pvetest.Node
 	id  int
-	// cd is true if the first start needs the press of a key, as Windows' CD
-	// does.
+	// If cd is true, somebody has to press a key at the first start, as with
+	// Windows' CD.
 	cd bool
 	// installs is the time until the agent answers.
 	installs time.Duration
@@ -44,7 +44,7 @@ type desktop struct {
 	says []string
 	// These are the states after the set-up was started again.
 	then []string
-	// off makes the guest shut down at its first start.
+	// If off is true, the guest shuts down at its first start.
 	off bool
 
 	mu    sync.Mutex
