@@ -28,8 +28,8 @@ func (f Facts) missing(vmid int) error {
 	return fmt.Errorf("workstation: VM %d on node %s: %w", vmid, f.Node, ErrNotFound)
 }
 
-// claimsUnread returns a finding if a VM takes PCI devices and other VMs, whose
-// configurations were not read, may take the same devices.
+// A VM whose configuration was not read may take the same PCI devices as
+// another VM. claimsUnread returns a finding about this.
 func (f Facts) claimsUnread(v VMFacts) []proxstation.Finding {
 	if claim := v.claim(v.Config); len(f.Unread) == 0 || len(claim.Values)+len(claim.ByArgs)+len(claim.Unread) == 0 {
 		return nil

@@ -163,8 +163,7 @@ func tampered() pvetest.Host {
 	return host
 }
 
-// matches returns a goal. The goal is reached if a new plan for the spec is
-// empty.
+// This returns a goal, which is reached if a new plan for the spec is empty.
 func matches(spec workstation.Spec) func(*pvetest.Node) error {
 	return func(sim *pvetest.Node) error {
 		facts, err := patient(sim, nil).Observe(context.Background())
