@@ -54,8 +54,8 @@ func (s *switching) hopeless(cause error) bool {
 	return gone || errors.Is(cause, errUnhealthy)
 }
 
-// restore starts the member that ran before. Before that, the target, which did
-// not come up, has to give the card back.
+// restore starts the member that ran before. The target did not come up, and
+// has to give the card back first.
 func (s *switching) restore(ctx context.Context, cause error) error {
 	s.phase = PhaseRollback
 	if err := s.hold(ctx); err != nil { // without the lease, another controller decides which VM runs

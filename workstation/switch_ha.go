@@ -119,8 +119,8 @@ func (s *switching) withdraw(ctx context.Context, status pve.VMStatus) error {
 }
 
 // This reports whether the HA manager may still carry out an earlier request to
-// start the target. If the login cannot read the request, it counts for as long
-// as the manager may take to act.
+// start the target. If the login cannot read the request, this is assumed for
+// as long as the manager may take to act.
 func (s *switching) requested(ctx context.Context, id int) bool {
 	state, err := s.node.pve.HARequest(ctx, id)
 	if err != nil {

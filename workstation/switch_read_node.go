@@ -182,8 +182,8 @@ func (p *nodeReader) containers(ctx context.Context) {
 
 // This judges which of the members' storages can be used. If the cluster has
 // not reported on a storage lately, it asks for the content of this storage
-// alone. PVE offers no check of some storages: only of all storages, or of a
-// single storage (pve-storage PVE/Storage.pm, storage_info and vdisk_list).
+// alone. PVE's other check covers all storages together (pve-storage
+// PVE/Storage.pm, vdisk_list and storage_info).
 func (p *nodeReader) storages(ctx context.Context) {
 	used := map[string]bool{}
 	for _, id := range p.set.db.Members {
