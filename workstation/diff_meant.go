@@ -78,8 +78,7 @@ func cloned(values map[string]string) map[string]string {
 	return maps.Clone(values)
 }
 
-// This returns a property string with the missing properties of another
-// property string added.
+// This adds to a property string the properties that only its defaults have.
 func completed(key, value, defaults string) string {
 	if value == "" || defaults == "" {
 		return value

@@ -177,7 +177,7 @@ func (d *differ) newDisk(vm VM, disk Disk) (value, note string) {
 	return drive.String(), strings.Join(slices.DeleteFunc([]string{choice.Why, why}, func(s string) bool { return s == "" }), "; ")
 }
 
-// drop plans to remove keys that must be absent from a configuration.
+// This removes keys that must be absent from the configuration after the plan.
 func (s *ChangeVM) drop(absent []string, config map[string]string) {
 	for _, name := range absent {
 		key, property := qmconf.CutAbsent(name)

@@ -67,7 +67,7 @@ func RestorePlan(before Snapshot, facts Facts) (Plan, error) {
 // keptKeys holds the keys that cannot be restored.
 var keptKeys = append([]string{"vmgenid"}, qmconf.OwnKeys...)
 
-// restore plans how to bring one VM back to its snapshot.
+// This plans the way of one VM back to its snapshot.
 func (d *differ) restore(id int, old map[string]string) {
 	v, there := d.facts.VMs[id]
 	switch {

@@ -110,8 +110,8 @@ func (s *switching) neverStarted() bool {
 	return s.started.IsZero() && !s.facts.VMs[s.to].Running && s.node.isAway(s.to)
 }
 
-// clearTarget shuts down the target, which is not up, so that the card is free.
-// If the caller does not allow that, it returns errKeeps.
+// clearTarget shuts down the target, because it is not up and the card has to
+// be free. If the caller does not allow the shutdown, the error is errKeeps.
 func (s *switching) clearTarget(ctx context.Context) error {
 	var target pve.VMStatus
 	err := until(ctx, time.Minute, func(ctx context.Context) (bool, error) {

@@ -85,9 +85,9 @@ func Diff(spec workstation.Spec, guests []Guest, facts workstation.Facts) (Plan,
 	return plan.complete(first, facts)
 }
 
-// complete plans both stages of all VMs. It adds the findings of the second
-// plan to the first plan, because the first stage is pointless if the second
-// stage is blocked.
+// This plans both stages of all VMs. It adds the findings of the second plan to
+// the first plan, because the first stage is pointless if the second stage is
+// blocked.
 func (p Plan) complete(first workstation.Spec, facts workstation.Facts) (Plan, error) {
 	last, err := workstation.Diff(p.spec, facts)
 	if err != nil {
@@ -122,7 +122,7 @@ func (g Guest) due(facts workstation.Facts) bool {
 	return !exists || slot != "" || g.Again
 }
 
-// plan returns the guest's set-up. It adds the seed to the images in facts.
+// This returns the guest's set-up. It adds the seed to the images in facts.
 func (g Guest) plan(vm workstation.VM, facts *workstation.Facts) (SetUp, error) {
 	have, exists := facts.VMs[vm.ID]
 	slot, _ := seedIn(have.Config)
