@@ -84,7 +84,8 @@ func (d *differ) elsewhere(vm VM, disk Disk, value string) {
 		Fix: fmt.Sprintf("Move it: qm disk move %d %s %s.", vm.ID, disk.Slot, target)})
 }
 
-// This enlarges existing disks. A plan never shrinks or moves a disk.
+// This adds the steps that enlarge existing disks. A plan never shrinks or
+// moves a disk.
 func (d *differ) grow(vm VM, have VMFacts) {
 	for _, disk := range vm.Disks {
 		value, there := have.Config[disk.Slot]
@@ -103,8 +104,8 @@ func (d *differ) grow(vm VM, have VMFacts) {
 	}
 }
 
-// This enlarges the disks that are made from an image. Such a disk first has
-// the size of its image.
+// This adds the steps that enlarge the disks that are made from an image. Such
+// a disk first has the size of its image.
 func (d *differ) growImported(vm VM, have VMFacts) {
 	for _, disk := range vm.Disks {
 		if _, there := have.Config[disk.Slot]; !there && disk.allocates() && disk.Import != "" && disk.Size > 0 {

@@ -177,7 +177,7 @@ func (d *differ) newDisk(vm VM, disk Disk) (value, note string) {
 	return drive.String(), strings.Join(slices.DeleteFunc([]string{choice.Why, why}, func(s string) bool { return s == "" }), "; ")
 }
 
-// This removes keys that must be absent from the configuration after the plan.
+// This adds the removal of keys that must be absent to the step.
 func (s *ChangeVM) drop(absent []string, config map[string]string) {
 	for _, name := range absent {
 		key, property := qmconf.CutAbsent(name)

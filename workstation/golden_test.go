@@ -104,8 +104,8 @@ func asRoot(t *testing.T, sim *pvetest.Node) *workstation.Node {
 	return node
 }
 
-// TestGoldens makes each golden on an embedded node, which checks PVE's schema
-// and rules, and starts it. Plans before and after the start are empty.
+// TestGoldens makes and starts each golden on an embedded node, which checks
+// PVE's schema and rules. Plans before and after the start are empty.
 func TestGoldens(t *testing.T) {
 	t.Parallel()
 	for _, g := range goldens() {
