@@ -131,8 +131,9 @@ func TestAdoptLeavesGeneratedVMsAsTheyAre(t *testing.T) {
 	}
 }
 
-// The test plans a profile that sets everything over an existing VM. Afterwards
-// the VM must still start from its old device, or the plan must be blocked.
+// The test changes an existing VM with a profile that sets everything. After
+// the plan, the VM must still start from its old device, or the plan must be
+// blocked.
 func TestWhatBootsKeepsBooting(t *testing.T) {
 	t.Parallel()
 	base := observe(t, pvetest.New(pvetest.Reference(), nil))

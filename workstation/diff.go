@@ -115,7 +115,7 @@ func (d *differ) vm(vm VM) {
 	}
 }
 
-// create plans a new VM.
+// This plans a new VM.
 func (d *differ) create(vm VM) {
 	d.checkCards(vm, nil)
 	d.checkImages(vm, VMFacts{})
@@ -127,7 +127,7 @@ func (d *differ) create(vm VM) {
 	d.growImported(vm, VMFacts{})
 }
 
-// change plans the changes of a VM that exists.
+// This plans the changes of a VM that exists.
 func (d *differ) change(vm VM, have VMFacts) {
 	want, notes := d.wanted(vm, have.Config)
 	want, osk := d.checkOSK(vm, want, have.Config["args"])

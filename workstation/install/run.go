@@ -141,8 +141,8 @@ const shutdown = 5 * time.Minute
 const (
 	keysFor   = 15 * time.Second
 	keysEvery = time.Second
-	// cdKey is a key that has no effect in the installer's first window, in
-	// case it arrives late.
+	// cdKey has no effect in the installer's first window, so it does no harm
+	// if it arrives late.
 	cdKey = "up"
 )
 
