@@ -27,22 +27,73 @@ func (a *app) copies(source *file.Source, facts workstation.Facts) ([]loader.Cop
 	var all []loader.Copy
 	var mistakes []error
 	for _, l := range loaders {
-		s := l.Source
-		s.Image = atHome(s.Image)
-		for i, name := range s.Kexts {
-			s.Kexts[i] = atHome(name)
-		}
-		if a.sims != nil && hasStandIn(s.Identity) {
-			s.Identity, s.MadeUp = opencore.Identity{}, true
-		}
-		made, err := s.Plan(l.Mac, facts)
-		if wrong, ok := errors.AsType[*loader.SourceError](err); ok {
-			err = fmt.Errorf("%s: %w", source.Where("workstations."+l.Workstation+".opencore."+wrong.Field), err)
-		}
+		made, err := a.copyOf(source, l, facts)
 		mistakes = append(mistakes, err)
 		all = append(all, made)
 	}
 	return all, errors.Join(mistakes...)
+}
+
+// copyOf returns the planned copy for one boot loader.
+func (a *app) copyOf(source *file.Source, l file.Loader, facts workstation.Facts) (loader.Copy, error) {
+	s := l.Source
+	s.Image, s.Kexts = atHome(s.Image), slices.Clone(s.Kexts)
+	for i, name := range s.Kexts {
+		s.Kexts[i] = atHome(name)
+	}
+	if a.sims != nil && hasStandIn(s.Identity) {
+		s.Identity, s.MadeUp = opencore.Identity{}, true
+	}
+	made, err := s.Plan(l.Mac, facts)
+	if wrong, ok := errors.AsType[*loader.SourceError](err); ok {
+		err = fmt.Errorf("%s: %w", source.Where("workstations."+l.Workstation+".opencore."+wrong.Field), err)
+	}
+	return made, err
+}
+
+// copiesOn holds the copies that were planned for the nodes of a cluster.
+type copiesOn struct {
+	made map[string][]loader.Copy // by the name of the node
+	// mistakes holds the errors about files and numbers of the page, which are
+	// the same on each node.
+	mistakes []error
+}
+
+// copier returns a function that plans copies and keeps them.
+func (a *app) copier(source *file.Source, keep *copiesOn) file.Copier {
+	return func(l file.Loader, node workstation.Facts) (loader.Copy, error) {
+		made, err := a.copyOf(source, l, node)
+		if wrong, ok := errors.AsType[*loader.SourceError](err); ok && wrong.Field != "storage" && !slices.ContainsFunc(keep.mistakes, func(other error) bool { return other.Error() == err.Error() }) {
+			keep.mistakes = append(keep.mistakes, err)
+		}
+		if err == nil && a.sims != nil && made.Volume != "" {
+			made.To, err = a.passing(made.To)
+		}
+		if err == nil {
+			keep.made[node.Node] = append(keep.made[node.Node], made)
+		}
+		return made, err
+	}
+}
+
+// passing returns a file with the name of a copy that is gone when the program
+// ends, as the embedded nodes are.
+func (a *app) passing(name string) (string, error) {
+	dir, err := os.MkdirTemp("", "homelab")
+	if err != nil {
+		return "", err
+	}
+	stop := a.close
+	a.close = func() {
+		stop()
+		_ = os.RemoveAll(dir)
+	}
+	return filepath.Join(dir, filepath.Base(name)), nil
+}
+
+// The method "on" returns the copies of the given VMs for a node.
+func (c copiesOn) on(node string, vms map[int]bool) []loader.Copy {
+	return slices.DeleteFunc(slices.Clone(c.made[node]), func(made loader.Copy) bool { return !vms[made.VMID()] })
 }
 
 // hasStandIn reports whether a number of an identity is not set.
@@ -54,14 +105,15 @@ func hasStandIn(i opencore.Identity) bool {
 // them to a temporary directory, because this node is gone when the program
 // ends.
 func (a *app) bring(ctx context.Context, p part, progress func(workstation.Event)) error {
+	if p.brought {
+		return nil
+	}
 	for _, c := range p.copies {
 		if a.sims != nil {
-			dir, err := os.MkdirTemp("", "homelab")
-			if err != nil {
+			var err error
+			if c.To, err = a.passing(c.To); err != nil {
 				return err
 			}
-			defer func() { _ = os.RemoveAll(dir) }()
-			c.To = filepath.Join(dir, filepath.Base(c.To))
 		}
 		if err := c.Bring(ctx, p.node, progress); err != nil {
 			return err

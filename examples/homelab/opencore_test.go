@@ -235,3 +235,73 @@ func TestOpenCoreRefusals(t *testing.T) {
 		}
 	}
 }
+
+// On a cluster, the copy is planned for each node that may take the VM, and
+// uploaded to the node that is chosen. Applied again, nothing changes, also when
+// the page names another node: the VM stays where it is.
+func TestOpenCoreOnACluster(t *testing.T) { //nolint:paralleltest // the environment is the test's
+	m := newMac(t)
+	rack, sim := newRack(t)
+	m.lab = rack
+	m.write("install", "image: DIR/oc.iso.gz\nkexts: DIR/Lilu.kext\nidentity: "+givenIdentity)
+	page, err := os.ReadFile(m.page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	on := func(node string) {
+		t.Helper()
+		if err := os.WriteFile(m.page, []byte(strings.Replace(string(page), "  macos:\n", "  linux: {id: 141, profile: linux-ai, memory: 8GiB, node: pve}\n  macos:\n    node: "+node+"\n", 1)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	on("pve2")
+	m.says(2, "plan", "VM 130 macos goes to node pve2", "image local:import/oc-", "on node pve2", "a configured copy of "+m.dir+"/oc.iso.gz", "+ Lilu.kext 1.7.2", "iMacPro1,1 -> iMac19,1", "[identity]")
+	if len(m.copies()) != 0 {
+		t.Fatalf("a plan wrote %q", m.copies())
+	}
+	m.says(0, "apply -yes", "Done: 4 changes")
+	state, _ := sim.Node("pve2").VM(130)
+	made := m.copies()
+	if len(made) != 1 || !strings.Contains(state.Config["sata4"], "serial=opencore-") || !strings.Contains(m.said, made[0]+" is there") || sim.Where(130) != "pve2" {
+		t.Fatalf("copies %q, VM 130 on %q with sata4 %q:\n%s", made, sim.Where(130), state.Config["sata4"], m.said)
+	}
+	m.says(0, "plan", "nothing to do")
+	on("pve3")
+	m.says(0, "apply -yes", "it is on node pve2, and was to be on pve3")
+	if len(m.copies()) != 1 || sim.Where(130) != "pve2" {
+		t.Errorf("copies %q, VM 130 on %q", m.copies(), sim.Where(130))
+	}
+	page = []byte(strings.Replace(string(page), m.dir+"/Lilu.kext", m.dir+"/WhateverGreen.kext", 1))
+	on("pve2")
+	m.says(0, "plan", "nothing to do", "(opencore.kept)")
+	page = []byte(strings.Replace(string(page), "oc.iso.gz", "gone.iso.gz\n      replace: true", 1))
+	on("pve2")
+	m.says(1, "plan", "homelab.yaml:13:14: loader: VM 130: image: stat "+m.dir+"/gone.iso.gz")
+}
+
+// If the page names no node, each node gets a reason, and the copy goes to the
+// node that is chosen.
+func TestOpenCoreIsPlaced(t *testing.T) { //nolint:paralleltest // the environment is the test's
+	m := newMac(t)
+	rack, sim := newRack(t)
+	m.lab = rack
+	m.write("install", "image: DIR/oc.iso.gz\nidentity: made-up")
+	m.says(0, "apply -yes", "VM 130 macos goes to node pve", "pve2 (not as good)", "Done")
+	if made := m.copies(); len(made) != 1 || !strings.HasSuffix(made[0], "-pve-130.raw") || sim.Where(130) != "pve" {
+		t.Errorf("copies %q, VM 130 on %q", made, sim.Where(130))
+	}
+	m.says(0, "apply -yes", "nothing to do")
+	m.write("install", "image: DIR/oc.iso.gz\nstorage: nowhere\nreplace: true")
+	m.says(1, "plan", "storage: the node has no storage nowhere")
+}
+
+// On the embedded cluster, the copy leaves no file beside the image.
+func TestOpenCoreOnTheEmbeddedCluster(t *testing.T) {
+	m := newMac(t)
+	t.Setenv("PROXMOX_VE_ENDPOINT", "")
+	m.write("install", "image: DIR/oc.iso.gz\nidentity: "+givenIdentity)
+	m.says(0, "apply -yes -embedded-nodes 2", "Done", "is there")
+	if len(m.copies()) != 0 {
+		t.Errorf("copies %q", m.copies())
+	}
+}

@@ -94,6 +94,8 @@ type part struct {
 	spec   workstation.Spec
 	copies []loader.Copy // configured copies of OpenCore images
 	plan   install.Plan
+	// brought reports whether the plan of the cluster brings the copies.
+	brought bool
 }
 
 // look reads the page, observes the nodes and makes the plan.

@@ -14,6 +14,7 @@ import (
 	"github.com/proxstation/proxstation/workstation/cluster"
 	"github.com/proxstation/proxstation/workstation/file"
 	"github.com/proxstation/proxstation/workstation/install"
+	"github.com/proxstation/proxstation/workstation/loader"
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
@@ -163,7 +164,7 @@ func (s *site) read(ctx context.Context, page file.Page) (err error) {
 		s.facts, err = s.node.Observe(ctx)
 		return err
 	}
-	spec, err := page.Cluster(cluster.Facts{}, resolve)
+	spec, err := page.Cluster(cluster.Facts{}, resolve, nil)
 	if err != nil { // planning reports the error, with its line
 		s.all, err = s.cluster.Observe(ctx)
 		return err
@@ -184,12 +185,13 @@ func (s *site) locate(ctx context.Context, page file.Page) error {
 // places of the workstations and the mappings of their cards, and then each
 // node.
 func (a *app) spread(g *goal) error {
-	spec, err := g.source.Cluster(g.site.all, resolve)
+	copies := copiesOn{made: map[string][]loader.Copy{}}
+	spec, err := g.source.Cluster(g.site.all, resolve, a.copier(g.source, &copies))
 	if err != nil {
 		return err
 	}
 	if g.plan, err = cluster.Diff(spec, g.site.all); err != nil {
-		return err
+		return result(errors.Join(copies.mistakes...), err)
 	}
 	for _, name := range known(g.source.Page) {
 		id := g.source.Page.Workstations[name].VMID()
@@ -199,7 +201,7 @@ func (a *app) spread(g *goal) error {
 	}
 	g.plan.Nodes = nil // each node is planned below, together with the guests that set themselves up
 	for _, name := range g.site.names {
-		p := part{node: g.site.cluster.Node(name), spec: workstation.Spec{Place: spec.Place}}
+		p := part{brought: true, node: g.site.cluster.Node(name), spec: workstation.Spec{Place: spec.Place}}
 		home := map[int]bool{}
 		for _, placed := range g.plan.Placements {
 			if placed.Node == name {
@@ -211,7 +213,10 @@ func (a *app) spread(g *goal) error {
 		}
 		slices.SortFunc(p.spec.VMs, func(a, b workstation.VM) int { return a.ID - b.ID })
 		seen, _ := g.site.all.Node(name)
-		p.facts = after(seen.Facts, g.plan)
+		p.facts, p.copies = after(seen.Facts, g.plan), copies.on(name, home)
+		for _, c := range p.copies {
+			p.facts = c.With(p.facts)
+		}
 		guests, err := g.source.Guests(p.facts, resolve, a.again...)
 		if err != nil {
 			return err
@@ -219,6 +224,9 @@ func (a *app) spread(g *goal) error {
 		guests = slices.DeleteFunc(guests, func(guest install.Guest) bool { return !home[guest.VMID] })
 		if p.plan, err = install.Diff(p.spec, guests, p.facts); err != nil {
 			return err
+		}
+		for _, c := range p.copies {
+			p.plan.First.Findings = append(p.plan.First.Findings, c.Kept...)
 		}
 		g.parts = append(g.parts, p)
 	}

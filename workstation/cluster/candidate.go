@@ -45,12 +45,12 @@ func (p *placing) judge(needs Needs, node NodeFacts) candidate {
 		return c
 	}
 	on := p.nodes[node.Name]
-	vm, err := needs.on(on.facts)
+	vm, images, err := needs.on(on.facts)
 	if err != nil {
 		c.err, c.refused = err, err.Error()
 		return c
 	}
-	c.images = imaging{spec: p.spec.Images, all: p.all, node: on.facts}
+	c.images = imaging{spec: slices.Concat(p.spec.Images, images), all: p.all, node: on.facts}
 	c.vm = c.images.images(vm)
 	reasons := append(p.cardless(c.vm, on.facts), c.images.why...)
 	facts := brought(on.facts, c.images.brings)

@@ -120,7 +120,7 @@ func randomSpec(r *rand.Rand) cluster.Spec {
 			needs.Node = []string{"a", "b", "c"}[r.IntN(3)]
 		case 1:
 			vm := needs.VM
-			needs.VM, needs.On = workstation.VM{ID: vm.ID, Name: vm.Name}, func(workstation.Facts) (workstation.VM, error) { return vm, nil }
+			needs.VM, needs.On = workstation.VM{ID: vm.ID, Name: vm.Name}, func(workstation.Facts) (workstation.VM, []cluster.Image, error) { return vm, nil, nil }
 		case 2:
 			id := 200 + 10*r.IntN(3) + r.IntN(4)
 			needs.VM = workstation.VM{ID: id, Name: fmt.Sprintf("vm%d", id), Config: map[string]string{"cores": "2"}}

@@ -36,26 +36,28 @@ type Needs struct {
 	// VM is the VM as a profile makes it.
 	VM workstation.VM
 	// On returns the VM for a node. Set it for a VM that depends on its node. A
-	// Mac, for example, depends on the card and on the processor. The mappings
-	// in the facts include the entries that the plan will make. If On is set,
-	// VM only has to contain the ID and the name. If On is nil, VM fits every
-	// node.
-	On func(node workstation.Facts) (workstation.VM, error)
+	// Mac, for example, depends on the card and on the processor. On also
+	// returns the images that the VM needs on this node, beside the images of
+	// the Spec. The mappings in the facts include the entries that the plan
+	// will make. If On is set, VM only has to contain the ID and the name. If
+	// On is nil, VM fits every node.
+	On func(node workstation.Facts) (workstation.VM, []Image, error)
 	// Node is the only node on which a new VM is placed. If it is empty, every
 	// node is allowed. A VM that exists stays on its node in any case.
 	Node string
 }
 
-// on returns the VM as it should be on a node.
-func (n Needs) on(node workstation.Facts) (workstation.VM, error) {
+// on returns the VM as it should be on a node, and the images that it needs
+// there.
+func (n Needs) on(node workstation.Facts) (workstation.VM, []Image, error) {
 	if n.On == nil {
-		return n.VM, nil
+		return n.VM, nil, nil
 	}
-	vm, err := n.On(node)
+	vm, images, err := n.On(node)
 	if err == nil && vm.ID != n.VM.ID {
-		return vm, fmt.Errorf("cluster: %w: VM %d is VM %d on node %s", workstation.ErrInvalid, n.VM.ID, vm.ID, node.Node)
+		err = fmt.Errorf("cluster: %w: VM %d is VM %d on node %s", workstation.ErrInvalid, n.VM.ID, vm.ID, node.Node)
 	}
-	return vm, err
+	return vm, images, err
 }
 
 // A Card is a kind of graphics card, together with the resource mapping by

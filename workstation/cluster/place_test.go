@@ -3,6 +3,7 @@ package cluster_test
 import (
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"testing"
@@ -413,17 +414,23 @@ func nas(has bool) func(*cluster.Facts) {
 func TestAVMOfItsNode(t *testing.T) {
 	t.Parallel()
 	igpu := cluster.Card{Mapping: "igpu", Kind: cluster.Kind{Family: gpu.IntelCoffeeLake}}
-	needs := cluster.Needs{VM: workstation.VM{ID: 130, Name: "macos"}, On: func(node workstation.Facts) (workstation.VM, error) {
+	needs := cluster.Needs{VM: workstation.VM{ID: 130, Name: "macos"}, On: func(node workstation.Facts) (workstation.VM, []cluster.Image, error) {
 		mapping, _ := node.PCI().Mapping("igpu")
 		if len(mapping.On(node.Node)) == 0 {
-			return workstation.VM{}, errors.New("no iGPU")
+			return workstation.VM{}, nil, errors.New("no iGPU")
 		}
 		card, _ := gpu.CardAt(node.IOMMU.Functions, mapping.On(node.Node)[0].Devices[0].Address)
-		return profile.MacOS{ID: 130, Name: "macos", HostCPU: node.CPU, Card: card, Mapping: "igpu", OSK: proxstation.NewSecret(strings.Repeat("x", 64))}.VM(), nil
+		loader := "local:import/opencore-" + node.Node + ".raw"
+		mac := profile.MacOS{ID: 130, Name: "macos", HostCPU: node.CPU, Card: card, Mapping: "igpu", OSK: proxstation.NewSecret(strings.Repeat("x", 64)), OpenCore: loader}
+		return mac.VM(), []cluster.Image{{Volume: loader, Open: func() (io.ReadSeekCloser, error) { return nil, errors.New("not opened by a plan") }}}, nil
 	}}
-	placements, err := cluster.Place(cluster.Spec{Cards: []cluster.Card{igpu}, Workstations: []cluster.Needs{needs}}, facts(t, mixed()...))
+	spec := cluster.Spec{Cards: []cluster.Card{igpu}, Workstations: []cluster.Needs{needs}}
+	placements, err := cluster.Place(spec, facts(t, mixed()...))
 	if err != nil {
 		t.Fatal(err)
+	}
+	if plan, err := cluster.Diff(spec, facts(t, mixed()...)); err != nil || len(plan.Images) != 1 || plan.Images[0].Node != "a" || plan.Images[0].Image.Volume != "local:import/opencore-a.raw" {
+		t.Errorf("images %+v, %v: want the image of the chosen node", plan.Images, err)
 	}
 	if p := placements[0]; p.Node != "a" || !strings.Contains(p.String(), "b (refused): no iGPU") || p.VM.Guest != gpu.MacOSSequoia {
 		t.Errorf("%+v", p)
@@ -470,7 +477,7 @@ func TestAVMIDIsOneVM(t *testing.T) {
 	if !errors.Is(err, workstation.ErrInvalid) || !strings.Contains(err.Error(), "linux140 and second have it in the Spec") {
 		t.Errorf("two VMs with one ID: %v", err)
 	}
-	_, err = cluster.Place(cluster.Spec{Workstations: []cluster.Needs{{VM: workstation.VM{ID: 140}, On: func(workstation.Facts) (workstation.VM, error) { return linux(141, ""), nil }}}}, f)
+	_, err = cluster.Place(cluster.Spec{Workstations: []cluster.Needs{{VM: workstation.VM{ID: 140}, On: func(workstation.Facts) (workstation.VM, []cluster.Image, error) { return linux(141, ""), nil, nil }}}}, f)
 	if !errors.Is(err, cluster.ErrNoPlace) || !strings.Contains(err.Error(), "VM 140 is VM 141 on node a") {
 		t.Errorf("a VM that becomes another: %v", err)
 	}

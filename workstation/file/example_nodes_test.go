@@ -4,7 +4,10 @@ import (
 	"fmt"
 	"log"
 
+	"github.com/proxstation/proxstation/workstation"
+	"github.com/proxstation/proxstation/workstation/cluster"
 	"github.com/proxstation/proxstation/workstation/file"
+	"github.com/proxstation/proxstation/workstation/loader"
 )
 
 func ExampleHome() {
@@ -24,4 +27,23 @@ workstations:
 	// Output:
 	// windows: "pve2"
 	// linux: ""
+}
+
+// A Copier plans the copy of an OpenCore image for each node that may take a
+// Mac. Here there is no image, so each node is refused.
+func ExampleCopier() {
+	source, err := file.Parse("homelab.yaml", []byte("workstations: {mac: {id: 130, profile: macos, opencore: {image: none.iso}}}\n"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	var plan file.Copier = func(l file.Loader, node workstation.Facts) (loader.Copy, error) {
+		return l.Source.Plan(l.Mac, node)
+	}
+	spec, err := source.Page.Cluster(cluster.Facts{}, nil, plan)
+	if err != nil {
+		log.Fatal(err)
+	}
+	_, _, err = spec.Workstations[0].On(workstation.Facts{Node: "pve2"})
+	fmt.Println(err)
+	// Output: loader: VM 130: image: stat none.iso: no such file or directory
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 	"github.com/proxstation/proxstation/workstation"
 	"github.com/proxstation/proxstation/workstation/cluster"
+	"github.com/proxstation/proxstation/workstation/loader"
 )
 
 // A Home says on which node of a cluster a workstation is.
@@ -41,17 +42,21 @@ func (p Page) Spread() bool {
 	return false
 }
 
+// A Copier plans the copy of an OpenCore image for a boot loader on a node, as
+// the method Plan of the Loader's Source does. [cluster.Place] needs a copy on
+// each node that it considers, because the copy depends on the node's card and
+// processor.
+type Copier func(l Loader, node workstation.Facts) (loader.Copy, error)
+
 // Cluster returns the wanted state of a cluster, for [cluster.Diff]: the page's
 // cards by kind, and its workstations with their needs. Secrets are resolved as
-// in [Page.Spec]. If [Page.Spec] would return an error for a workstation on one
-// node, [cluster.Place] refuses that node with this error as the reason.
-func (p Page) Cluster(facts cluster.Facts, resolve Resolver) (cluster.Spec, error) {
+// in [Page.Spec]. If [Page.Spec] or the Copier would return an error for a
+// workstation on one node, [cluster.Place] refuses that node with this error as
+// the reason. The cluster's plan brings the copy of an OpenCore image to the
+// chosen node, as it brings other images. The Copier may be nil if the page has
+// no such image.
+func (p Page) Cluster(facts cluster.Facts, resolve Resolver, plan Copier) (cluster.Spec, error) {
 	errs := p.check()
-	for _, name := range names(p.Workstations) {
-		if mac, isMac := p.Workstations[name].(*MacOS); isMac && mac.OpenCore.Image != "" {
-			errs.add("workstations."+name+".opencore.image", "a copy can only be configured for a page of one node: give the node at node, and no other node at workstations, or the configured copy as opencore.volume")
-		}
-	}
 	if err := errs.err(); err != nil {
 		return cluster.Spec{}, err
 	}
@@ -60,7 +65,7 @@ func (p Page) Cluster(facts cluster.Facts, resolve Resolver) (cluster.Spec, erro
 	for _, name := range names(p.Workstations) {
 		w := p.Workstations[name]
 		used[w.card()] = true
-		needs := cluster.Needs{VM: workstation.VM{ID: w.VMID(), Name: name}, Node: p.NodeOf(name), On: p.on(name, facts, resolve)}
+		needs := cluster.Needs{VM: workstation.VM{ID: w.VMID(), Name: name}, Node: p.NodeOf(name), On: p.on(name, facts, resolve, plan)}
 		spec.Workstations = append(spec.Workstations, needs)
 	}
 	slices.SortStableFunc(spec.Workstations, func(a, b cluster.Needs) int { // a workstation that names a node comes first, because it has no other choice
@@ -75,21 +80,38 @@ func (p Page) Cluster(facts cluster.Facts, resolve Resolver) (cluster.Spec, erro
 }
 
 // Cluster does what [Page.Cluster] does, with line and column in its errors.
-func (s *Source) Cluster(facts cluster.Facts, resolve Resolver) (cluster.Spec, error) {
-	spec, err := s.Page.Cluster(facts, resolve)
+func (s *Source) Cluster(facts cluster.Facts, resolve Resolver, plan Copier) (cluster.Spec, error) {
+	spec, err := s.Page.Cluster(facts, resolve, plan)
 	return spec, s.explain(err)
 }
 
 // This returns the function that makes the VM of a workstation for a given
-// node.
-func (p Page) on(name string, all cluster.Facts, resolve Resolver) func(workstation.Facts) (workstation.VM, error) {
-	return func(node workstation.Facts) (workstation.VM, error) {
-		c := &conversion{page: p, facts: node, resolve: resolve}
+// node, with the image that the VM needs there.
+func (p Page) on(name string, all cluster.Facts, resolve Resolver, plan Copier) func(workstation.Facts) (workstation.VM, []cluster.Image, error) {
+	return func(node workstation.Facts) (vm workstation.VM, images []cluster.Image, err error) {
 		w := p.Workstations[name]
-		c.enter(name, w)
-		c.has = c.has || slices.ContainsFunc(all.Guests, func(g cluster.Guest) bool { return g.VMID == w.VMID() })
-		vm := w.made(name, c).VM()
-		return vm, c.errs.err()
+		begin := func() *conversion {
+			c := &conversion{page: p, facts: node, resolve: resolve}
+			c.enter(name, w)
+			c.has = c.has || slices.ContainsFunc(all.Guests, func(g cluster.Guest) bool { return g.VMID == w.VMID() })
+			return c
+		}
+		c, reading := begin(), begin()
+		if l, wants := reading.loader(name); wants && plan != nil {
+			if err := reading.errs.err(); err != nil {
+				return vm, nil, err
+			}
+			made, err := plan(l, node)
+			if err != nil {
+				return vm, nil, err
+			}
+			c.copies = []loader.Copy{made}
+			if made.Volume != "" {
+				images = []cluster.Image{{Volume: made.Volume, Open: made.Open}}
+			}
+		}
+		vm = w.made(name, c).VM()
+		return vm, images, c.errs.err()
 	}
 }
 

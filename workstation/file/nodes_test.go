@@ -2,14 +2,20 @@ package file_test
 
 import (
 	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 
 	"github.com/proxstation/proxstation"
+	"github.com/proxstation/proxstation/internal/opencoretest"
 	"github.com/proxstation/proxstation/workstation"
 	"github.com/proxstation/proxstation/workstation/cluster"
 	"github.com/proxstation/proxstation/workstation/file"
+	"github.com/proxstation/proxstation/workstation/loader"
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
@@ -63,7 +69,7 @@ func TestAPageOfACluster(t *testing.T) {
 		if !source.Page.Spread() || source.Page.NodeOf("windows") != "b" || source.Page.NodeOf("linux") != "" {
 			t.Errorf("windows is on %q, linux on %q", source.Page.NodeOf("windows"), source.Page.NodeOf("linux"))
 		}
-		spec, err := source.Cluster(facts, secrets)
+		spec, err := source.Cluster(facts, secrets, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -80,6 +86,61 @@ func TestAPageOfACluster(t *testing.T) {
 		}
 		if len(plan.Mappings) != 1 || len(plan.Mappings[0].Mapping.Entries) != 3 {
 			t.Errorf("mappings %+v", plan.Mappings)
+		}
+	})
+}
+
+// The Copier is asked for each node. A node for which it returns an error is
+// refused with this error, and the copy for the chosen node is brought there.
+func TestACopyForEachNode(t *testing.T) {
+	t.Parallel()
+	image := filepath.Join(t.TempDir(), "oc.iso")
+	if err := os.WriteFile(image, opencoretest.New(opencoretest.Config).FAT(12, 2<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		facts := observed(t, "a", "b", "c")
+		source, err := file.Parse("page", []byte("workstations:\n  mac: {id: 130, profile: macos, osk: \"env:OSK\", opencore: {image: "+image+"}}\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var asked []string
+		copier := func(l file.Loader, node workstation.Facts) (loader.Copy, error) {
+			asked = append(asked, l.Workstation+" on "+node.Node)
+			if node.Node == "a" {
+				return loader.Copy{}, errors.New("not here")
+			}
+			return l.Source.Plan(l.Mac, node)
+		}
+		key := func(file.Reference) (proxstation.Secret, error) {
+			return proxstation.NewSecret(strings.Repeat("x", 64)), nil
+		}
+		spec, err := source.Cluster(facts, key, copier)
+		if err != nil {
+			t.Fatal(err)
+		}
+		plan, err := cluster.Diff(spec, facts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(plan.Images) != 1 || plan.Images[0].Node != "b" || !strings.HasPrefix(plan.Images[0].Image.Volume, "local:import/oc-") || !strings.Contains(plan.String(), "a (refused): not here") {
+			t.Errorf("images %+v\n%s", plan.Images, plan)
+		}
+		if want := []string{"mac on a", "mac on b", "mac on c"}; !slices.Equal(asked, want) {
+			t.Errorf("asked for %q", asked)
+		}
+		made, err := plan.Images[0].Image.Open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if size, err := made.Seek(0, io.SeekEnd); err != nil || size != 2<<20 || made.Close() != nil {
+			t.Errorf("the copy has %d bytes (%v)", size, err)
+		}
+		if spec, err = source.Cluster(facts, key, nil); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := cluster.Diff(spec, facts); !errors.Is(err, cluster.ErrNoPlace) || !strings.Contains(err.Error(), "opencore.image: a configured copy of the image has to be planned first (Page.Loaders, or the Copier of Page.Cluster)") {
+			t.Errorf("without a Copier: %v", err)
 		}
 	})
 }

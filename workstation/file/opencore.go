@@ -169,15 +169,23 @@ func (p Page) Loaders(facts workstation.Facts, resolve Resolver) ([]Loader, erro
 	}
 	var all []Loader
 	for _, name := range c.here() {
-		w, isMac := p.Workstations[name].(*MacOS)
-		if !isMac || w.OpenCore.Image == "" {
-			continue
+		c.enter(name, p.Workstations[name])
+		if l, wants := c.loader(name); wants {
+			all = append(all, l)
 		}
-		c.enter(name, w)
-		mac := c.macOS(name, w)
-		all = append(all, Loader{Workstation: name, Mac: mac, Source: c.source(w)})
 	}
 	return all, c.errs.err()
+}
+
+// loader returns the boot loader for which a workstation needs a copy of an
+// image. ok is false if it needs no copy.
+func (c *conversion) loader(name string) (l Loader, ok bool) {
+	w, isMac := c.page.Workstations[name].(*MacOS)
+	if !isMac || w.OpenCore.Image == "" {
+		return l, false
+	}
+	mac := c.macOS(name, w)
+	return Loader{Workstation: name, Mac: mac, Source: c.source(w)}, true
 }
 
 // Loaders does what [Page.Loaders] does, with line and column in its errors.

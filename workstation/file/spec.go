@@ -197,7 +197,7 @@ func (w *MacOS) made(name string, c *conversion) maker {
 	switch {
 	case w.OpenCore.Image == "":
 	case i < 0:
-		c.errs.add(join(c.key, "opencore.image"), "a configured copy of the image has to be planned first (Page.Loaders)")
+		c.errs.add(join(c.key, "opencore.image"), "a configured copy of the image has to be planned first (Page.Loaders, or the Copier of Page.Cluster)")
 	default:
 		vm = c.copies[i].VM()
 	}

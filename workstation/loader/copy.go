@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -115,21 +116,35 @@ func (c Copy) Bring(ctx context.Context, node *workstation.Node, progress func(w
 	if c.Volume == "" || c.there {
 		return nil
 	}
+	file, err := c.Open()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = file.Close() }() // the file was only read
+	return node.Upload(ctx, c.Volume, file, progress)
+}
+
+// Open writes the copy to the file To as [Copy.Bring] does, and opens it for an
+// upload by somebody else, such as [cluster.Image]. It is for a copy with a
+// Volume.
+//
+// [cluster.Image]: https://pkg.go.dev/github.com/proxstation/proxstation/workstation/cluster#Image
+func (c Copy) Open() (io.ReadSeekCloser, error) {
 	if err := opencore.WriteFile(c.From, c.To, c.Plan); err != nil && !errors.Is(err, fs.ErrExist) {
 		if path, ok := errors.AsType[*fs.PathError](err); ok && strings.HasPrefix(path.Path, c.To) {
 			err = fmt.Errorf("%w; the copy goes into this folder: put the image into one in which you may write", err)
 		}
-		return err
+		return nil, err
 	}
 	file, err := os.Open(c.To)
 	if err != nil {
-		return fmt.Errorf("loader: %w", err)
+		return nil, fmt.Errorf("loader: %w", err)
 	}
-	defer func() { _ = file.Close() }()
 	if err := c.check(file); err != nil {
-		return err
+		_ = file.Close()
+		return nil, err
 	}
-	return node.Upload(ctx, c.Volume, file, progress)
+	return file, nil
 }
 
 // check returns an error if a file is not an OpenCore image of the copy's size.
