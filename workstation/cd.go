@@ -55,7 +55,7 @@ func (n *Node) setDrive(ctx context.Context, vmid int, change pve.Change) error 
 func (n *Node) DeleteImage(ctx context.Context, volume string) error {
 	match := imageVolume.FindStringSubmatch(volume)
 	if match == nil {
-		return &ImageError{Volume: volume, Why: "it is no image: want STORAGE:iso/NAME.iso or STORAGE:import/NAME.raw"}
+		return invalidImage(volume, "it is not the name of an image: want STORAGE:iso/NAME.iso or STORAGE:import/NAME.raw")
 	}
 	task, err := n.pve.DeleteVolume(ctx, match[1], volume)
 	if err == nil && task != "" {

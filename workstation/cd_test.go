@@ -96,7 +96,7 @@ func TestDeleteImage(t *testing.T) {
 			t.Errorf("a volume that is still there: %v", err)
 		}
 		for _, disk := range []string{"local-lvm:vm-140-disk-0", "local:backup/x.vma", "/etc/passwd", ""} {
-			if err := node.DeleteImage(t.Context(), disk); !errors.Is(err, workstation.ErrImage) {
+			if err := node.DeleteImage(t.Context(), disk); !errors.Is(err, workstation.ErrInvalid) {
 				t.Errorf("%q: %v", disk, err)
 			}
 		}

@@ -134,7 +134,7 @@ func (d *differ) macOSCard(config map[string]string, tell teller) {
 // cardOf returns the first card of the node that a VM has.
 func (d *differ) cardOf(config map[string]string) gpu.Card {
 	node := gpu.Node{Name: d.facts.Node, Functions: d.facts.IOMMU.Functions, Mappings: d.after}
-	for _, h := range (VMFacts{Config: config}).HostPCI() {
+	for _, h := range (VMFacts{Config: config}).hostPCI() {
 		for _, a := range slices.Concat(node.Resolve(h)...) {
 			if card, ok := gpu.CardAt(d.facts.IOMMU.Functions, a); ok {
 				return card

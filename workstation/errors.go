@@ -115,11 +115,13 @@ func (e *StaleError) Error() string {
 	return text
 }
 
-// Unwrap returns PVE's refusal.
-func (e *StaleError) Unwrap() error { return e.Cause }
-
-// Is makes the error match [ErrStale].
-func (e *StaleError) Is(target error) bool { return target == ErrStale }
+// Unwrap returns [ErrStale], and PVE's refusal.
+func (e *StaleError) Unwrap() []error {
+	if e.Cause == nil {
+		return []error{ErrStale}
+	}
+	return []error{ErrStale, e.Cause}
+}
 
 // problems collects all faults of a Spec, so that a caller sees every fault at
 // once.

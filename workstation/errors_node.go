@@ -103,18 +103,15 @@ type TaskError struct {
 	Exit string
 	// Log holds the last lines of the task's log, at most ten.
 	Log []string
-
-	cause error
 }
 
 // Error implements error.
 func (e *TaskError) Error() string { return e.plain().Error() }
 
 // Is makes the error match the sentinels.
-func (e *TaskError) Is(target error) bool { return means(e.plain(), target) }
-
-// Unwrap returns the error from which the TaskError was made.
-func (e *TaskError) Unwrap() error { return e.cause }
+func (e *TaskError) Is(target error) bool {
+	return means(e.plain(), target) || errors.Is(e.plain(), target)
+}
 
 func (e *TaskError) plain() error {
 	return &pve.TaskError{UPID: pve.UPID(e.UPID), Exit: e.Exit, Log: e.Log}
@@ -163,7 +160,7 @@ func explain(err error) error {
 		}
 		return public
 	case *pve.TaskError:
-		return &TaskError{UPID: string(e.UPID), Type: e.UPID.Type(), VMID: e.UPID.VMID(), Exit: e.Exit, Log: e.Log, cause: e}
+		return &TaskError{UPID: string(e.UPID), Type: e.UPID.Type(), VMID: e.UPID.VMID(), Exit: e.Exit, Log: e.Log}
 	case *pve.CertificateError:
 		return &CertificateError{Host: e.Host, Fingerprint: e.Fingerprint, Why: e.Why, cause: e}
 	}

@@ -119,7 +119,7 @@ func TestEndpointsDoNotPrintSecrets(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if shown := fmt.Sprintf("%v %+v %#v %s %s", e, e, e, e, text); strings.Contains(shown, "hush") {
+		if shown := fmt.Sprintf("%v %+v %#v %s %d %s", e, e, e, e, e, text); strings.Contains(shown, "hush") {
 			t.Error(shown)
 		}
 	}
@@ -174,7 +174,7 @@ func ExampleCertificateError() {
 
 func ExampleBackupJob() {
 	job := workstation.BackupJob{ID: "nightly", Schedule: "02:00", Mode: "snapshot", Enabled: true, All: true, Exclude: []int{140}}
-	fmt.Println(job.Includes(140), job.Includes(141))
+	fmt.Println(job.Schedule, job.All, job.Exclude)
 	// Output:
-	// false true
+	// 02:00 true [140]
 }

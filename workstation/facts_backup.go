@@ -27,9 +27,9 @@ type BackupJob struct {
 	Exclude []int
 }
 
-// Includes reports whether the job is for a VM (pve-manager PVE/VZDump.pm,
+// includes reports whether the job is for a VM (pve-manager PVE/VZDump.pm,
 // get_included_guests).
-func (j BackupJob) Includes(vmid int) bool {
+func (j BackupJob) includes(vmid int) bool {
 	return slices.Contains(j.VMs, vmid) || j.All && !slices.Contains(j.Exclude, vmid)
 }
 

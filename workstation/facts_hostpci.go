@@ -9,9 +9,8 @@ import (
 	"github.com/proxstation/proxstation/internal/qmconf"
 )
 
-// HostPCI returns the VM's hostpci values that can be read. [Facts.Claims] also
-// includes the values that cannot be read.
-func (v VMFacts) HostPCI() []gpu.HostPCI { return v.claim(v.Config).Values }
+// hostPCI returns the VM's hostpci values that can be read.
+func (v VMFacts) hostPCI() []gpu.HostPCI { return v.claim(v.Config).Values }
 
 // claim returns the devices that the VM takes with a configuration, including
 // those named in args.

@@ -41,15 +41,15 @@ type Endpoint struct {
 	Transport http.RoundTripper
 }
 
-// String returns the URL without a password.
-func (e Endpoint) String() string { return pve.Endpoint(e).String() }
+// Format implements [fmt.Formatter]: every verb prints the URL, without a
+// password.
+func (e Endpoint) Format(f fmt.State, verb rune) {
+	fmt.Fprintf(f, fmt.FormatString(f, verb), pve.Endpoint(e).String())
+}
 
-// GoString returns the same text as String, so %#v shows no secret either.
-func (e Endpoint) GoString() string { return e.String() }
-
-// MarshalText returns the same text as String, so JSON and logs show no secret
-// either.
-func (e Endpoint) MarshalText() ([]byte, error) { return []byte(e.String()), nil }
+// MarshalText returns the URL without a password, so JSON and logs show no
+// secret either.
+func (e Endpoint) MarshalText() ([]byte, error) { return []byte(pve.Endpoint(e).String()), nil }
 
 // ErrNoNode reports a node that the cluster does not have.
 var ErrNoNode = errors.New("no such node")

@@ -39,7 +39,7 @@ func WaysIn(v VMFacts, addresses []netip.Addr) []WayIn {
 		} else {
 			ways = append(ways, WayIn{"SSH", "ssh://" + host, "sshd in the guest"})
 		}
-		if len(v.HostPCI()) > 0 {
+		if len(v.hostPCI()) > 0 {
 			ways = append(ways, WayIn{"Moonlight", host, "Sunshine in the guest, paired at https://" + host + ":47990; and a display or dummy plug at the card"})
 		}
 	}
@@ -47,7 +47,7 @@ func WaysIn(v VMFacts, addresses []netip.Addr) []WayIn {
 	console := WayIn{"VNC", "PVE's console of VM " + fmt.Sprint(v.ID), "shows the emulated display, not the card's"}
 	_, set := v.Config["vga"]
 	switch {
-	case vga == "none", !set && slices.ContainsFunc(v.HostPCI(), func(h gpu.HostPCI) bool { return h.PrimaryVGA }):
+	case vga == "none", !set && slices.ContainsFunc(v.hostPCI(), func(h gpu.HostPCI) bool { return h.PrimaryVGA }):
 		return ways // with x-vga, PVE gives the VM no emulated display (qemu-server PVE/QemuServer/PCI.pm, print_hostpci_devices)
 	case spice.MatchString(vga):
 		console.Name = "SPICE"

@@ -82,7 +82,7 @@ func (db DualBoot) adviseBackup(job BackupJob) []proxstation.Finding {
 	}
 	var members []string
 	for _, id := range db.Members {
-		if job.Includes(id) {
+		if job.includes(id) {
 			members = append(members, fmt.Sprint(id))
 		}
 	}

@@ -130,7 +130,7 @@ func hibernated(v VMFacts) proxstation.Finding {
 	f := proxstation.Finding{ID: "switch.hibernated", Severity: proxstation.Info, Subject: v.String(), Seen: "lock: suspended, vmstate: " + v.Config["vmstate"],
 		Why: "The VM is hibernated: its start resumes it where it was.",
 		Fix: fmt.Sprintf("Switch to it; to begin anew instead, discard its state: qm unlock %d; qm set %d --delete vmstate.", v.ID, v.ID)}
-	if len(v.HostPCI()) > 0 {
+	if len(v.hostPCI()) > 0 {
 		f.Severity = proxstation.Warning
 		f.Why = "The VM is hibernated, and PVE hibernates no VM with a passed-through device: the card came later, and the state may not resume with it."
 		f.Fix = fmt.Sprintf("If it does not resume, discard its state, which is as if its plug were pulled: qm unlock %d; qm set %d --delete vmstate.", v.ID, v.ID)
@@ -142,7 +142,7 @@ func hibernated(v VMFacts) proxstation.Finding {
 // no VM outside the set uses them.
 func preflightCards(db DualBoot, target VMFacts, facts Facts) []proxstation.Finding {
 	var findings []proxstation.Finding
-	node, values, host := facts.PCI(), target.HostPCI(), facts.host(target.ID)
+	node, values, host := facts.PCI(), target.hostPCI(), facts.host(target.ID)
 	for _, key := range slices.Sorted(maps.Keys(target.Config)) {
 		h, err := gpu.ParseHostPCI(target.Config[key])
 		if qmconf.Family(key) != "hostpci" || err != nil {
@@ -203,7 +203,7 @@ func (f Facts) claimsNow(starts int) []gpu.Claim {
 // matter for a switch to the VM.
 func (f Facts) unreadFor(target VMFacts) []proxstation.Finding {
 	decides := []string{subjectPCI, subjectStatus, subjectCluster, subjectQuorum, "high availability"}
-	if slices.ContainsFunc(target.HostPCI(), func(h gpu.HostPCI) bool { return h.Mapping != "" }) {
+	if slices.ContainsFunc(target.hostPCI(), func(h gpu.HostPCI) bool { return h.Mapping != "" }) {
 		decides = append(decides, subjectMappings)
 	}
 	for _, name := range usedStorages(target.Config) {

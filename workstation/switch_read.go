@@ -162,7 +162,7 @@ func (r *setReader) mapped() error {
 	for _, id := range r.db.Members {
 		if part, read := r.parts[r.node.home(id)]; read {
 			uses := func(h gpu.HostPCI) bool { return h.Mapping != "" }
-			used = used || slices.ContainsFunc(part.o.facts.VMs[id].HostPCI(), uses)
+			used = used || slices.ContainsFunc(part.o.facts.VMs[id].hostPCI(), uses)
 		}
 	}
 	const privilege = "Mapping.Audit on /mapping/pci"

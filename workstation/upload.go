@@ -10,27 +10,10 @@ import (
 	"regexp"
 	"time"
 
-	"github.com/proxstation/proxstation/internal/printable"
+	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/internal/pve"
 	"github.com/proxstation/proxstation/storage"
 )
-
-// ErrImage reports an image that cannot be brought to its place. The error is an
-// [ImageError].
-var ErrImage = errors.New("image cannot be brought to its place")
-
-// An ImageError says why an image cannot be brought to its place. Nothing was
-// changed.
-type ImageError struct {
-	Volume string
-	Why    string // the reason, and what to do
-}
-
-// Error implements error.
-func (e *ImageError) Error() string { return printable.Sprintf("workstation: %s: %s", e.Volume, e.Why) }
-
-// Is makes the error match [ErrImage].
-func (e *ImageError) Is(target error) bool { return target == ErrImage }
 
 // The volume names that PVE accepts (pve-storage PVE/Storage.pm, ISO_EXT_RE_0
 // and UPLOAD_IMPORT_EXT_RE_1). In the name of an ISO, the API replaces other
@@ -43,8 +26,9 @@ var imageVolume = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9._-]*):(?:(iso)/([A-Za
 // must be complete, because PVE examines it.
 //
 // If a volume of that name and size exists, Upload assumes that it is the
-// image, because no API returns a checksum. If the size differs, the error is
-// an [ImageError]. Upload reads the image twice: first it computes the SHA-256,
+// image, because no API returns a checksum. If the size differs, or the storage
+// has no room or does not take images, the error is a [BlockedError]. An image or
+// a name that no storage takes is an [InvalidError]. Upload reads the image twice: first it computes the SHA-256,
 // with which PVE compares the data, and then it sends the image. PVE cannot
 // resume an upload, so after a failure Upload begins anew. Upload stops when
 // its context ends.
@@ -58,7 +42,7 @@ func (n *Node) Upload(ctx context.Context, volume string, image io.ReadSeeker, p
 	}
 	b := &bringing{node: n, volume: volume, reporter: reporter{report: progress}}
 	if size == 0 {
-		return b.problem("the image is empty")
+		return invalidImage(volume, "the image is empty")
 	}
 	b.enter(PhaseUpload, 0, "looking for the volume")
 	if there, err := b.look(ctx, storage.Size(size)); there || err != nil {
@@ -87,7 +71,7 @@ type ImageDownload struct {
 
 // Download makes the node fetch an image from a URL. If a volume of that name
 // exists, Download assumes that it is the image. If the download cannot begin,
-// the error is an [ImageError]. If it failed or the checksum differs, the error
+// the error is an [InvalidError] or a [BlockedError]. If it failed or the checksum differs, the error
 // is a [TaskError].
 //
 // It needs Datastore.AllocateTemplate and Datastore.Audit on the storage. It
@@ -96,7 +80,7 @@ type ImageDownload struct {
 func (n *Node) Download(ctx context.Context, d ImageDownload, progress func(Event)) error {
 	b := &bringing{node: n, volume: d.Volume, reporter: reporter{report: progress}}
 	if sum, err := hex.DecodeString(d.SHA256); err != nil || len(sum) != sha256.Size {
-		return &ImageError{Volume: d.Volume, Why: "a download needs the SHA-256 checksum of the file, 64 hexadecimal digits"}
+		return invalidImage(d.Volume, "a download needs the SHA-256 checksum of the file, 64 hexadecimal digits")
 	}
 	b.enter(PhaseUpload, 0, "looking for the volume")
 	if there, err := b.look(ctx, 0); there || err != nil {
@@ -115,8 +99,12 @@ type bringing struct {
 	reporter
 }
 
-func (b *bringing) problem(format string, args ...any) error {
-	return &ImageError{Volume: b.volume, Why: fmt.Sprintf(format, args...)}
+func invalidImage(volume, why string) error {
+	return &InvalidError{Field: "image", Value: volume, Why: why}
+}
+
+func (b *bringing) blocked(seen, why, fix string) error {
+	return &BlockedError{What: "bringing " + b.volume + " to the node", Findings: []proxstation.Finding{blocker("workstation.image", b.volume, seen, why, fix)}}
 }
 
 // look reports whether the volume exists. It returns an error if the storage
@@ -125,7 +113,7 @@ func (b *bringing) problem(format string, args ...any) error {
 func (b *bringing) look(ctx context.Context, size storage.Size) (there bool, err error) {
 	match := imageVolume.FindStringSubmatch(b.volume)
 	if match == nil {
-		return false, b.problem("want STORAGE:import/NAME.raw (or qcow2, vmdk) or STORAGE:iso/NAME.iso (or img)")
+		return false, invalidImage(b.volume, "want STORAGE:import/NAME.raw (or qcow2, vmdk) or STORAGE:iso/NAME.iso (or img)")
 	}
 	b.file = pve.File{Storage: match[1], Content: match[2] + match[4], Name: match[3] + match[5]}
 	state, err := b.node.pve.StorageState(ctx, b.file.Storage)
@@ -133,19 +121,20 @@ func (b *bringing) look(ctx context.Context, size storage.Size) (there bool, err
 		return false, err
 	}
 	if !state.Holds(b.file.Content) {
-		return false, b.problem("storage %s is for %s: allow it, on the node: pvesm set %[1]s --content %[2]s,%[3]s", b.file.Storage, state.Content, b.file.Content)
+		return false, b.blocked(fmt.Sprintf("storage %s is for %s", b.file.Storage, state.Content), "PVE would refuse the image when all of it is there",
+			fmt.Sprintf("allow it, on the node: pvesm set %s --content %s,%s", b.file.Storage, state.Content, b.file.Content))
 	}
 	have, there, err := b.find(ctx)
 	switch {
 	case err != nil:
 		return false, err
 	case there && size != 0 && have != size:
-		return false, b.problem("a file of %d bytes has this name, the image has %d: remove it, or choose another name", have, size)
+		return false, b.blocked(fmt.Sprintf("a file of %d bytes has this name, the image has %d", have, size), "the file may be in use, or another upload of it may be under way", "remove it, or choose another name")
 	case there:
 		b.say(0, b.volume+" is there already")
 		return true, nil
 	case size > state.Available:
-		return false, b.problem("the image has %s, the storage %s left", size.Human(), state.Available.Human())
+		return false, b.blocked(fmt.Sprintf("the image has %s, the storage %s left", size.Human(), state.Available.Human()), "PVE would fail when the storage is full", "make room, or choose another storage")
 	}
 	return false, nil
 }
@@ -192,7 +181,7 @@ func (b *bringing) finish(ctx context.Context, task pve.UPID, err error, size st
 	case !there && err != nil:
 		return err // the volume may still appear, and a second Upload would find it
 	case !there || size != 0 && have != size:
-		return errors.Join(err, b.problem("the task ended, but the volume is not there as sent"))
+		return errors.Join(err, fmt.Errorf("workstation: %s: the task ended, but the volume is not there as sent", b.volume))
 	}
 	b.say(0, b.volume+" is there")
 	return nil

@@ -26,14 +26,14 @@ func TestUpload(t *testing.T) {
 		"a recovery disk":           {"local:import/recovery-tahoe.raw", "image", nil, nil, "recovery-tahoe.raw is there"},
 		"an ISO":                    {"local:iso/a.iso", "image", nil, nil, "local:iso/a.iso is there"},
 		"one that is there":         {"local:import/small.raw", "12345678", withSmall, nil, "is there already"},
-		"another that is there":     {"local:import/small.raw", "123456789", withSmall, workstation.ErrImage, "a file of 8 bytes has this name, the image has 9"},
-		"a storage without imports": {"local:import/a.raw", "image", func(h *pvetest.Host) { h.Storages[0].Content = "iso,backup" }, workstation.ErrImage, "pvesm set local --content iso,backup,import"},
-		"a full storage":            {"local:import/a.raw", "image", func(h *pvetest.Host) { h.Storages[0].Used = h.Storages[0].Total }, workstation.ErrImage, "the storage 0 B left"},
+		"another that is there":     {"local:import/small.raw", "123456789", withSmall, workstation.ErrBlocked, "a file of 8 bytes has this name, the image has 9"},
+		"a storage without imports": {"local:import/a.raw", "image", func(h *pvetest.Host) { h.Storages[0].Content = "iso,backup" }, workstation.ErrBlocked, "pvesm set local --content iso,backup,import"},
+		"a full storage":            {"local:import/a.raw", "image", func(h *pvetest.Host) { h.Storages[0].Used = h.Storages[0].Total }, workstation.ErrBlocked, "the storage 0 B left"},
 		"a storage that is not":     {"ghost:import/a.raw", "image", nil, workstation.ErrNotFound, "No such storage"},
-		"nothing":                   {"local:import/a.raw", "", nil, workstation.ErrImage, "the image is empty"},
-		"no volume":                 {"/root/a.raw", "image", nil, workstation.ErrImage, "want STORAGE:import/NAME.raw"},
-		"an ISO among imports":      {"local:import/a.iso", "image", nil, workstation.ErrImage, "want STORAGE:import/NAME.raw"},
-		"a way out":                 {"local:import/../iso/a.raw", "image", nil, workstation.ErrImage, "want STORAGE:import/NAME.raw"},
+		"nothing":                   {"local:import/a.raw", "", nil, workstation.ErrInvalid, "the image is empty"},
+		"no volume":                 {"/root/a.raw", "image", nil, workstation.ErrInvalid, "want STORAGE:import/NAME.raw"},
+		"an ISO among imports":      {"local:import/a.iso", "image", nil, workstation.ErrInvalid, "want STORAGE:import/NAME.raw"},
+		"a way out":                 {"local:import/../iso/a.raw", "image", nil, workstation.ErrInvalid, "want STORAGE:import/NAME.raw"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -163,7 +163,7 @@ func TestDownload(t *testing.T) {
 		}
 		unchecked, nowhere := good, good
 		unchecked.SHA256, nowhere.Volume, nowhere.URL = "", "local:import/b.raw", "https://example.com/404"
-		if err := node.Download(t.Context(), unchecked, nil); !errors.Is(err, workstation.ErrImage) {
+		if err := node.Download(t.Context(), unchecked, nil); !errors.Is(err, workstation.ErrInvalid) {
 			t.Errorf("without a checksum: %v", err)
 		}
 		var failed *workstation.TaskError

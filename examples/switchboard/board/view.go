@@ -161,8 +161,11 @@ func trouble[T any](s seen[T], now time.Time) *Trouble {
 // card returns the name of the card that the members share, or "" if the name
 // is not known.
 func card(duo workstation.DualBoot, facts workstation.Facts) string {
-	for _, id := range duo.Members {
-		for _, value := range facts.VMs[id].HostPCI() {
+	for _, claim := range facts.Claims() {
+		for _, value := range claim.Values {
+			if !slices.Contains(duo.Members, claim.VMID) {
+				continue
+			}
 			for _, addresses := range facts.PCI().Resolve(value) {
 				for _, a := range addresses {
 					if c, found := gpu.CardAt(facts.IOMMU.Functions, a); found {
