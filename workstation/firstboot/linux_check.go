@@ -1,8 +1,12 @@
 package firstboot
 
 import (
+	"bytes"
+	"encoding/base64"
+	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"net/netip"
 	"net/url"
 	"regexp"
 	"slices"
@@ -13,22 +17,28 @@ import (
 // These patterns match the values that the guest's own programs accept. If a
 // program refused a value, the set-up would stop, and nobody would notice.
 var (
-	dnsLabel     = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)                    // RFC 1123 section 2.1, lower case
-	instanceID   = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)                      // cloud-init uses it as the name of a directory in /var/lib/cloud/instances
-	loginName    = regexp.MustCompile(`^[a-z_][a-z0-9_-]{0,31}$`)                                // Debian adduser.conf NAME_REGEX, useradd(8)
-	localeName   = regexp.MustCompile(`^[A-Za-z]{2,8}(_[A-Za-z]{2,8})?(\.[A-Za-z0-9-]{1,16})?$`) // locale-gen(8)
-	layoutName   = regexp.MustCompile(`^[a-z]{2,16}$`)                                           // xkeyboard-config(7)
-	zoneName     = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+){0,2}$`)        // tzdata, theory.html
-	scsiSlot     = regexp.MustCompile(`^scsi(\d{1,2})$`)                                         // qemu-server PVE/QemuServer/Drive.pm
-	ext4Label    = regexp.MustCompile(`^[A-Za-z0-9._-]{1,16}$`)                                  // mke2fs(8) -L; fstab allows no blanks
-	mountPath    = regexp.MustCompile(`^(/[A-Za-z0-9_-][A-Za-z0-9._-]*){1,8}$`)                  // fstab and units allow no blanks
-	debianName   = regexp.MustCompile(`^[a-z0-9][a-z0-9+.-]+$`)                                  // Debian policy 5.6.1
-	repoLine     = regexp.MustCompile(`^(https?|file)://?[A-Za-z0-9._~%:/+-]+( [A-Za-z0-9._/+-]+)+$`)
-	sshKeyType   = regexp.MustCompile(`^(ssh-(rsa|ed25519)|ecdsa-sha2-nistp(256|384|521)|sk-(ssh-ed25519|ecdsa-sha2-nistp256)@openssh\.com)$`)
-	base64Text   = regexp.MustCompile(`^[A-Za-z0-9+/]{60,}={0,2}$`)
-	downloadURL  = regexp.MustCompile(`^https?://[A-Za-z0-9._~%:/+-]+$`)
+	dnsLabel    = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)                    // RFC 1123 section 2.1, lower case
+	instanceID  = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)                      // cloud-init uses it as the name of a directory in /var/lib/cloud/instances
+	loginName   = regexp.MustCompile(`^[a-z_][a-z0-9_-]{0,31}$`)                                // Debian adduser.conf NAME_REGEX, useradd(8)
+	localeName  = regexp.MustCompile(`^[A-Za-z]{2,8}(_[A-Za-z]{2,8})?(\.[A-Za-z0-9-]{1,16})?$`) // locale-gen(8)
+	layoutName  = regexp.MustCompile(`^[a-z]{2,16}$`)                                           // xkeyboard-config(7)
+	zoneName    = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+){0,2}$`)        // tzdata, theory.html
+	scsiSlot    = regexp.MustCompile(`^scsi(\d{1,2})$`)                                         // qemu-server PVE/QemuServer/Drive.pm
+	ext4Label   = regexp.MustCompile(`^[A-Za-z0-9._-]{1,16}$`)                                  // mke2fs(8) -L; fstab allows no blanks
+	mountPath   = regexp.MustCompile(`^(/[A-Za-z0-9_-][A-Za-z0-9._-]*){1,8}$`)                  // fstab and units allow no blanks
+	debianName  = regexp.MustCompile(`^[a-z0-9][a-z0-9+.-]+$`)                                  // Debian policy 5.6.1
+	repoLine    = regexp.MustCompile(`^(https?|file)://?[A-Za-z0-9._~%:/+-]+( [A-Za-z0-9._/+-]+)+$`)
+	sshKeyType  = regexp.MustCompile(`^(ssh-(rsa|ed25519)|ecdsa-sha2-nistp(256|384|521)|sk-(ssh-ed25519|ecdsa-sha2-nistp256)@openssh\.com)$`)
+	base64Text  = regexp.MustCompile(`^[A-Za-z0-9+/]{60,}={0,2}$`)
+	downloadURL = regexp.MustCompile(`^https?://[A-Za-z0-9._~%:/+-]+$`)
+	// A login gets a group of its own name, so useradd refuses the name of a
+	// group that is there (Debian base-passwd group.master; packages of cloud
+	// images).
 	systemLogins = []string{"root", "daemon", "bin", "sys", "sync", "games", "man", "lp", "mail", "news", "uucp", "proxy",
-		"www-data", "backup", "list", "irc", "nobody", "ollama", "docker", "sudo", "adm", "models"}
+		"www-data", "backup", "list", "irc", "nobody", "_apt", "ollama", "docker", "sudo", "adm", "models",
+		"tty", "disk", "kmem", "dialout", "fax", "voice", "cdrom", "floppy", "tape", "audio", "dip", "operator", "src", "shadow",
+		"utmp", "video", "sasl", "plugdev", "staff", "users", "nogroup", "input", "sgx", "clock", "kvm", "render", "crontab", "netdev", "lxd",
+		"messagebus", "sshd", "syslog", "tss", "uuidd", "tcpdump", "landscape", "pollinate", "polkitd", "ssl-cert", "rdma"}
 )
 
 // maxPassword is the greatest number of characters in a password. crypt(3) of
@@ -95,9 +105,23 @@ func (m ModelsDisk) check(f *fields) {
 	f.want(m.Slot != "scsi0", "Models.Slot", "scsi0 is the system's disk")
 	f.want(ext4Label.MatchString(m.Label), "Models.Label", "%q: want 1 to 16 of letters, digits, . _ and -", m.Label)
 	f.want(mountPath.MatchString(m.Mount), "Models.Mount", "%q: want a separate directory such as /srv/models, with letters, digits, . _ and -", m.Mount)
-	for _, taken := range []string{"/bin", "/boot", "/dev", "/etc", "/home", "/lib", "/proc", "/root", "/run", "/sbin", "/srv", "/sys", "/tmp", "/usr", "/var", "/mnt", "/opt", "/media"} {
-		f.want(m.Mount != taken, "Models.Mount", "%s is a directory of the system: take one below /srv", taken)
+	f.want(!hidesFiles(m.Mount), "Models.Mount", "%s is a directory of the system or a home, and the disk would hide what is in it: take one below /srv", m.Mount)
+}
+
+// hidesFiles reports whether a disk that is mounted there hides files that the
+// guest needs (Filesystem Hierarchy Standard 3.0, sections 3 and 5). The script
+// also refuses a directory that is not empty.
+func hidesFiles(mount string) bool {
+	dirs := strings.Split(strings.TrimPrefix(mount, "/"), "/")
+	switch dirs[0] {
+	case "bin", "boot", "dev", "etc", "lib", "lib32", "lib64", "libx32", "lost+found", "proc", "root", "run", "sbin", "sys", "tmp", "usr":
+		return true
+	case "home", "var":
+		return len(dirs) < 3
+	case "media", "mnt", "opt", "srv":
+		return len(dirs) < 2
 	}
+	return false
 }
 
 func (n Network) check(f *fields) {
@@ -105,12 +129,37 @@ func (n Network) check(f *fields) {
 		f.want(!n.Gateway.IsValid() && len(n.DNS) == 0, "Network.Address", "a gateway or a name server needs an address: set Address too")
 	} else {
 		f.want(len(n.MAC) == 6, "Network.MAC", "an address belongs to a card: want the card's hardware address, 6 bytes, as net0 of the VM has it")
-		f.want(!n.Gateway.IsValid() || n.Address.Contains(n.Gateway), "Network.Gateway", "%s is not in the network of %s", n.Gateway, n.Address)
+		f.want(ofOneHost(n.Address), "Network.Address", "%s is the address of the network itself, of all its hosts, or of no card: want the guest's own address", n.Address)
+		f.want(!n.Gateway.IsValid() || n.reaches(n.Gateway), "Network.Gateway", "%s is not in the network of %s", n.Gateway, n.Address)
+		f.want(n.Gateway != n.Address.Addr(), "Network.Gateway", "%s is the guest's own address", n.Gateway)
 	}
 	f.want(n.MAC == nil || len(n.MAC) == 6, "Network.MAC", "%d bytes: want 6", len(n.MAC))
+	// Bit 0 of the first byte marks an address of several cards (IEEE 802).
+	f.want(len(n.MAC) != 6 || n.MAC[0]&1 == 0 && !bytes.Equal(n.MAC, make([]byte, 6)), "Network.MAC", "%s is not the address of one card", n.MAC)
 	for i, server := range n.DNS {
-		f.want(server.IsValid(), fmt.Sprintf("Network.DNS[%d]", i), "it is no address")
+		f.want(server.IsValid() && !server.IsUnspecified() && !server.IsMulticast(), fmt.Sprintf("Network.DNS[%d]", i), "it is not the address of a server")
 	}
+}
+
+// reaches reports whether the gateway is on the guest's own link. Every card has
+// a link-local network of IPv6 (RFC 4291 section 2.8).
+func (n Network) reaches(gateway netip.Addr) bool {
+	return n.Address.Contains(gateway) || n.Address.Addr().Is6() && gateway.Is6() && gateway.IsLinkLocalUnicast() && gateway.Zone() == ""
+}
+
+// ofOneHost reports whether a prefix has the address of one host: not of the
+// network, not of all hosts in it (RFC 1812 section 4.2.2.11). A network of 31
+// or 32 bits has no such addresses (RFC 3021).
+func ofOneHost(p netip.Prefix) bool {
+	a := p.Addr()
+	if a.IsUnspecified() || a.IsMulticast() || a.IsLoopback() || a.Is4In6() {
+		return false
+	}
+	if !a.Is4() || p.Bits() >= 31 {
+		return true
+	}
+	host := binary.BigEndian.Uint32(a.AsSlice()) << p.Bits()
+	return host != 0 && host != ^uint32(0)<<p.Bits()
 }
 
 // wrongKey returns the reason why a line is not a public key of OpenSSH, or ""
@@ -129,6 +178,30 @@ func wrongKey(line string) string {
 		return "it is a private key: give the line in the file that ends in .pub"
 	case len(words) < 2 || !sshKeyType.MatchString(words[0]) || !base64Text.MatchString(words[1]):
 		return "want a line as in id_ed25519.pub: a type such as ssh-ed25519, the key, and a comment if you like; no options"
+	case !wholeKey(words[0], words[1]):
+		return "the key is cut off, or is not one of type " + words[0] + ": copy the whole line of id_ed25519.pub"
 	}
 	return ""
+}
+
+// wholeKey reports whether the text is a key of this type from its beginning to
+// its end: strings with their lengths in front, and the type first (RFC 4253
+// section 6.6). sshd ignores any other key without a word.
+func wholeKey(kind, text string) bool {
+	rest, err := base64.StdEncoding.DecodeString(text)
+	if err != nil {
+		return false
+	}
+	parts := 0
+	for ; len(rest) > 0; parts++ {
+		if len(rest) < 4 {
+			return false
+		}
+		n := uint64(binary.BigEndian.Uint32(rest))
+		if n > uint64(len(rest)-4) || parts == 0 && string(rest[4:4+n]) != kind {
+			return false
+		}
+		rest = rest[4+n:]
+	}
+	return parts > 1 && (kind != "ssh-rsa" || parts == 3)
 }

@@ -16,10 +16,10 @@ var standIns = map[string]string{
 	"apt-get": `case "$*" in *install*) for p in "$@"; do case $p in -*|install|DPkg*|Acquire*|Dpkg*) ;; *) echo "$p" >>"$M/installed";; esac; done;; esac`,
 	"dpkg-query": `for p in "$@"; do :; done
 case "$*" in *Status*) grep -qx "$p" "$M/installed" 2>/dev/null && echo installed;; *) echo 1.0;; esac`,
-	"systemctl": `[ ! -e "$M/no-$2" ]`, "udevadm": "", "update-initramfs": "", "chattr": "", "groupadd": "", "usermod": "", "chgrp": "", "mount": "",
-	"getent": "exit 2", "mountpoint": "exit 1", "docker": "", "nvidia-ctk": "", "modprobe": "", "useradd": "", "id": "exit 1", "tar": "", "chown": "",
-	"lsblk":      `case "$*" in *LABEL*FSTYPE*) cat "$M/lsblk" ;; *-o\ LABEL*) cat "$M/labels" 2>/dev/null ;; *NAME,FSTYPE*) cat "$M/lsblk" 2>/dev/null ;; *) cat "$M/names" 2>/dev/null || echo sdb ;; esac; exit 0`,
-	"wipefs":     `cat "$M/wipefs" 2>/dev/null; exit 0`,
+	"systemctl": `[ ! -e "$M/no-$2" ]`, "udevadm": "", "update-initramfs": "", "chattr": "", "groupadd": "", "usermod": "", "chgrp": "", "mount": `: >"$M/mounted"`,
+	"getent": "exit 2", "mountpoint": `[ -e "$M/mounted" ]`, "docker": "", "nvidia-ctk": "", "modprobe": "", "useradd": "", "id": "exit 1", "tar": "", "chown": "",
+	"lsblk":      `case "$*" in *LABEL*FSTYPE*) cat "$M/lsblk" ;; *-o\ LABEL\ *) cat "$M/labels" 2>/dev/null ;; *-o\ LABEL) cat "$M/labels" "$M/other-labels" 2>/dev/null ;; *NAME,FSTYPE*) cat "$M/lsblk" 2>/dev/null ;; *) cat "$M/names" 2>/dev/null || echo sdb ;; esac; exit 0`,
+	"wipefs":     `cat "$M/wipefs" 2>/dev/null; [ ! -e "$M/no-wipefs" ]`,
 	"blkid":      `[ -e "$M/blkid" ] && exit 0; exit 2`,
 	"mkfs.ext4":  "",
 	"uname":      `cat "$M/kernel" 2>/dev/null || echo 6.12.0-amd64`,
@@ -108,6 +108,10 @@ func TestModelsDiskIsFormattedOnlyIfBlank(t *testing.T) {
 		"known to blkid only":    {map[string]string{"blkid": "1"}, "not blank"},
 		"a partition":            {map[string]string{"names": "sdb\nsdb1\n"}, "not blank"},
 		"data without signature": {map[string]string{disk: strings.Repeat("\x00", 5000) + "x" + strings.Repeat("\x00", 2<<20)}, "not blank"},
+		"wipefs does not work":   {map[string]string{"no-wipefs": "1"}, "not blank"},
+		"a full directory":       {map[string]string{"srv/models/model": "1"}, "/srv/models is not empty"},
+		"the label twice":        {map[string]string{"other-labels": "models\n"}, "another disk"},
+		"ours, and a copy of it": {map[string]string{"labels": "models\n", "other-labels": "models\n"}, "another disk"},
 		"no disk":                {map[string]string{disk: "absent"}, "no disk in scsi1"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -164,16 +164,34 @@ func TestLinuxRefusals(t *testing.T) {
 		"a gateway alone":        {func(g *LinuxAI) { g.Network.Gateway = netip.MustParseAddr("10.0.0.1") }, "Network.Address"},
 		"an address without MAC": {func(g *LinuxAI) { g.Network.Address = netip.MustParsePrefix("10.0.0.2/24") }, "Network.MAC"},
 		"a gateway elsewhere": {func(g *LinuxAI) {
-			g.Network = Network{MAC: make([]byte, 6), Address: netip.MustParsePrefix("10.0.0.2/24"), Gateway: netip.MustParseAddr("10.0.1.1")}
+			g.Network = network("10.0.0.2/24", "10.0.1.1")
 		}, "Network.Gateway"},
-		"the system's disk":    {func(g *LinuxAI) { g.Models = &ModelsDisk{Slot: "scsi0"} }, "Models.Slot"},
-		"a slot not seen":      {func(g *LinuxAI) { g.Models = &ModelsDisk{Slot: "virtio1"} }, "Models.Slot"},
-		"a slot PVE lacks":     {func(g *LinuxAI) { g.Models = &ModelsDisk{Slot: "scsi31"} }, "Models.Slot"},
-		"a label of words":     {func(g *LinuxAI) { g.Models = &ModelsDisk{Slot: "scsi1", Label: "my models"} }, "Models.Label"},
-		"a label too long":     {func(g *LinuxAI) { g.Models = &ModelsDisk{Slot: "scsi1", Label: strings.Repeat("m", 17)} }, "Models.Label"},
-		"a mount for sh":       {func(g *LinuxAI) { g.Models = &ModelsDisk{Slot: "scsi1", Mount: "/srv/$(id)"} }, "Models.Mount"},
-		"a mount that climbs":  {func(g *LinuxAI) { g.Models = &ModelsDisk{Slot: "scsi1", Mount: "/srv/../etc"} }, "Models.Mount"},
-		"a mount over a tree":  {func(g *LinuxAI) { g.Models = &ModelsDisk{Slot: "scsi1", Mount: "/usr"} }, "Models.Mount"},
+		"the system's disk":   {func(g *LinuxAI) { g.Models = &ModelsDisk{Slot: "scsi0"} }, "Models.Slot"},
+		"a slot not seen":     {func(g *LinuxAI) { g.Models = &ModelsDisk{Slot: "virtio1"} }, "Models.Slot"},
+		"a slot PVE lacks":    {func(g *LinuxAI) { g.Models = &ModelsDisk{Slot: "scsi31"} }, "Models.Slot"},
+		"a label of words":    {func(g *LinuxAI) { g.Models = &ModelsDisk{Slot: "scsi1", Label: "my models"} }, "Models.Label"},
+		"a label too long":    {func(g *LinuxAI) { g.Models = &ModelsDisk{Slot: "scsi1", Label: strings.Repeat("m", 17)} }, "Models.Label"},
+		"a mount for sh":      {func(g *LinuxAI) { g.Models = &ModelsDisk{Slot: "scsi1", Mount: "/srv/$(id)"} }, "Models.Mount"},
+		"a mount that climbs": {func(g *LinuxAI) { g.Models = &ModelsDisk{Slot: "scsi1", Mount: "/srv/../etc"} }, "Models.Mount"},
+		"a mount over a tree": {func(g *LinuxAI) { g.Models = &ModelsDisk{Slot: "scsi1", Mount: "/usr"} }, "Models.Mount"},
+		"a mount in a tree":   {func(g *LinuxAI) { g.Models = &ModelsDisk{Slot: "scsi1", Mount: "/usr/bin"} }, "Models.Mount"},
+		"a mount over states": {func(g *LinuxAI) { g.Models = &ModelsDisk{Slot: "scsi1", Mount: "/var/lib"} }, "Models.Mount"},
+		"a mount over keys":   {func(g *LinuxAI) { g.Models = &ModelsDisk{Slot: "scsi1", Mount: "/home/me"} }, "Models.Mount"},
+		"a mount over /lib64": {func(g *LinuxAI) { g.Models = &ModelsDisk{Slot: "scsi1", Mount: "/lib64"} }, "Models.Mount"},
+		"a login and a group": {func(g *LinuxAI) { g.User = "users" }, "User"},
+		"a key cut off":       {func(g *LinuxAI) { g.Keys = []string{testKey[:76]} }, "Keys[0]"},
+		"a key of other type": {func(g *LinuxAI) { g.Keys = []string{"ssh-rsa" + strings.TrimPrefix(testKey, "ssh-ed25519")} }, "Keys[0]"},
+		"the network itself":  {func(g *LinuxAI) { g.Network = network("10.0.0.0/24", "10.0.0.1") }, "Network.Address"},
+		"all hosts":           {func(g *LinuxAI) { g.Network = network("10.0.0.255/24", "10.0.0.1") }, "Network.Address"},
+		"the guest's gateway": {func(g *LinuxAI) { g.Network = network("10.0.0.1/24", "10.0.0.1") }, "Network.Gateway"},
+		"a MAC of several": {func(g *LinuxAI) {
+			g.Network = network("10.0.0.2/24", "10.0.0.1")
+			g.Network.MAC[0] |= 1
+		}, "Network.MAC"},
+		"a name server nowhere": {func(g *LinuxAI) {
+			g.Network = network("10.0.0.2/24", "10.0.0.1")
+			g.Network.DNS = []netip.Addr{netip.IPv4Unspecified()}
+		}, "Network.DNS[0]"},
 		"an URL for sh":        {func(g *LinuxAI) { g.Ollama = &Download{URL: "https://x/$(id).tgz", SHA256: strings.Repeat("0", 64)} }, "Ollama.URL"},
 		"no checksum":          {func(g *LinuxAI) { g.Ollama = &Download{URL: "https://x/ollama.tgz"} }, "Ollama.SHA256"},
 		"a driver for nothing": {func(g *LinuxAI) { g.Driver = &Packages{} }, "Driver"},
@@ -190,6 +208,33 @@ func TestLinuxRefusals(t *testing.T) {
 		var field *FieldError
 		if !errors.Is(err, ErrField) || !errors.As(err, &field) || field.Field != test.field || !seed.IsZero() {
 			t.Errorf("%s: %v, want an error of %s and no seed", name, err, test.field)
+		}
+	}
+}
+
+// network returns the network of a guest with this address and gateway.
+func network(address, gateway string) Network {
+	return Network{MAC: net.HardwareAddr{0xBC, 0x24, 0x11, 0, 0, 1}, Address: netip.MustParsePrefix(address), Gateway: netip.MustParseAddr(gateway)}
+}
+
+// Values that look odd and are right are accepted.
+func TestLinuxAccepts(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(*LinuxAI){
+		"a gateway of the link":   func(g *LinuxAI) { g.Network = network("2001:db8::2/64", "fe80::1") },
+		"a link of two":           func(g *LinuxAI) { g.Network = network("10.0.0.0/31", "10.0.0.1") },
+		"a private wide network":  func(g *LinuxAI) { g.Network = network("10.0.255.0/16", "10.0.0.1") },
+		"a directory of its own":  func(g *LinuxAI) { g.Models = &ModelsDisk{Slot: "scsi1", Mount: "/data"} },
+		"a directory in a home":   func(g *LinuxAI) { g.Models = &ModelsDisk{Slot: "scsi1", Mount: "/home/me/models"} },
+		"a directory of services": func(g *LinuxAI) { g.Models = &ModelsDisk{Slot: "scsi30", Mount: "/var/lib/models"} },
+		"a key of P-256": func(g *LinuxAI) {
+			g.Keys = []string{"ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBEmKSENjQEezOmxkZMy7opKgwFB9nkt5YRrYMjNuG5N87uRgg6CLrbo5wAdT/y6v0mKV0U2w0WZ2YB/++Tpockg="}
+		},
+	} {
+		g := linuxGuest()
+		change(&g)
+		if seed, err := g.Seed(); err != nil || seed.IsZero() {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }

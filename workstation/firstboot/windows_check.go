@@ -14,7 +14,7 @@ import (
 // answer file", and nobody would notice.
 var (
 	computerName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]{0,13}[A-Za-z0-9])?$`) // Microsoft, Shell-Setup, ComputerName: 15 bytes
-	languageTag  = regexp.MustCompile(`^[a-z]{2,3}(-[A-Z][a-z]{3})?-[A-Z]{2}$`)        // Microsoft, "Available languages for Windows"
+	cultureName  = regexp.MustCompile(`^[a-z]{2,3}(-[A-Z][a-z]{3})?-[A-Z]{2}$`)        // Microsoft, "Default input profiles (input locales) in Windows"
 	inputLocale  = regexp.MustCompile(`^[0-9A-Fa-f]{4}:([0-9A-Fa-f]{8}|\{[0-9A-Fa-f-]{36}\}\{[0-9A-Fa-f-]{36}\})$`)
 	productKey   = regexp.MustCompile(`^[A-Z0-9]{5}(-[A-Z0-9]{5}){4}$`)
 	driveLetter  = regexp.MustCompile(`^[D-W]$`)
@@ -22,10 +22,22 @@ var (
 	digitsOnly   = regexp.MustCompile(`^[0-9]+$`)
 )
 
+// cdLanguages holds the languages in which Microsoft publishes Windows 11. The
+// installer stops if its CD lacks the language (Microsoft, "Language packs for
+// Windows", the table of language packs; the others are packs on top of these).
+var cdLanguages = strings.Fields(`ar-SA bg-BG cs-CZ da-DK de-DE el-GR en-GB en-US es-ES es-MX et-EE fi-FI fr-CA fr-FR
+	he-IL hr-HR hu-HU it-IT ja-JP ko-KR lt-LT lv-LV nb-NO nl-NL pl-PL pt-BR pt-PT ro-RO ru-RU sk-SK sl-SI sr-Latn-RS
+	sv-SE th-TH tr-TR uk-UA zh-CN zh-TW`)
+
 // reservedUsers holds the names that Windows already uses for groups, accounts
-// or devices (Microsoft, "Naming conventions in Active Directory").
+// or devices (Microsoft, "Naming conventions in Active Directory"), also in the
+// CD's languages: Windows translates the names of its own accounts and groups.
 var reservedUsers = []string{"administrator", "administrators", "guest", "guests", "users", "defaultaccount", "wdagutilityaccount",
-	"system", "network", "localsystem", "localservice", "networkservice", "none", "con", "prn", "aux", "nul", "com1", "com2", "com3", "com4", "lpt1", "lpt2", "lpt3"}
+	"system", "network", "localsystem", "localservice", "networkservice", "none", "con", "prn", "aux", "nul", "com1", "com2", "com3", "com4", "com5", "com6", "com7", "com8", "com9",
+	"lpt1", "lpt2", "lpt3", "lpt4", "lpt5", "lpt6", "lpt7", "lpt8", "lpt9", "everyone", "interactive", "service", "batch", "dialup", "owner", "creator owner",
+	"administratoren", "gast", "gäste", "benutzer", "administrateur", "administrateurs", "invité", "invités", "utilisateurs",
+	"administrador", "administradores", "invitado", "invitados", "usuarios", "convidado", "convidados", "usuários", "gasten", "gebruikers",
+	"amministratore", "amministratori", "ospite", "ospiti", "utenti", "administratör", "gäst", "администратор", "администраторы", "гость", "гости", "пользователи"}
 
 // The greatest lengths that Windows accepts, for the name of an account and for
 // a password (Microsoft, "User-Name attribute", "Password policy").
@@ -46,8 +58,8 @@ func (g Windows11) check() error {
 	f.want(computerName.MatchString(g.ComputerName), "ComputerName", "%q: want 1 to 15 of letters, digits and -, no - at the ends", g.ComputerName)
 	f.want(!digitsOnly.MatchString(g.ComputerName), "ComputerName", "%q has digits only", g.ComputerName)
 	g.checkUser(&f)
-	f.want(languageTag.MatchString(g.Language), "Language", "%q: want the language of the CD, such as en-US", g.Language)
-	f.want(languageTag.MatchString(g.Keyboard) || inputLocale.MatchString(g.Keyboard), "Keyboard", "%q: want a language such as de-DE, or a layout such as 0407:00000407", g.Keyboard)
+	f.want(slices.Contains(cdLanguages, g.Language), "Language", "%q is not a language of Windows' CDs: want one of %s. The layout of another country goes into Keyboard", g.Language, strings.Join(cdLanguages, ", "))
+	f.want(cultureName.MatchString(g.Keyboard) || inputLocale.MatchString(g.Keyboard), "Keyboard", "%q: want a language such as de-DE, or a layout such as 0407:00000407", g.Keyboard)
 	f.want(knownZone(g.TimeZone), "TimeZone", "%q is not a time zone of Windows, such as W. Europe Standard Time: tzutil /l in a Windows lists them", g.TimeZone)
 	f.want(genericKeys[g.Edition] != "", "Edition", "%q has no generic key: want Home, Pro, Pro for Workstations or Education, or set ProductKey", string(g.Edition))
 	f.want(g.ProductKey.IsZero() || productKey.MatchString(g.ProductKey.Reveal()), "ProductKey", "want five groups of five capital letters and digits, with - between them")

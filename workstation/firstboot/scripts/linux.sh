@@ -73,11 +73,19 @@ labelled() { lsblk -n -o LABEL "$disk" | grep -qFx "$label"; }
 # no data where file systems and databases begin.
 blank() {
 	[ "$(lsblk -n -o NAME "$disk" | wc -l)" -eq 1 ] || return 1
-	[ -z "$(wipefs -n "$disk")" ] || return 1
+	signs=$(wipefs -n "$disk") && [ -z "$signs" ] || return 1
 	blkid -p "$disk" >/dev/null
 	[ $? -eq 2 ] || return 1
 	head -c 1048576 "$disk" | cmp -s -n 1048576 - /dev/zero
 }
+# count [DISK] prints how many file systems have the label. The disk is mounted
+# by its label, so no other disk may have it.
+count() { lsblk -n -o LABEL "$@" | grep -cFx "$label"; }
+[ "$(count)" -le "$(count "$disk")" ] || fail "another disk has a file system with the label $label, and might be mounted in place of {{.Slot}}: it was not touched. Give it another label with e2label, or detach it"
+# The disk must not hide files that are in the directory already.
+if ! mountpoint -q "$root$mount" && [ -n "$(ls -A "$root$mount" 2>/dev/null)" ]; then
+	fail "$mount is not empty, and the disk would hide what is in it: it was not touched. Empty the directory, or take another one"
+fi
 if labelled; then
 	note models kept
 elif blank; then
