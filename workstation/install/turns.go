@@ -11,9 +11,9 @@ import (
 
 // Turns reads the sets to which the plan's guests belong, on all nodes of the
 // cluster, and returns a blocker for each reason why a guest may not start: the
-// cluster has no quorum, another member runs, or a member may run on a node
-// that is away. A switch would shut the other member down. [Apply] refuses
-// instead, before anything is changed.
+// cluster has no quorum, another member runs, a member may run on a node that
+// is away, or a switch is under way. A switch would shut the other member down.
+// [Apply] refuses instead, before anything is changed.
 //
 // The parameter beside lists VMs that do not count, because the caller shuts
 // them down before the plan is applied. Turns makes no request if no guest has
@@ -51,16 +51,21 @@ func (s SetUp) turn(ctx context.Context, node *workstation.Node, beside ...int) 
 	return blocked(s.VMID, s.Name, status, beside), nil
 }
 
-// This returns the reasons why a member of a set may not start now. It is pure.
-// A member that runs already has its turn.
+// The function blocked returns the reasons why a member of a set may not start
+// now. It is pure. A member that runs already has its turn.
 func blocked(vmid int, name string, status workstation.DualBootStatus, beside []int) []proxstation.Finding {
 	var findings []proxstation.Finding
+	if status.Lease != nil {
+		findings = append(findings, proxstation.Finding{ID: "install.leased", Severity: proxstation.Blocker, Subject: fmt.Sprintf("VM %d %s", vmid, name), Seen: status.Lease.String(),
+			Why: "A switch of the VMs that take turns is under way, and may start another of them.",
+			Fix: "Wait until the switch has ended, and begin again. If its program is dead, the next switch takes its lease over."})
+	}
 	for _, m := range status.Members {
 		f := proxstation.Finding{Severity: proxstation.Blocker, Subject: fmt.Sprintf("VM %d %s", vmid, name)}
 		who := fmt.Sprintf("VM %d %s", m.VMID, m.Name)
 		switch {
 		case m.VMID == vmid && m.Running:
-			return nil
+			return nil // also if a switch to it has not ended yet
 		case m.VMID == vmid:
 			for _, why := range m.Why {
 				if why.ID == "switch.no-quorum" {
