@@ -12,6 +12,7 @@ import (
 	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/examples/internal/connect"
 	"github.com/proxstation/proxstation/workstation"
+	"github.com/proxstation/proxstation/workstation/cluster"
 	"github.com/proxstation/proxstation/workstation/file"
 	"github.com/proxstation/proxstation/workstation/install"
 )
@@ -71,6 +72,9 @@ func (a *app) apply(set *flag.FlagSet) func(context.Context) error {
 		if _, n := g.steps(); n > 0 {
 			what = fmt.Sprintf("It makes these changes and sets up %d guests, one after the other, which can take hours for Windows. No other VM is started or shut down.", n)
 		}
+		if len(g.plan.HAVMs) > 0 {
+			what += " Then the HA manager is asked, and starts and stops its VMs as it is asked."
+		}
 		return a.carryOut(ctx, g, *yes, what, nil)
 	}
 }
@@ -124,13 +128,13 @@ func (a *app) withProgress() *install.Options {
 	return &install.Options{Progress: a.out.Progress()}
 }
 
-// The method make makes the changes. It first makes the changes of the cluster,
-// and then the changes of each node.
+// The method make makes the changes: first the changes of the cluster, then the
+// changes of each node, and high availability last.
 func (a *app) make(ctx context.Context, g goal, opts *install.Options) error {
-	if g.site.isCluster() {
-		if err := g.site.cluster.Apply(ctx, g.plan, &workstation.ApplyOptions{Progress: opts.Progress}); err != nil {
-			return err
-		}
+	first, last := g.plan, cluster.Plan{HAVMs: g.plan.HAVMs, HARules: g.plan.HARules}
+	first.HAVMs, first.HARules = nil, nil // only VMs that exist can be under high availability
+	if err := g.site.apply(ctx, first, opts); err != nil {
+		return err
 	}
 	for i, p := range g.parts {
 		if err := a.bring(ctx, p, opts.Progress); err != nil {
@@ -146,7 +150,15 @@ func (a *app) make(ctx context.Context, g goal, opts *install.Options) error {
 			return err
 		}
 	}
-	return nil
+	return g.site.apply(ctx, last, opts)
+}
+
+// apply makes changes of the cluster. A single node has no such changes.
+func (s site) apply(ctx context.Context, plan cluster.Plan, opts *install.Options) error {
+	if !s.isCluster() {
+		return nil
+	}
+	return s.cluster.Apply(ctx, plan, &workstation.ApplyOptions{Progress: opts.Progress})
 }
 
 // makeWay shuts down guests that were just set up on a node. It does this to a
@@ -157,11 +169,11 @@ func (a *app) makeWay(ctx context.Context, g goal, part int) error {
 	next := map[string]bool{}
 	for _, p := range g.parts[part+1:] {
 		for _, s := range p.plan.SetUps {
-			next[g.source.Page.SetOf(s.Name)] = true
+			next[g.source.Page.SetOf(nameOf(g.source.Page, s.VMID))] = true
 		}
 	}
 	for _, s := range g.parts[part].plan.SetUps {
-		if set := g.source.Page.SetOf(s.Name); set != "" && next[set] {
+		if set := g.source.Page.SetOf(nameOf(g.source.Page, s.VMID)); set != "" && next[set] {
 			a.say("shutting down %s, because another member of %s is set up next", s.Name, set)
 			if err := g.parts[part].node.Shutdown(ctx, s.VMID, 3*time.Minute); err != nil {
 				return err

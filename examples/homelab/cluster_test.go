@@ -281,3 +281,71 @@ func TestSetUpWhileAnotherMemberRunsElsewhere(t *testing.T) { //nolint:parallelt
 		t.Errorf("VM 141 is on %q", sim.Where(141))
 	}
 }
+
+// haPage is a page with two workstations under high availability, one of which
+// is to run.
+const haPage = `workstations:
+  a: {id: 140, profile: linux-ai, memory: 4GiB, node: pve, ha: {state: started, nodes: {pve: 0, pve2: 0}, strict: true, apart: b}}
+  b: {id: 141, profile: linux-ai, memory: 4GiB, node: pve2, ha: {}}
+`
+
+// High availability is planned with the VMs, asked for when they exist, and
+// found again by the next plan. A workstation whose node is away is left out.
+func TestHighAvailability(t *testing.T) { //nolint:paralleltest // the environment is the test's
+	l, sim := newRack(t)
+	if err := os.WriteFile(l.page, []byte(haPage), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	plan := filepath.Join(t.TempDir(), "plan.json")
+	l.want(2, "+ high availability of VM 140 + state started", "", "plan", "-f", l.page, "-out", plan)
+	for _, says := range []string{"+ rule nodes-140 of high availability", "+ rule apart-140-141 of high availability", "VM 140, VM 141", "+ state stopped", "(cluster.ha-no-recovery)"} {
+		if words := strings.Join(strings.Fields(l.said), " "); !strings.Contains(words, says) {
+			t.Errorf("the plan does not say %q:\n%s", says, l.said)
+		}
+	}
+	l.want(0, "Done: 6 changes", "", "apply", plan, "-yes")
+	l.want(0, "nothing to do", "", "plan", "-f", l.page)
+	if err := os.WriteFile(l.page, []byte(strings.Replace(haPage, "apart: b", "together: b", 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	sim.Down("pve2")
+	l.want(1, "nothing was planned for b", "", "plan", "-f", l.page) // no rule names b then
+	sim.Up("pve2")
+	l.want(1, "rule apart-140-141 keeps VM 140, VM 141 apart", "", "plan", "-f", l.page) // the page removes no rule
+}
+
+func TestHighAvailabilityThatCannotBe(t *testing.T) { //nolint:paralleltest // the environment is the test's
+	l, sim := newRack(t)
+	for page, says := range map[string]string{
+		haPage: "-node pve: the page has high availability (ha)",
+		strings.Replace(haPage, "apart: b", "apart: c", 1):           "workstations.a.ha.apart[0]: no workstation of the page has the name",
+		strings.Replace(haPage, "ha: {}", "memory: 4GiB", 1):         "the key stands here twice",
+		strings.Replace(haPage, ", ha: {}", "", 1):                   "b is not under high availability: add ha: {} to it",
+		strings.Replace(haPage, "state: started", "state: run", 1):   `"run" cannot be`,
+		strings.Replace(haPage, "nodes: {pve: 0, pve2: 0}, ", "", 1): "workstations.a.ha.strict: it is about nodes",
+		strings.Replace(haPage, "apart: b", "apart: a", 1):           "it is this workstation",
+		strings.Replace(haPage, "ha: {}", "ha: {together: a}", 1):    "b is to be on the node of a as well",
+		haPage + "dualboot:\n  s: {members: [a, b]}\n":               "a switch starts and stops its members: leave the state out",
+	} {
+		if err := os.WriteFile(l.page, []byte(page), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		l.want(1, says, "", "plan", "-f", l.page, "-node", "pve")
+	}
+	if err := os.WriteFile(l.page, []byte(strings.Replace(haPage, "pve2: 0", "pve9: 0", 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l.want(1, "the cluster has no node pve9", "", "plan", "-f", l.page)
+	if err := os.WriteFile(l.page, []byte(strings.Replace(haPage, "pve2: 0", "pve2: 1", 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l.want(1, "so give all nodes one priority", "", "plan", "-f", l.page)
+	if sim.Where(140) != "" {
+		t.Error("a VM was made")
+	}
+	alone := newLab(t, pvetest.Reference())
+	if err := os.WriteFile(alone.page, []byte(strings.Replace(haPage, "node: pve2", "node: pve", 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	alone.want(1, "workstations.a.ha: invalid specification: node pve is in no cluster", "", "plan", "-f", alone.page)
+}

@@ -73,7 +73,7 @@ type goal struct {
 	source *file.Source
 	site   site
 	parts  []part       // one part for each node that has workstations of the page
-	plan   cluster.Plan // in a cluster: the nodes of the workstations, and their mappings
+	plan   cluster.Plan // in a cluster: the nodes of the workstations, their mappings, and high availability
 	// unplanned holds the workstations for which nothing is planned, because a
 	// node could not be read. The findings in plan say why.
 	unplanned []string
@@ -114,7 +114,7 @@ func (a *app) lookAt(ctx context.Context, source *file.Source) (goal, error) {
 	if g.site, err = a.observe(ctx, source.Page); err != nil {
 		return g, err
 	}
-	if err := g.site.unknown(source); err != nil {
+	if err := result(g.site.unknown(source), g.site.noHA(source)); err != nil {
 		return g, err
 	}
 	if g.site.isCluster() {
@@ -124,6 +124,9 @@ func (a *app) lookAt(ctx context.Context, source *file.Source) (goal, error) {
 	}
 	if err == nil {
 		err = g.turns(ctx)
+	}
+	if err == nil {
+		err = g.highAvailability(ctx)
 	}
 	return g, g.explain(err)
 }

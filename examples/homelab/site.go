@@ -100,7 +100,7 @@ func (a *app) open(ctx context.Context, page file.Page) (site, error) {
 		return of(ctx, c)
 	}
 	if page.Spread() {
-		return site{}, errors.New("the page names several nodes, and PROXMOX_VE_ENDPOINT is not set: -embedded-nodes 3 embeds a cluster, with the nodes pve, pve2 and pve3")
+		return site{}, errors.New("the page is about a cluster, and PROXMOX_VE_ENDPOINT is not set: -embedded-nodes 3 embeds a cluster, with the nodes pve, pve2 and pve3")
 	}
 	a.say("PROXMOX_VE_ENDPOINT is not set: this is a node embedded in the program, " + gone)
 	node, sim, err := connect.EmbeddedAsRoot(ctx, 20)
@@ -115,6 +115,9 @@ func (a *app) open(ctx context.Context, page file.Page) (site, error) {
 // workstation on another node. The node of the page as a whole does not count,
 // because the flag replaces it.
 func (a *app) chosen(page file.Page) error {
+	if a.flags.Node != "" && len(page.HA().VMs) > 0 {
+		return fmt.Errorf("-node %s: the page has high availability (ha), which is about the whole cluster: leave the flag out", a.flags.Node)
+	}
 	page.Node = ""
 	for _, name := range known(page) {
 		if home := page.NodeOf(name); a.flags.Node != "" && home != "" && home != a.flags.Node {

@@ -48,7 +48,8 @@ type HARuleChange struct {
 // The error joins an [workstation.InvalidError] for each part of the Spec that
 // PVE would refuse: a rule for a VM that is not under high availability, a rule
 // that keeps more VMs apart than there are nodes, two rules that bind one VM to
-// nodes, and on PVE 8 rules that keep VMs together or apart.
+// nodes, rules that contradict each other, and on PVE 8 rules that keep VMs
+// together or apart.
 func DiffHA(spec HASpec, facts Facts, have HA) (Plan, error) {
 	d := &haDiff{spec: spec, facts: facts, have: have, after: HA{Groups: have.Groups, Master: have.Master, VMs: slices.Clone(have.VMs), Rules: slices.Clone(have.Rules)}}
 	var plan Plan
@@ -60,6 +61,15 @@ func DiffHA(spec HASpec, facts Facts, have HA) (Plan, error) {
 	for _, rule := range spec.Rules {
 		if change, needed := d.rule(rule); needed {
 			plan.HARules = append(plan.HARules, change)
+		}
+	}
+	conflicts := map[string]string{}
+	if !have.Groups {
+		conflicts = d.after.conflicts()
+	}
+	for _, change := range plan.HARules {
+		if why := conflicts[change.Want.Name]; why != "" {
+			d.refuse(0, "rule "+change.Want.Name, "", why)
 		}
 	}
 	if err := errors.Join(d.problems...); err != nil {

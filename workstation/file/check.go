@@ -52,6 +52,7 @@ func (p Page) check() Errors {
 	}
 	p.checkIdentities(&errs, stations)
 	p.checkSets(&errs, stations)
+	p.checkHA(&errs, stations)
 	p.checkRemote(&errs, stations)
 	return errs
 }

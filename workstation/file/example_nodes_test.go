@@ -47,3 +47,28 @@ func ExampleCopier() {
 	fmt.Println(err)
 	// Output: loader: VM 130: image: stat none.iso: no such file or directory
 }
+
+func ExampleHA() {
+	source, err := file.Parse("homelab.yaml", []byte(`
+workstations:
+  windows: {id: 140, profile: windows11, ha: {state: started, nodes: {pve: 0, pve2: 0}, strict: true, apart: linux}}
+  linux: {id: 141, profile: linux-ai, ha: {}}
+`))
+	if err != nil {
+		log.Fatal(err)
+	}
+	spec := source.Page.HA()
+	for _, vm := range spec.VMs {
+		fmt.Printf("VM %d: %q\n", vm.VMID, file.HAState(vm.Wanted))
+	}
+	for _, rule := range spec.Rules {
+		fmt.Println(rule.Name, "-", rule)
+	}
+	fmt.Println(source.Page.HA("linux").Rules)
+	// Output:
+	// VM 140: "started"
+	// VM 141: ""
+	// apart-140-141 - apart: VM 140, VM 141
+	// nodes-140 - on nodes: VM 140 on pve,pve2, nowhere else
+	// [on nodes: VM 140 on pve,pve2, nowhere else]
+}

@@ -12,12 +12,16 @@ import (
 	"github.com/proxstation/proxstation/workstation/loader"
 )
 
-// A Home says on which node of a cluster a workstation is.
+// A Home says on which node of a cluster a workstation is, and what the
+// cluster's HA manager does with it.
 type Home struct {
 	// Node is the node of the cluster on which the VM is made. Without it, the
 	// page's node counts. If the page names no node either, the VM is made on
 	// the node that suits it best. A VM that exists stays where it is.
 	Node string
+	// HA puts the VM under high availability. "ha: {}" leaves all choices to
+	// PVE.
+	HA *HA
 }
 
 func (h *Home) home() string { return h.Node }
@@ -31,11 +35,11 @@ func (p Page) NodeOf(name string) string {
 	return p.Node
 }
 
-// Spread reports whether the page is about several nodes, because a workstation
-// names a node of its own.
+// Spread reports whether the page is about a cluster, because a workstation
+// names a node of its own, or is under high availability.
 func (p Page) Spread() bool {
 	for _, w := range p.Workstations {
-		if w.home() != "" && w.home() != p.Node {
+		if w.ha() != nil || w.home() != "" && w.home() != p.Node {
 			return true
 		}
 	}

@@ -180,7 +180,8 @@ func TestFormatIsReadAsTheSamePage(t *testing.T) {
 	page.Workstations = map[string]Workstation{}
 	for _, w := range filled() {
 		page.Workstations[w.Profile()] = w
-		switch w := w.(type) { // a page may have User, Network and Setup, or CloudInit
+		w.ha().State, w.ha().Together = "ignored", nil // what a member of a set may say
+		switch w := w.(type) {                         // a page may have User, Network and Setup, or CloudInit
 		case *LinuxAI:
 			w.CloudInit = nil
 		case *MacOS: // the boot loader is a volume, or the copy of an image
@@ -191,7 +192,7 @@ func TestFormatIsReadAsTheSamePage(t *testing.T) {
 	}
 	page.Workstations["volume"] = &MacOS{MacOS: profile.MacOS{ID: 901}, OpenCore: OpenCore{Volume: "local:import/oc.raw"}}
 	page.Workstations["new-mac"] = &MacOS{MacOS: profile.MacOS{ID: 902}, OpenCore: OpenCore{Image: "oc.iso", Identity: Identity{MadeUp: true}}}
-	page.Workstations["text"] = &Windows11{Windows11: profile.Windows11{ID: 900, Card: "text"}}
+	page.Workstations["text"] = &Windows11{Home: Home{HA: &HA{}}, Windows11: profile.Windows11{ID: 900, Card: "text"}}
 	page.DualBoot = map[string]DualBoot{"a set": {}}
 	set := page.DualBoot["a set"]
 	fill(reflect.ValueOf(&set).Elem())

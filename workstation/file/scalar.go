@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/gpu"
 	"github.com/proxstation/proxstation/iommu"
 	"github.com/proxstation/proxstation/storage"
@@ -29,6 +30,8 @@ var words = map[reflect.Type][]string{
 	reflect.TypeFor[profile.MacScreen]():           {string(profile.VMwareSVGA), string(profile.VirtIOGPU)},
 	reflect.TypeFor[firstboot.Edition]():           {string(firstboot.Home), string(firstboot.Pro), string(firstboot.ProWorkstations), string(firstboot.Education)},
 	reflect.TypeFor[install.CardTime]():            cardTimes,
+	reflect.TypeFor[HAState]():                     haStates,
+	reflect.TypeFor[proxstation.Answer]():          {"yes", "no"},
 	reflect.TypeFor[iommu.UseKind]():               {"root", "storage", "network", "console", "input"},
 	reflect.TypeFor[rustdesk.ApproveMode]():        {string(rustdesk.ApprovePassword), string(rustdesk.ApproveClick)},
 	reflect.TypeFor[rustdesk.VerificationMethod](): {string(rustdesk.VerifyTemporary), string(rustdesk.VerifyPermanent)},

@@ -18,6 +18,8 @@ type Workstation interface {
 	VMID() int
 	// The workstation may name a node. This returns the node, or "".
 	home() string
+	// ha returns the request to the HA manager, or nil.
+	ha() *HA
 	// card returns the page's name of the graphics card. It returns "" if there
 	// is no card.
 	card() string
