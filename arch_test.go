@@ -60,9 +60,11 @@ var arrows = map[string][]string{
 	"internal/pve": {"", "internal/printable", "iommu", "gpu", "storage", "internal/macos",
 		"github.com/luthermonson/go-proxmox", "golang.org/x/sync"},
 
+	// This package finds the VMs of a cluster on their nodes.
+	"internal/homes": {"internal/pve"},
 	// This package brings PCI, storage and PVE together. It imports go-proxmox
 	// only for the constructor that takes a client from the caller.
-	"workstation": {"", "internal/printable", "iommu", "gpu", "storage", "internal/pve", "internal/boot", "internal/handover", "internal/macos", "internal/privilege", "internal/rules", "internal/qmconf", "internal/pveschema",
+	"workstation": {"", "internal/printable", "iommu", "gpu", "storage", "internal/pve", "internal/boot", "internal/handover", "internal/homes", "internal/macos", "internal/privilege", "internal/rules", "internal/qmconf", "internal/pveschema",
 		"github.com/luthermonson/go-proxmox", "golang.org/x/sync"},
 	// These packages know the needs of macOS guests and PVE's notation of
 	// configurations. They do no I/O. The profiles and the plan use them.

@@ -15,6 +15,7 @@ import (
 	"github.com/luthermonson/go-proxmox"
 
 	"github.com/proxstation/proxstation"
+	"github.com/proxstation/proxstation/internal/homes"
 	"github.com/proxstation/proxstation/internal/pve"
 	"github.com/proxstation/proxstation/storage"
 )
@@ -58,6 +59,7 @@ var ErrNoNode = errors.New("no such node")
 type Node struct {
 	name string
 	pve  *pve.Client
+	vms  homes.VMs // the VMs of all nodes of the cluster
 	opts NodeOptions
 	*controller
 }
@@ -68,7 +70,6 @@ type controller struct {
 	owner  string   // the owner in its leases, unless the caller names an owner
 	turns  sync.Map // a *turn by the VMID of the VM that holds the lease
 	leases leases
-	homes  homes
 }
 
 // NodeOptions control a [Node]. A nil pointer means the defaults.
@@ -109,7 +110,7 @@ func open(client *pve.Client, node string, opts *NodeOptions) *Node {
 		opts = &NodeOptions{}
 	}
 	host, _ := os.Hostname() // without the name, the other parts distinguish owners
-	return &Node{name: node, pve: client, opts: *opts, controller: &controller{owner: fmt.Sprintf("%s/%d/%s", host, os.Getpid(), rand.Text()[:4])}}
+	return &Node{name: node, pve: client, vms: homes.New(client, node), opts: *opts, controller: &controller{owner: fmt.Sprintf("%s/%d/%s", host, os.Getpid(), rand.Text()[:4])}}
 }
 
 // Transport returns a transport for the http.Client of a caller's own
@@ -166,7 +167,8 @@ func Connect(ctx context.Context, e Endpoint, node string, opts *NodeOptions) (*
 // other's switches. On makes no request, and does not check that the node
 // exists.
 func (n *Node) On(name string) *Node {
-	return &Node{name: name, pve: n.pve.On(name), opts: n.opts, controller: n.controller}
+	client := n.pve.On(name)
+	return &Node{name: name, pve: client, vms: n.vms.For(client, name), opts: n.opts, controller: n.controller}
 }
 
 // Name returns the node's name.

@@ -44,7 +44,7 @@ func (n *Node) Shutdown(ctx context.Context, vmid int, patience time.Duration) e
 		return err
 	}
 	return until(ctx, patience+haTime, func(ctx context.Context) (bool, error) {
-		status, err := n.status(ctx, vmid)
+		status, err := n.vms.Status(ctx, vmid)
 		return err == nil && off(status), err
 	})
 }

@@ -60,7 +60,7 @@ func (n *Node) Switch(ctx context.Context, db DualBoot, to int, progress func(Ev
 		return err
 	}
 	defer done()
-	running, err := n.running(ctx, db)
+	running, err := n.vms.Running(ctx, db.Members, db.NodesOff)
 	if err != nil && !(uncertain(err) && len(running) > 0) {
 		return s.refused(ctx, err)
 	}
@@ -139,7 +139,7 @@ func (s *switching) refused(ctx context.Context, err error) error {
 	if errors.Is(err, pve.ErrNoQuorum) {
 		return &BlockedError{What: fmt.Sprintf("the switch to VM %d", s.to), Findings: []proxstation.Finding{noQuorum(err.Error())}}
 	}
-	if uncertain(err) && s.node.clustered() {
+	if uncertain(err) && s.node.vms.Clustered() {
 		if _, checkErr := s.check(ctx); errors.Is(checkErr, ErrBlocked) {
 			return checkErr
 		}
@@ -194,7 +194,7 @@ func (s *switching) run(ctx context.Context) error {
 // stopOthers shuts down every other member that runs. It waits until the VM is
 // gone and no longer holds the card.
 func (s *switching) stopOthers(ctx context.Context) error {
-	running, err := s.node.running(ctx, s.db)
+	running, err := s.node.vms.Running(ctx, s.db.Members, s.db.NodesOff)
 	if err != nil {
 		return err
 	}

@@ -33,7 +33,7 @@ func (s *switching) goBack(ctx context.Context, phase Phase, cause error) error 
 			e.Return = nil // the caller wants the target to keep the card
 		}
 	}
-	running, err := s.node.running(ctx, s.db)
+	running, err := s.node.vms.Running(ctx, s.db.Members, s.db.NodesOff)
 	switch {
 	case err != nil && len(running) == 0:
 		e.Running = -1
@@ -89,7 +89,7 @@ func (s *switching) restore(ctx context.Context, cause error) error {
 
 // This starts the member that ran before, unless it still runs.
 func (s *switching) again(ctx context.Context) error {
-	if status, err := s.node.status(ctx, s.from); err == nil && status.Running {
+	if status, err := s.node.vms.Status(ctx, s.from); err == nil && status.Running {
 		return s.bringUp(ctx, s.from)
 	}
 	if err := s.healthy(ctx); err != nil {
@@ -107,7 +107,7 @@ func (s *switching) hold(ctx context.Context) error {
 // is away: the target was off when it was last seen, and nobody asked it to
 // start.
 func (s *switching) neverStarted() bool {
-	return s.started.IsZero() && !s.facts.VMs[s.to].Running && s.node.isAway(s.to)
+	return s.started.IsZero() && !s.facts.VMs[s.to].Running && s.node.vms.IsAway(s.to)
 }
 
 // clearTarget shuts down the target, because it is not up and the card has to
@@ -115,7 +115,7 @@ func (s *switching) neverStarted() bool {
 func (s *switching) clearTarget(ctx context.Context) error {
 	var target pve.VMStatus
 	err := until(ctx, time.Minute, func(ctx context.Context) (bool, error) {
-		status, err := s.node.status(ctx, s.to)
+		status, err := s.node.vms.Status(ctx, s.to)
 		target = status
 		return err == nil || errors.Is(err, ErrNotFound) || s.neverStarted(), nil
 	})

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/proxstation/proxstation"
+	"github.com/proxstation/proxstation/internal/homes"
 	"github.com/proxstation/proxstation/internal/pve"
 )
 
@@ -47,10 +48,10 @@ func off(status pve.VMStatus) bool {
 // that the HA manager is about to start.
 func (s *switching) wanted(ctx context.Context, running []pve.VMStatus) ([]pve.VMStatus, error) {
 	for _, id := range s.db.Members {
-		if !s.underHA(id) || slices.ContainsFunc(running, func(v pve.VMStatus) bool { return v.VMID == id }) || slices.Contains(s.db.NodesOff, s.node.home(id)) {
+		if !s.underHA(id) || slices.ContainsFunc(running, func(v pve.VMStatus) bool { return v.VMID == id }) || slices.Contains(s.db.NodesOff, s.node.vms.Home(id)) {
 			continue
 		}
-		status, err := s.node.status(ctx, id)
+		status, err := s.node.vms.Status(ctx, id)
 		if err != nil {
 			return nil, err
 		}
@@ -74,11 +75,11 @@ func (n *Node) awaitHA(ctx context.Context, id int, task pve.UPID, limit time.Du
 		return nil
 	}
 	return until(ctx, limit+haTime, func(ctx context.Context) (bool, error) {
-		status, err := n.status(ctx, id)
+		status, err := n.vms.Status(ctx, id)
 		if err != nil || status.Running {
 			return err == nil, nil // a refusal says nothing about the VM
 		}
-		failed, err := at(ctx, n, id, func(c *pve.Client) (error, error) { return c.LastFailure(ctx, id, "qmstart", task) })
+		failed, err := homes.At(ctx, n.vms, id, func(c *pve.Client) (error, error) { return c.LastFailure(ctx, id, "qmstart", task) })
 		switch {
 		case err == nil && failed != nil:
 			return false, failed
@@ -100,14 +101,14 @@ func (s *switching) withdraw(ctx context.Context, status pve.VMStatus) error {
 	s.say(id, fmt.Sprintf("VM %d is no longer to be started by the HA manager", id))
 	var asked time.Time
 	err := until(ctx, returnTime, func(ctx context.Context) (bool, error) {
-		now, err := s.node.status(ctx, id)
+		now, err := s.node.vms.Status(ctx, id)
 		if err != nil || off(now) && (now.HAState == "error" || !s.requested(ctx, id)) {
 			status = now
 			return err == nil, err
 		}
 		if time.Since(asked) > haRound { // a manager that moves the VM forgets the request: ask again
 			asked = time.Now()
-			_, err = at(ctx, s.node, id, func(c *pve.Client) (pve.UPID, error) { return c.Shutdown(ctx, id, s.db.Grace, true) })
+			_, err = homes.At(ctx, s.node.vms, id, func(c *pve.Client) (pve.UPID, error) { return c.Shutdown(ctx, id, s.db.Grace, true) })
 		}
 		return false, err
 	})
@@ -144,7 +145,7 @@ func (s *switching) setBack(ctx context.Context, status pve.VMStatus) error {
 		return err
 	}
 	err := until(ctx, haTime, func(ctx context.Context) (bool, error) {
-		now, err := s.node.status(ctx, id)
+		now, err := s.node.vms.Status(ctx, id)
 		return err == nil && now.HAState == "stopped", err
 	})
 	if err != nil {
@@ -158,14 +159,14 @@ func (s *switching) setBack(ctx context.Context, status pve.VMStatus) error {
 // target's HA state.
 func (s *switching) adviseCluster(ctx context.Context, e *SwitchError) []proxstation.Finding {
 	var findings []proxstation.Finding
-	if s.node.clustered() {
-		_ = s.node.look(ctx) // without an answer, the last report counts
+	if s.node.vms.Clustered() {
+		_ = s.node.vms.Look(ctx) // without an answer, the last report counts
 	}
 	facts := s.facts
-	facts.away = s.node.homes.lost()
+	facts.away = s.node.vms.Lost()
 	for _, id := range s.db.Members {
 		v := facts.VMs[id]
-		if v.Node = s.node.home(id); id != e.Running && facts.lostSight(s.db, v) {
+		if v.Node = s.node.vms.Home(id); id != e.Running && facts.lostSight(s.db, v) {
 			f := memberAway(v, facts)
 			f.Severity = proxstation.Warning
 			findings = append(findings, f)

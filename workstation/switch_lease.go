@@ -48,7 +48,7 @@ func (s *switching) acquire(ctx context.Context) error {
 			}
 		case !errors.Is(err, ErrStale) && !errors.Is(err, ErrLocked) && !uncertain(err) || tries >= leaseTries:
 			return fmt.Errorf("workstation: taking the lease on VM %d: %w", s.place(), err)
-		case (errors.Is(err, ErrLocked) || uncertain(err) && s.node.clustered()) && tries == 0: // the cause that stops this write may stop the other steps too
+		case (errors.Is(err, ErrLocked) || uncertain(err) && s.node.vms.Clustered()) && tries == 0: // the cause that stops this write may stop the other steps too
 			if _, err := s.check(ctx); errors.Is(err, ErrBlocked) {
 				return err
 			}
@@ -89,11 +89,11 @@ func (s *switching) take(ctx context.Context) error {
 	s.at = 0
 	first := 0
 	for _, id := range s.db.Members {
-		if slices.Contains(s.db.NodesOff, s.node.home(id)) {
+		if slices.Contains(s.db.NodesOff, s.node.vms.Home(id)) {
 			continue
 		}
 		first = cmp.Or(first, id)
-		config, err := s.node.config(ctx, id)
+		config, err := s.node.vms.Config(ctx, id)
 		if errors.Is(err, ErrNotFound) && id != first {
 			continue
 		}
@@ -137,9 +137,9 @@ func (s *switching) outlived(id int, lease Lease) error {
 func (s *switching) write(ctx context.Context, config pve.Config, lease Lease) error {
 	lease.ID = rand.Text()
 	description := writeLease(config.Values["description"], lease)
-	err := s.node.setConfig(ctx, s.place(), pve.Change{Set: map[string]string{"description": description}, Digest: config.Digest})
+	err := s.node.vms.SetConfig(ctx, s.place(), pve.Change{Set: map[string]string{"description": description}, Digest: config.Digest})
 	if uncertain(err) {
-		if now, lookErr := s.node.config(ctx, s.place()); lookErr == nil {
+		if now, lookErr := s.node.vms.Config(ctx, s.place()); lookErr == nil {
 			if written, held := readLease(now.Values["description"]); held && written.ID == lease.ID {
 				err = nil
 			}
@@ -170,8 +170,8 @@ func (s *switching) renewNow(ctx context.Context, phase Phase, lasts time.Durati
 	if s.held == nil {
 		return true, nil
 	}
-	config, err := s.node.config(ctx, s.place())
-	if uncertain(err) && s.node.isAway(s.place()) {
+	config, err := s.node.vms.Config(ctx, s.place())
+	if uncertain(err) && s.node.vms.IsAway(s.place()) {
 		return s.moveLease(ctx, phase, lasts)
 	}
 	if err != nil {
@@ -205,8 +205,8 @@ func (s *switching) tidy(ctx context.Context) error {
 		return nil
 	}
 	for _, id := range s.db.Members {
-		config, err := s.node.config(ctx, id)
-		if uncertain(err) && s.node.isAway(id) {
+		config, err := s.node.vms.Config(ctx, id)
+		if uncertain(err) && s.node.vms.IsAway(id) {
 			continue // the next switch removes it
 		}
 		if err != nil {
@@ -230,13 +230,13 @@ func (s *switching) release(ctx context.Context) error {
 	defer cancel()
 	err := until(ctx, time.Minute, func(ctx context.Context) (bool, error) {
 		done, err := s.remove(ctx, s.place(), s.held.ID)
-		if uncertain(err) && s.node.isAway(s.place()) {
-			return false, fmt.Errorf("%w: VM %d is on node %s", errNodeAway, s.place(), s.node.home(s.place()))
+		if uncertain(err) && s.node.vms.IsAway(s.place()) {
+			return false, fmt.Errorf("%w: VM %d is on node %s", errNodeAway, s.place(), s.node.vms.Home(s.place()))
 		}
 		return done, err
 	})
 	for id, lease := range s.left {
-		if !s.node.isAway(id) {
+		if !s.node.vms.IsAway(id) {
 			_, _ = s.remove(ctx, id, lease) // a lease that stays expires
 		}
 	}
@@ -248,7 +248,7 @@ var errNodeAway = errors.New("the node is away")
 
 // remove tries once to remove a lease from a member's description.
 func (s *switching) remove(ctx context.Context, id int, ours string) (done bool, err error) {
-	config, err := s.node.config(ctx, id)
+	config, err := s.node.vms.Config(ctx, id)
 	if err != nil {
 		return false, err
 	}
@@ -262,7 +262,7 @@ func (s *switching) remove(ctx context.Context, id int, ours string) (done bool,
 	} else {
 		change.Delete = []string{"description"}
 	}
-	err = s.node.setConfig(ctx, id, change)
+	err = s.node.vms.SetConfig(ctx, id, change)
 	if errors.Is(err, ErrStale) || errors.Is(err, ErrLocked) {
 		return false, nil
 	}
@@ -275,10 +275,10 @@ func (s *switching) remove(ctx context.Context, id int, ours string) (done bool,
 // back, the old lease still counts for its TTL, beside the new lease.
 func (s *switching) moveLease(ctx context.Context, phase Phase, lasts time.Duration) (done bool, err error) {
 	for _, id := range s.db.Members {
-		if id == s.place() || s.node.isAway(id) || slices.Contains(s.db.NodesOff, s.node.home(id)) {
+		if id == s.place() || s.node.vms.IsAway(id) || slices.Contains(s.db.NodesOff, s.node.vms.Home(id)) {
 			continue
 		}
-		config, err := s.node.config(ctx, id)
+		config, err := s.node.vms.Config(ctx, id)
 		if err != nil || config.Values["lock"] == "suspended" {
 			continue
 		}

@@ -54,11 +54,11 @@ func (s *switching) wait(ctx context.Context, id int, task pve.UPID, limit time.
 // This reports whether a request to a running VM had an effect: the VM is off
 // now, or a task is at work on it.
 func (s *switching) moved(ctx context.Context, id int) (bool, error) {
-	status, err := s.node.status(ctx, id)
+	status, err := s.node.vms.Status(ctx, id)
 	if err != nil || !status.Running {
 		return err == nil, err
 	}
-	tasks, err := s.node.tasks(ctx, id)
+	tasks, err := s.node.vms.Tasks(ctx, id)
 	return len(tasks) > 0, err
 }
 
@@ -70,12 +70,12 @@ var ended = []string{"qmstart", "qmshutdown", "qmstop", "qmreboot"}
 // changes during a task. If the lease is ours, settle ends tasks that take too
 // long.
 func (s *switching) settle(ctx context.Context, id int, limit time.Duration) {
-	if s.node.isAway(id) {
+	if s.node.vms.IsAway(id) {
 		return // nobody can ask that node
 	}
 	var tasks []pve.Task
 	err := until(ctx, limit, func(ctx context.Context) (bool, error) {
-		found, err := s.node.tasks(ctx, id)
+		found, err := s.node.vms.Tasks(ctx, id)
 		if err == nil {
 			tasks = found
 		}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/gpu"
+	"github.com/proxstation/proxstation/internal/homes"
 	"github.com/proxstation/proxstation/internal/pve"
 )
 
@@ -98,7 +99,7 @@ func (n *Node) observeSet(ctx context.Context, db DualBoot) (setFacts, error) {
 func (r *setReader) read(ctx context.Context, group *errgroup.Group, members []int) {
 	at := map[string][]int{}
 	for _, id := range members {
-		if home := r.node.home(id); !slices.Contains(r.db.NodesOff, home) {
+		if home := r.node.vms.Home(id); !slices.Contains(r.db.NodesOff, home) {
 			at[home] = append(at[home], id)
 		}
 	}
@@ -139,7 +140,7 @@ func (r *setReader) limit(ctx context.Context, p *nodeReader) (context.Context, 
 func (r *setReader) strayed() []int {
 	var ids []int
 	for _, id := range r.db.Members {
-		home := r.node.home(id)
+		home := r.node.vms.Home(id)
 		if part, read := r.parts[home]; r.away[home] == "" && !(read && part.asked[id]) {
 			ids = append(ids, id)
 		}
@@ -160,7 +161,7 @@ func (r *setReader) readMappings(ctx context.Context) error {
 func (r *setReader) mapped() error {
 	used := false
 	for _, id := range r.db.Members {
-		if part, read := r.parts[r.node.home(id)]; read {
+		if part, read := r.parts[r.node.vms.Home(id)]; read {
 			uses := func(h gpu.HostPCI) bool { return h.Mapping != "" }
 			used = used || slices.ContainsFunc(part.o.facts.VMs[id].hostPCI(), uses)
 		}
@@ -180,11 +181,11 @@ func (r *setReader) remembered(ctx context.Context) (err error) {
 	defer cancel()
 	r.resources, err = r.node.pve.Resources(side)
 	if err == nil {
-		r.node.homes.see(r.resources)
+		r.node.vms.See(r.resources)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for name, seen := range awayNodes(r.resources.Nodes) {
+	for name, seen := range homes.Away(r.resources.Nodes) {
 		r.away[name] = seen
 		if part, asked := r.parts[name]; asked {
 			part.stop(errAway)
@@ -216,7 +217,7 @@ func (r *setReader) settle() error {
 		case r.away[name] == "":
 			r.away[name] = err.Error()
 		}
-		if err := part.settlePCI(r.node.clustered()); err != nil {
+		if err := part.settlePCI(r.node.vms.Clustered()); err != nil {
 			return err
 		}
 	}
@@ -228,7 +229,7 @@ func (r *setReader) join(ctx context.Context) setFacts {
 	s := setFacts{nodes: map[string]Facts{}, homes: map[int]string{}}
 	members := map[int]VMFacts{}
 	for _, id := range r.db.Members {
-		home := r.node.home(id)
+		home := r.node.vms.Home(id)
 		s.homes[id] = home
 		part, read := r.parts[home]
 		switch {

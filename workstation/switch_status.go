@@ -1,7 +1,6 @@
 package workstation
 
 import (
-	"cmp"
 	"context"
 	"iter"
 	"slices"
@@ -94,35 +93,6 @@ func (db DualBoot) status(set setFacts) DualBootStatus {
 		}
 	}
 	return status
-}
-
-// This returns the members that run. With an error, it returns the members that
-// are known to run.
-func (n *Node) running(ctx context.Context, db DualBoot) (running []pve.VMStatus, err error) {
-	asked := map[string]bool{}
-	seen := map[int]bool{}
-	ask := func() {
-		for _, home := range n.homesOf(db.Members) {
-			if asked[home] || slices.Contains(db.NodesOff, home) {
-				continue
-			}
-			asked[home] = true
-			list, listErr := n.pve.On(home).VMs(ctx)
-			err = cmp.Or(err, listErr)
-			for _, v := range list {
-				seen[v.VMID] = true
-				if v.Running && slices.Contains(db.Members, v.VMID) {
-					running = append(running, v)
-				}
-			}
-		}
-	}
-	ask()
-	elsewhere := func(id int) bool { return !seen[id] }
-	if (err == nil || uncertain(err)) && slices.ContainsFunc(db.Members, elsewhere) && n.look(ctx) == nil {
-		ask()
-	}
-	return running, err
 }
 
 // Watch yields the status of a set at the given interval, but at most once a

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/proxstation/proxstation/internal/homes"
 	"github.com/proxstation/proxstation/internal/pve"
 	"github.com/proxstation/proxstation/internal/qmconf"
 )
@@ -45,7 +46,7 @@ func (s *switching) shutdown(ctx context.Context, v pve.VMStatus) error {
 		return err
 	}
 	ask := func() error {
-		task, err := at(ctx, s.node, id, func(c *pve.Client) (pve.UPID, error) { return c.Shutdown(ctx, id, s.db.Grace, s.db.Force) })
+		task, err := homes.At(ctx, s.node.vms, id, func(c *pve.Client) (pve.UPID, error) { return c.Shutdown(ctx, id, s.db.Grace, s.db.Force) })
 		if err == nil || uncertain(err) {
 			s.asked[id] = v.PID
 		}
@@ -70,7 +71,7 @@ func (s *switching) shutdown(ctx context.Context, v pve.VMStatus) error {
 		err = ask() // the request did not arrive
 	}
 	if err != nil && !uncertain(err) {
-		if status, lookErr := s.node.status(ctx, id); lookErr == nil && off(status) {
+		if status, lookErr := s.node.vms.Status(ctx, id); lookErr == nil && off(status) {
 			err = nil
 		}
 	}
@@ -81,7 +82,7 @@ func (s *switching) shutdown(ctx context.Context, v pve.VMStatus) error {
 		s.enterFor(s.db.Grace, PhaseFree, id, fmt.Sprintf("waiting until VM %d is gone", id))
 	}
 	late := until(ctx, s.db.Grace+s.haTime(id), func(ctx context.Context) (bool, error) {
-		status, err := s.node.status(ctx, id)
+		status, err := s.node.vms.Status(ctx, id)
 		return err == nil && off(status), err
 	})
 	if late != nil && err != nil {
@@ -113,12 +114,12 @@ func (s *switching) wake(ctx context.Context, id int) error {
 	if !s.db.Wake {
 		return nil
 	}
-	status, err := s.node.status(ctx, id)
+	status, err := s.node.vms.Status(ctx, id)
 	if err != nil || !status.Asleep {
 		return nil //nolint:nilerr // what comes next asks again
 	}
 	s.say(id, fmt.Sprintf("waking the guest of VM %d, which sleeps", id))
-	task, err := at(ctx, s.node, id, func(c *pve.Client) (pve.UPID, error) { return c.Resume(ctx, id) })
+	task, err := homes.At(ctx, s.node.vms, id, func(c *pve.Client) (pve.UPID, error) { return c.Resume(ctx, id) })
 	if err == nil {
 		err = s.wait(ctx, id, task, time.Minute)
 	}
@@ -126,7 +127,7 @@ func (s *switching) wake(ctx context.Context, id int) error {
 		return err
 	}
 	return until(ctx, time.Minute, func(ctx context.Context) (bool, error) {
-		status, err := s.node.status(ctx, id)
+		status, err := s.node.vms.Status(ctx, id)
 		return err == nil && !status.Asleep, err
 	})
 }
@@ -136,18 +137,18 @@ func (s *switching) bringUp(ctx context.Context, id int) error {
 	if err := s.wake(ctx, id); err != nil {
 		return err
 	}
-	switch status, err := s.node.status(ctx, id); {
+	switch status, err := s.node.vms.Status(ctx, id); {
 	case err == nil && status.Running && !status.Paused:
 		return nil
-	case uncertain(err) && s.node.isAway(id): // send no request: if it may have arrived, the way back would be forbidden
-		return fmt.Errorf("workstation: VM %d: %w: %s: %w", id, errNodeAway, s.node.home(id), err)
+	case uncertain(err) && s.node.vms.IsAway(id): // send no request: if it may have arrived, the way back would be forbidden
+		return fmt.Errorf("workstation: VM %d: %w: %s: %w", id, errNodeAway, s.node.vms.Home(id), err)
 	}
 	if id == s.to {
 		s.started = time.Now()
 	}
 	// If the VM is paused for a backup, this request makes the guest start in
 	// the QEMU of the backup.
-	task, err := at(ctx, s.node, id, func(c *pve.Client) (pve.UPID, error) { return c.Start(ctx, id) })
+	task, err := homes.At(ctx, s.node.vms, id, func(c *pve.Client) (pve.UPID, error) { return c.Start(ctx, id) })
 	if err == nil {
 		err = s.wait(ctx, id, task, s.db.Boot)
 	}
@@ -160,7 +161,7 @@ func (s *switching) bringUp(ctx context.Context, id int) error {
 	if uncertain(err) { // the VM may be starting: wait until the task ends
 		s.settle(ctx, id, time.Minute)
 	}
-	if status, lookErr := s.node.status(ctx, id); lookErr == nil && status.Running && !status.Paused {
+	if status, lookErr := s.node.vms.Status(ctx, id); lookErr == nil && status.Running && !status.Paused {
 		return nil
 	}
 	return err
@@ -176,7 +177,7 @@ func (s *switching) awaitUp(ctx context.Context) error {
 			last = err
 		}
 		if errors.Is(err, errGone) && !s.underHA(s.to) { // under high availability, the manager starts the VM again
-			tasks, lookErr := s.node.tasks(ctx, s.to)
+			tasks, lookErr := s.node.vms.Tasks(ctx, s.to)
 			if lookErr == nil && len(tasks) == 0 { // the VM is off, and no task will start it
 				return false, err
 			}
@@ -194,7 +195,7 @@ func (s *switching) up(ctx context.Context, id int) error {
 	if s.db.Up != nil {
 		return s.db.Up(ctx, id)
 	}
-	status, err := s.node.status(ctx, id)
+	status, err := s.node.vms.Status(ctx, id)
 	if err != nil {
 		return err
 	}
@@ -204,14 +205,14 @@ func (s *switching) up(ctx context.Context, id int) error {
 	if status.Paused {
 		return fmt.Errorf("workstation: VM %d is paused", id)
 	}
-	config, err := s.node.config(ctx, id)
+	config, err := s.node.vms.Config(ctx, id)
 	if err != nil {
 		return err
 	}
 	if !agentEnabled(config.Values) {
 		return nil
 	}
-	return s.node.on(id).AgentPing(ctx, id)
+	return s.node.vms.On(id).AgentPing(ctx, id)
 }
 
 // agentEnabled reports whether a VM has a guest agent.
