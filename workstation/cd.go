@@ -38,7 +38,7 @@ func (n *Node) RemoveCD(ctx context.Context, vmid int, slot, volume string) erro
 	return n.setDrive(ctx, vmid, pve.Change{Delete: []string{slot}})
 }
 
-// setDrive changes a drive. PVE does it in a task.
+// setDrive changes a drive, which PVE does in a task.
 func (n *Node) setDrive(ctx context.Context, vmid int, change pve.Change) error {
 	task, err := n.pve.ChangeConfig(ctx, vmid, change)
 	if err != nil || task == "" {

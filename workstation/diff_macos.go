@@ -33,7 +33,7 @@ func (d *differ) checkOSK(vm VM, config map[string]string, have string) (hidden 
 	return withValue(config, "args", args), osk
 }
 
-// macOS adds the findings about macOS VMs that the plan makes or changes.
+// This adds the findings about macOS VMs that the plan makes or changes.
 func (d *differ) macOS(after Facts) {
 	for _, vm := range d.spec.VMs {
 		if !vm.Guest.IsMacOS() || !d.plans(vm.ID) {

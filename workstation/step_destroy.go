@@ -23,8 +23,8 @@ type DestroyVM struct {
 }
 
 // DestroyPlan returns the plan that removes VMs with all their disks. If a VM
-// does not exist or was not read, DestroyPlan returns an error. If a VM runs, is protected or
-// is under high availability, the plan has a blocker.
+// does not exist or was not read, DestroyPlan returns an error. If a VM runs,
+// is protected or is under high availability, the plan has a blocker.
 func DestroyPlan(facts Facts, vmids ...int) (Plan, error) {
 	plan := Plan{Node: facts.Node}
 	for _, id := range slices.Compact(slices.Sorted(slices.Values(vmids))) {

@@ -51,7 +51,7 @@ func Preflight(db DualBoot, to int, facts Facts) []proxstation.Finding {
 	return append(findings, preflightMemory(db, target, facts, target.String())...)
 }
 
-// noVM says where a VM was looked up that does not exist. The cluster's list of
+// The text explains where a missing VM was looked up. The cluster's list of
 // guests (/cluster/resources) has the guests of all nodes, also of nodes that
 // are away, as far as the login may see them.
 func noVM(facts Facts) string {
@@ -65,8 +65,8 @@ func noVM(facts Facts) string {
 	return seen
 }
 
-// unseenMember returns the finding about a member of which the facts hold only the
-// name.
+// unseenMember returns the finding about a member whose name is the only known
+// fact.
 func unseenMember(id int, facts Facts) proxstation.Finding {
 	return blocker("switch.elsewhere", fmt.Sprintf("VM %d", id), facts.Others[id], "the facts of node "+facts.Node+" do not show whether that node can start the VM", "read the set's status, which asks every node that has a member")
 }
@@ -123,9 +123,8 @@ func preflightHolder(db DualBoot, v VMFacts, facts Facts) []proxstation.Finding 
 	return findings
 }
 
-// hibernated returns the finding about a VM whose state PVE has written to
-// disk. The next start resumes that state (qemu-server PVE/QemuServer.pm,
-// vm_start).
+// This returns the finding about a VM whose state PVE has written to disk. The
+// next start resumes that state (qemu-server PVE/QemuServer.pm, vm_start).
 func hibernated(v VMFacts) proxstation.Finding {
 	f := proxstation.Finding{ID: "switch.hibernated", Severity: proxstation.Info, Subject: v.String(), Seen: "lock: suspended, vmstate: " + v.Config["vmstate"],
 		Why: "The VM is hibernated: its start resumes it where it was.",

@@ -35,7 +35,7 @@ var (
 
 // setFacts holds the facts about a set of VMs that share a card.
 type setFacts struct {
-	// nodes holds the facts of each node that has members. Each node's facts
+	// The facts of each node that has members, by node. Each node's facts
 	// contain all members of the set.
 	nodes map[string]Facts
 	homes map[int]string // the node of each member
@@ -122,9 +122,9 @@ func (r *setReader) read(ctx context.Context, group *errgroup.Group, members []i
 	}
 }
 
-// limit returns the context of the requests to a node. Another node of the
-// cluster gets a time limit, so that a node that hangs delays the other nodes
-// only for a short time.
+// This returns the context of the requests to a node. Requests to another node
+// of the cluster get a time limit, so that a node that hangs delays the other
+// nodes only for a short time.
 func (r *setReader) limit(ctx context.Context, p *nodeReader) (context.Context, context.CancelCauseFunc) {
 	ctx = pve.WithOdd(ctx, p.o.odd)
 	if p.node != r.node {
@@ -135,8 +135,8 @@ func (r *setReader) limit(ctx context.Context, p *nodeReader) (context.Context, 
 	return context.WithCancelCause(ctx)
 }
 
-// strayed returns the members that were requested from a node that does not
-// have them. By now it is known which nodes have these members.
+// This returns the members that were requested from a node that does not have
+// them. By now it is known which nodes have these members.
 func (r *setReader) strayed() []int {
 	var ids []int
 	for _, id := range r.db.Members {
@@ -156,7 +156,7 @@ func (r *setReader) readMappings(ctx context.Context) error {
 	return nil
 }
 
-// mapped returns the error from reading the mappings, but only if a member
+// This returns the error of the request for the mappings, but only if a member
 // needs them.
 func (r *setReader) mapped() error {
 	used := false
@@ -173,9 +173,9 @@ func (r *setReader) mapped() error {
 	return r.all.tolerate(subjectMappings, privilege, r.noMappings)
 }
 
-// remembered reads the last reports that the node has of the cluster's nodes,
-// guests and storages, without asking those nodes. From then on, no request
-// waits for a node that is away.
+// This reads the last reports that the node has of the cluster's nodes, guests
+// and storages, without asking those nodes. From then on, no request waits for
+// a node that is away.
 func (r *setReader) remembered(ctx context.Context) (err error) {
 	side, cancel := context.WithTimeoutCause(ctx, sideTime, errSlow)
 	defer cancel()
@@ -194,8 +194,8 @@ func (r *setReader) remembered(ctx context.Context) (err error) {
 	return r.all.tolerate(subjectCluster, "Datastore.Audit and VM.Audit on /", err)
 }
 
-// quorum asks whether this part of the cluster has quorum, but only if a node
-// is away. A node that sees all other nodes has quorum.
+// This asks whether this part of the cluster has quorum, but only if a node is
+// away. A node that sees all other nodes has quorum.
 func (r *setReader) quorum(ctx context.Context) (err error) {
 	r.quorate = proxstation.Yes
 	if len(r.away) > 0 {

@@ -27,11 +27,11 @@ var imageVolume = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9._-]*):(?:(iso)/([A-Za
 //
 // If a volume of that name and size exists, Upload assumes that it is the
 // image, because no API returns a checksum. If the size differs, or the storage
-// has no room or does not take images, the error is a [BlockedError]. An image or
-// a name that no storage takes is an [InvalidError]. Upload reads the image twice: first it computes the SHA-256,
-// with which PVE compares the data, and then it sends the image. PVE cannot
-// resume an upload, so after a failure Upload begins anew. Upload stops when
-// its context ends.
+// has no room or does not take images, the error is a [BlockedError]. An image
+// or a name that no storage takes is an [InvalidError]. Upload reads the image
+// twice: first it computes the SHA-256, with which PVE compares the data, and
+// then it sends the image. PVE cannot resume an upload, so after a failure
+// Upload begins anew. Upload stops when its context ends.
 //
 // It needs Datastore.AllocateTemplate and Datastore.Audit on the storage. The
 // node's /var/tmp needs room for the image during the upload.
@@ -71,8 +71,8 @@ type ImageDownload struct {
 
 // Download makes the node fetch an image from a URL. If a volume of that name
 // exists, Download assumes that it is the image. If the download cannot begin,
-// the error is an [InvalidError] or a [BlockedError]. If it failed or the checksum differs, the error
-// is a [TaskError].
+// the error is an [InvalidError] or a [BlockedError]. If it failed or the
+// checksum differs, the error is a [TaskError].
 //
 // It needs Datastore.AllocateTemplate and Datastore.Audit on the storage. It
 // also needs Sys.AccessNetwork on the node, or both Sys.Audit and Sys.Modify on

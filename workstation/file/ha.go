@@ -12,8 +12,8 @@ import (
 
 // An HA puts a workstation under high availability: the HA manager of the
 // cluster keeps it in a state, and recovers it when its node is lost (PVE
-// manual, High Availability). A VM whose workstation has no HA stays in or out
-// of high availability as it is.
+// manual, High Availability). If a workstation has no HA, the page does not
+// change whether its VM is under high availability.
 type HA struct {
 	// State is the state in which the HA manager keeps the VM. Without it, a VM
 	// keeps its state, and a VM that is new under high availability keeps
@@ -46,8 +46,8 @@ func (h *Home) ha() *HA { return h.HA }
 
 // HA returns the requests of the page to the HA manager, for [cluster.DiffHA].
 // The rules of a workstation are named by VMIDs: nodes-140, apart-140-141,
-// together-140-141. Workstations in without are left out, together with the
-// rules that name them.
+// together-140-141. The parameter without lists workstations that are left out,
+// together with the rules that name them.
 func (p Page) HA(without ...string) cluster.HASpec {
 	var spec cluster.HASpec
 	left := func(name string) bool { return slices.Contains(without, name) }
@@ -83,10 +83,11 @@ func (p Page) byVMID() []string {
 	return all
 }
 
-// tied holds the kinds of rules that tie a workstation to another one.
+// These are the kinds of rules that tie a workstation to another workstation.
 var tied = []cluster.HAKind{cluster.Apart, cluster.Together}
 
-// others returns the workstations to which a rule of the kind ties this one.
+// This returns the workstations to which a rule of this kind ties the
+// workstation.
 func (h *HA) others(kind cluster.HAKind) []string {
 	if kind == cluster.Apart {
 		return h.Apart

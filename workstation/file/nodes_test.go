@@ -55,9 +55,9 @@ func secrets(file.Reference) (proxstation.Secret, error) {
 	return proxstation.NewSecret("secret"), nil
 }
 
-// On a cluster the page becomes needs. A workstation that names a node gets
-// this node, and any other workstation is placed. The card's mapping gets an
-// entry for each node that has such a card.
+// On a cluster, a workstation that names a node gets this node, and any other
+// workstation is placed. The card's mapping gets an entry for each node that
+// has such a card.
 func TestAPageOfACluster(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

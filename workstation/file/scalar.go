@@ -19,7 +19,7 @@ import (
 	"github.com/proxstation/proxstation/workstation/rustdesk"
 )
 
-// words holds the valid words of each type that has a fixed set of words.
+// For each type that has a fixed set of words, this map holds the words.
 var words = map[reflect.Type][]string{
 	reflect.TypeFor[storage.Tier]():                {"1", "2", "3"},
 	reflect.TypeFor[storage.Purpose]():             purposes(),

@@ -124,9 +124,9 @@ func (c Copy) Bring(ctx context.Context, node *workstation.Node, progress func(w
 	return node.Upload(ctx, c.Volume, file, progress)
 }
 
-// Open writes the copy to the file To as [Copy.Bring] does, and opens it for an
-// upload by somebody else, such as [cluster.Image]. It is for a copy with a
-// Volume.
+// Open writes the copy to the file To, as [Copy.Bring] does, and opens the file
+// so that the caller can upload it, for example with [cluster.Image]. The copy
+// must have a Volume.
 //
 // [cluster.Image]: https://pkg.go.dev/github.com/proxstation/proxstation/workstation/cluster#Image
 func (c Copy) Open() (io.ReadSeekCloser, error) {
