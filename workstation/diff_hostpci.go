@@ -78,9 +78,9 @@ func (d *differ) functions(h gpu.HostPCI) []iommu.Address {
 	return nil
 }
 
-// holders returns the keys of a VM that hold some of the functions that the
-// Spec wants in one key. It leaves out keys that the Spec gives to other
-// devices or removes.
+// This returns the keys in which a VM has some of the functions that the Spec
+// wants in one key. It leaves out keys that the Spec removes or gives to other
+// devices.
 func (d *differ) holders(vm VM, have VMFacts, in string, wanted []iommu.Address) []string {
 	var keys []string
 	for _, key := range slices.Sorted(maps.Keys(have.Config)) {

@@ -182,11 +182,11 @@ func (n *Node) Observe(ctx context.Context) (Facts, error) { return n.ObserveFor
 // the VMIDs of these VMs. Its argument holds the facts that are there before a
 // configuration is read: Node, IOMMU, Mappings, the guests of other nodes in
 // Others, and all VMs of the node in Unread. In the facts that ObserveFor
-// returns, Unread holds the VMs that needed did not name.
+// returns, Unread holds the VMs whose VMIDs needed() did not return.
 //
-// If the login may not read one of these facts, or if it does not arrive,
-// ObserveFor reads all configurations and does not call needed. If needed is
-// nil, it reads all configurations, too.
+// If one of these early facts may not be read or does not arrive, ObserveFor
+// reads all configurations and does not call needed. If needed is nil, it reads
+// all configurations, too.
 func (n *Node) ObserveFor(ctx context.Context, needed func(seen Facts) []int) (Facts, error) {
 	f := Facts{Node: n.name, VMs: map[int]VMFacts{}, Unread: map[int]string{}, Others: map[int]string{}, RootTicket: n.opts.RootTicket}
 	group, ctx := errgroup.WithContext(ctx)

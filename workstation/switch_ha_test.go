@@ -32,7 +32,7 @@ func available(ids ...int) func() []pvetest.Host {
 	}
 }
 
-// This is the set of the variable both, with Force: a switch may pull plugs.
+// forced equals both, but with Force: a switch may pull plugs.
 var forced = workstation.DualBoot{Members: both.Members, Owner: both.Owner, Force: true}
 
 // A switch stops and starts members under high availability through their HA
