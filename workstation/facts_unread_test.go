@@ -11,8 +11,8 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// What was not read is an error or a finding, never a VM that is not there or a
-// card that is free.
+// If a configuration was not read, the caller gets an error or a finding. The
+// VM does not count as missing, and its card does not count as free.
 func TestAVMThatWasNotRead(t *testing.T) {
 	t.Parallel()
 	host := pair()

@@ -94,8 +94,8 @@ func TestSwitchKeepsWhatTheHostRunsOn(t *testing.T) {
 	}
 }
 
-// A VM outside the set that has the card through its args stops a switch,
-// although PVE's reservations do not show such a VM.
+// A VM outside the set may have the card through its args. Such a VM stops a
+// switch, although PVE's reservations do not show it.
 func TestAnOutsiderThatHasTheCardByArgs(t *testing.T) {
 	t.Parallel()
 	host := pair()

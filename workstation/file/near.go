@@ -22,8 +22,8 @@ func near(text string, words []string) string {
 	return best
 }
 
-// distance returns the number of letters to add, remove, change or swap with
-// their neighbour to turn a into b (Damerau-Levenshtein, restricted).
+// distance returns how many changes turn a into b. A change adds, removes or
+// replaces a letter, or swaps two neighbours (Damerau-Levenshtein, restricted).
 func distance(a, b string) int {
 	rows := [3][]int{make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)}
 	for j := range rows[1] {
