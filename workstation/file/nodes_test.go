@@ -187,9 +187,9 @@ func TestModelsThatAreNotThere(t *testing.T) {
 	})
 }
 
-// Guests returns the guests of the VMs that exist on the node, even if the page
-// names another node for them, and of the new VMs that the page does not put on
-// another node. A VM that exists on another node needs no secret.
+// Guests returns the guests of two kinds of VMs: VMs that exist on the node,
+// even if the page names another node for them, and new VMs that the page does
+// not put on another node. A VM that exists on another node needs no secret.
 func TestGuestsOfANode(t *testing.T) {
 	t.Parallel()
 	const page = `workstations:

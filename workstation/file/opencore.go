@@ -64,7 +64,7 @@ func (o OpenCore) short() (string, bool) {
 	return o.Volume, o.Volume != "" && o.Image == "" && !o.configures()
 }
 
-// configures reports whether the page sets a key that only has an effect on a
+// This reports whether the page sets a key that only has an effect on a
 // configured copy.
 func (o OpenCore) configures() bool {
 	return len(o.Kexts) > 0 || o.Identity != Identity{} || o.Storage != "" || o.Replace

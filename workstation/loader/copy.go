@@ -66,7 +66,7 @@ func find(have map[string]string, mark string) (slot string, first bool) {
 	return "", false
 }
 
-// keep adds a finding that the VM keeps its boot loader.
+// This adds a finding that the VM keeps its boot loader.
 func (c *Copy) keep(have map[string]string, why string) {
 	drive := "its drives"
 	if order := qmconf.BootOrder(have); len(order) > 0 {
