@@ -307,7 +307,8 @@ var rights = map[string]right{
 	"48-unset-fields-shrink-a-vm":    {"", "", "sata0", "cores memory args cpu hostpci0", "", ""},
 }
 
-// These are the findings about all VMs of a case together, by case.
+// Some findings are about two VMs of a case. This map holds the expected text
+// for each case that has such a finding.
 var claims = map[string]string{
 	"03-mdev-i440fx":     "gpu.shared-card VMs 100 and 102",
 	"19-vfio-in-args":    "gpu.args-card VMs 130 and 140",

@@ -198,8 +198,8 @@ func (s *switching) renewNow(ctx context.Context, phase Phase, lasts time.Durati
 	return err == nil, err
 }
 
-// This removes our own lease if an earlier switch could not remove it, and the
-// lease that the caller takes over.
+// This removes a lease of ours that an earlier switch could not remove. It also
+// removes the lease that the caller takes over.
 func (s *switching) tidy(ctx context.Context) error {
 	if s.db.NoLease {
 		return nil
