@@ -64,7 +64,7 @@ var arrows = map[string][]string{
 	"internal/homes": {"internal/pve"},
 	// This package brings PCI, storage and PVE together. It imports go-proxmox
 	// only for the constructor that takes a client from the caller.
-	"workstation": {"", "internal/printable", "iommu", "gpu", "storage", "internal/pve", "internal/boot", "internal/handover", "internal/homes", "internal/macos", "internal/privilege", "internal/rules", "internal/qmconf", "internal/pveschema",
+	"workstation": {"", "internal/printable", "iommu", "gpu", "storage", "internal/pve", "internal/boot", "internal/devices", "internal/handover", "internal/homes", "internal/macos", "internal/privilege", "internal/rules", "internal/qmconf", "internal/pveschema",
 		"github.com/luthermonson/go-proxmox", "golang.org/x/sync"},
 	// These packages know the needs of macOS guests and PVE's notation of
 	// configurations. They do no I/O. The profiles and the plan use them.
@@ -77,6 +77,9 @@ var arrows = map[string][]string{
 	"internal/handover": {"", "gpu", "iommu", "storage", "internal/printable"},
 	// This package knows PVE's privileges for each key and value. It is pure.
 	"internal/privilege": {"internal/qmconf"},
+	// This package matches wanted devices with the keys of an existing VM. It is
+	// pure.
+	"internal/devices": {"", "gpu", "iommu", "internal/qmconf", "internal/rules"},
 	// This package judges one configuration, by the rules of PVE and of the guest
 	// systems. It is pure.
 	"internal/rules": {"", "gpu", "storage", "internal/privilege", "internal/qmconf"},

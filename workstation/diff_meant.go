@@ -7,13 +7,14 @@ import (
 	"maps"
 	"regexp"
 	"slices"
-	"strings"
 
 	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/gpu"
 	"github.com/proxstation/proxstation/internal/boot"
+	"github.com/proxstation/proxstation/internal/devices"
 	"github.com/proxstation/proxstation/internal/qmconf"
 	"github.com/proxstation/proxstation/internal/rules"
+	"github.com/proxstation/proxstation/iommu"
 	"github.com/proxstation/proxstation/storage"
 )
 
@@ -30,14 +31,14 @@ func (d *differ) meant(vm VM) VM {
 	}
 	vm.Config, vm.Defaults = cloned(vm.Config), cloned(vm.Defaults)
 	vm = d.inItsSlots(vm, have)
-	vm = d.onItsCard(vm, have)
-	d.inItsKeys(vm, have.Config, "virtiofs", "dirid")
-	d.inItsKeys(vm, have.Config, "usb", "host", "mapping")
-	for key, value := range vm.Config {
-		if have.Config[key] == "" && qmconf.Family(key) == "net" {
-			vm.Config[key] = completed(key, value, vm.Defaults[key])
-		}
+	wish := devices.Wish{VM: vm.ID, Title: have.String(), Have: have.Config, Host: d.node(), Config: vm.Config, Defaults: vm.Defaults, Absent: vm.Absent}
+	wish.Fit()
+	vm.Config, vm.Absent = wish.Config, wish.Absent
+	for _, key := range wish.Split {
+		d.split[fmt.Sprint(vm.ID, key)] = true
 	}
+	d.problems.addFaults(vm, wish.Faults)
+	d.plan.Findings = append(d.plan.Findings, wish.Findings...)
 	vm.Defaults = nil
 	if vm.Guest == gpu.Windows11 && cmp.Or(vm.Config["ostype"], have.Config["ostype"]) == "win10" {
 		vm.Guest = gpu.Windows10 // Windows 10 needs less
@@ -54,7 +55,7 @@ func (vm VM) AsNew() VM {
 			config[key], _ = qmconf.MergeArgs(config[key], value)
 			continue
 		}
-		config[key] = completed(key, value, config[key])
+		config[key] = devices.Completed(key, value, config[key])
 	}
 	for _, name := range vm.Absent {
 		if key, property := qmconf.CutAbsent(name); property == "" && vm.Config[key] == "" {
@@ -76,20 +77,6 @@ func cloned(values map[string]string) map[string]string {
 		return map[string]string{}
 	}
 	return maps.Clone(values)
-}
-
-// This adds to a property string the properties that only its defaults have.
-func completed(key, value, defaults string) string {
-	if value == "" || defaults == "" {
-		return value
-	}
-	properties, added := qmconf.Parse(key, value), []string{value}
-	for _, p := range qmconf.Parse(key, defaults) {
-		if _, there := properties.Get(p.Key); !there && p.Key != "" {
-			added = append(added, p.Key+"="+p.Value)
-		}
-	}
-	return strings.Join(added, ",")
 }
 
 // This returns the configuration of a new VM, with a value for every drive.
@@ -152,7 +139,7 @@ func (d *differ) judge(vm VM, will VMFacts) {
 
 // This returns the change of a VM, with what package boot needs to know.
 func (d *differ) boots(vm VM, have VMFacts, will map[string]string) boot.Change {
-	c := boot.Change{VM: vm.ID, Name: have.Name, Guest: vm.Guest, Now: have.Config, Will: will, Functions: d.functions}
+	c := boot.Change{VM: vm.ID, Name: have.Name, Guest: vm.Guest, Now: have.Config, Will: will, Functions: func(h gpu.HostPCI) []iommu.Address { return devices.Functions(d.node(), h) }}
 	for _, disk := range vm.Disks {
 		if disk.allocates() && disk.Import == "" {
 			c.Empty = append(c.Empty, disk.Slot)
@@ -185,4 +172,16 @@ func (d *differ) plans(vmid int) bool {
 		}
 		return false
 	})
+}
+
+// namesHostPCI reports whether the Spec mentions passed-through devices of the
+// VM.
+func (vm VM) namesHostPCI() bool {
+	hostpci := func(key string) bool { return qmconf.Family(key) == "hostpci" }
+	return slices.ContainsFunc(vm.Absent, hostpci) || slices.ContainsFunc(slices.Collect(maps.Keys(vm.Config)), hostpci)
+}
+
+// node returns the node's PCI devices, with the mappings after the plan.
+func (d *differ) node() gpu.Node {
+	return gpu.Node{Name: d.facts.Node, Functions: d.facts.IOMMU.Functions, Mappings: d.after}
 }

@@ -1,20 +1,21 @@
-package workstation
+package devices
 
 import (
 	"maps"
 	"slices"
 
 	"github.com/proxstation/proxstation/internal/qmconf"
+	"github.com/proxstation/proxstation/internal/rules"
 )
 
-// inItsKeys assigns keys to the devices of one family in the Spec, such as its
+// keys assigns keys to the devices of one family in the Spec, such as its
 // USB devices. A device gets the key in which an existing VM has it, or a free
 // key. Devices of the VM that the Spec does not mention stay. The parameter
 // names lists the properties that identify a device.
-func (d *differ) inItsKeys(vm VM, have map[string]string, family string, names ...string) {
+func (w *Wish) keys(family string, names ...string) {
 	device := func(config map[string]string, key string) string {
 		for _, name := range names {
-			if value, there := qmconf.Parse(key, config[key]).Get(name); there && config[key] != "" && !slices.Contains(vm.Absent, key) {
+			if value, there := qmconf.Parse(key, config[key]).Get(name); there && config[key] != "" && !slices.Contains(w.Absent, key) {
 				return name + "=" + qmconf.USBDevice(value)
 			}
 		}
@@ -23,16 +24,16 @@ func (d *differ) inItsKeys(vm VM, have map[string]string, family string, names .
 	keysOf := func(config map[string]string) []string {
 		return slices.DeleteFunc(slices.Sorted(maps.Keys(config)), func(key string) bool { return qmconf.Family(key) != family })
 	}
-	wanted := keysOf(vm.Config)
+	wanted := keysOf(w.Config)
 	holder := map[string]string{} // by key of the VM: the key in the Spec
 	for _, key := range wanted {
-		if device(have, key) == device(vm.Config, key) {
+		if device(w.Have, key) == device(w.Config, key) {
 			holder[key] = key
 		}
 	}
 	for _, key := range wanted {
-		for _, other := range keysOf(have) {
-			if holder[key] != key && holder[other] == "" && device(vm.Config, key) != "" && device(have, other) == device(vm.Config, key) {
+		for _, other := range keysOf(w.Have) {
+			if holder[key] != key && holder[other] == "" && device(w.Config, key) != "" && device(w.Have, other) == device(w.Config, key) {
 				holder[other] = key
 				break
 			}
@@ -40,22 +41,22 @@ func (d *differ) inItsKeys(vm VM, have map[string]string, family string, names .
 	}
 	moved := map[string]string{}
 	for slot, key := range holder {
-		moved[slot] = vm.Config[key]
+		moved[slot] = w.Config[key]
 	}
 	for _, key := range wanted {
-		value := vm.Config[key]
-		if delete(vm.Config, key); slices.Contains(slices.Collect(maps.Values(holder)), key) {
+		value := w.Config[key]
+		if delete(w.Config, key); slices.Contains(slices.Collect(maps.Values(holder)), key) {
 			continue
 		}
 		slot := key
-		if have[key] != "" || moved[key] != "" {
-			slot = qmconf.FreeSlot(key, nil, have, moved)
+		if w.Have[key] != "" || moved[key] != "" {
+			slot = qmconf.FreeSlot(key, nil, w.Have, moved)
 		}
 		if slot == "" {
-			d.problems.add(vm, key, value, "the VM has no "+family+" key left for it: name a key to remove in VM.Absent")
+			w.Faults = append(w.Faults, rules.Fault{Field: key, Value: value, Why: "the VM has no " + family + " key left for it: name a key to remove in VM.Absent"})
 			continue
 		}
 		moved[slot] = value
 	}
-	maps.Copy(vm.Config, moved)
+	maps.Copy(w.Config, moved)
 }
