@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 	"unicode/utf16"
 )
@@ -41,11 +42,31 @@ func (v *Volume) List(name string) ([]Entry, error) {
 	if !d.Dir {
 		return nil, fmt.Errorf("%w: %s is a file", ErrFormat, name)
 	}
+	list, err := v.list(d)
+	return slices.Clone(list), err
+}
+
+// maxListed is the number of directories whose entries are kept in memory. A
+// path has fewer directories, so that many files below one directory are found
+// without reading its directories anew.
+const maxListed = 16
+
+// list returns the entries of a directory. It keeps them until a directory
+// changes.
+func (v *Volume) list(d Entry) ([]Entry, error) {
+	if list, kept := v.listed[d.first]; kept {
+		return list, nil
+	}
 	slots, err := v.slots(d)
 	if err != nil {
 		return nil, err
 	}
-	return entries(slots, v.width), nil
+	if len(v.listed) >= maxListed {
+		clear(v.listed)
+	}
+	list := entries(slots, v.width)
+	v.listed[d.first] = list
+	return list, nil
 }
 
 // A slot holds the 32 bytes of a directory entry, and the position of these
@@ -198,11 +219,11 @@ func (v *Volume) in(d Entry, name string) (e Entry, there bool, err error) {
 	if !d.Dir {
 		return Entry{}, false, nil
 	}
-	slots, err := v.slots(d)
+	list, err := v.list(d)
 	if err != nil {
 		return Entry{}, false, err
 	}
-	for _, e := range entries(slots, v.width) {
+	for _, e := range list {
 		if strings.EqualFold(e.Name, name) || strings.EqualFold(shortText(e.short), name) {
 			if e.Dir && e.first == 0 { // the entry ".." in a directory whose parent is the root
 				e = v.rootEntry()

@@ -52,9 +52,10 @@ type Volume struct {
 	data        int64
 	info        int64 // where the FSInfo sector begins; 0 if there is no such sector
 	table       []byte
-	dirty       map[int64]bool // the table's sectors that must be written
-	firstFree   uint32         // all clusters before this cluster are in use
-	freed       int64          // clusters freed minus clusters taken since the last flush
+	dirty       map[int64]bool     // the table's sectors that must be written
+	firstFree   uint32             // all clusters before this cluster are in use
+	freed       int64              // clusters freed minus clusters taken since the last flush
+	listed      map[uint32][]Entry // the entries of the last directories, by first cluster
 }
 
 // Open reads the FAT file system that begins at the offset start and has the
@@ -65,7 +66,7 @@ func Open(dev io.ReaderAt, start, size int64) (*Volume, error) {
 	if _, err := dev.ReadAt(boot, start); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrFormat, err)
 	}
-	v := &Volume{dev: dev, start: start, dirty: map[int64]bool{}, firstFree: firstCluster}
+	v := &Volume{dev: dev, start: start, dirty: map[int64]bool{}, listed: map[uint32][]Entry{}, firstFree: firstCluster}
 	if err := v.geometry(boot, size); err != nil {
 		return nil, err
 	}

@@ -470,3 +470,69 @@ func FuzzVolume(f *testing.F) {
 		_, _ = again.ReadFile(path, 1<<20)
 	})
 }
+
+// Check finds each damage with which a change of one file could damage another
+// file, and no damage in sound volumes.
+func TestCheck(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, disk memory, v *fat.Volume) {
+		if err := v.Check(); err != nil {
+			t.Errorf("a sound volume: %v", err)
+		}
+		entry := func(names ...string) int { // the programs that make volumes choose other short names
+			for _, name := range names {
+				if at := bytes.Index(disk, []byte(name)); at >= 0 {
+					return at
+				}
+			}
+			t.Fatalf("no entry %q", names)
+			return 0
+		}
+		program, config := entry("OPENCO~1EFI", "OPENCOREEFI"), entry("CONFIG~1PLI")
+		kexts, other := entry("KEXTS~1    ", "KEXTS      "), entry("BOOT~1     ", "BOOT       ")
+		sector := int(binary.LittleEndian.Uint16(disk[11:]))
+		table := int(binary.LittleEndian.Uint16(disk[14:])) * sector
+		for name, test := range map[string]struct {
+			damage func(d memory)
+			want   string
+		}{
+			"a shared cluster":        {func(d memory) { copy(d[program+26:program+28], d[config+26:]) }, "belongs to two files (/EFI/OC/"},
+			"a shared directory":      {func(d memory) { copy(d[kexts+26:kexts+28], d[other+26:]) }, "belongs to two files"},
+			"a directory of nothing":  {func(d memory) { copy(d[kexts+26:kexts+28], []byte{0, 0}) }, "leads to cluster 0 (/EFI/OC/Kexts)"},
+			"a chain of free ones":    {func(d memory) { clear(d[table+int(v.Width()/2) : table+200]) }, "leads to cluster 0"},
+			"the same name for two":   {func(d memory) { renamed(d, program, config) }, "is there twice"},
+			"a file with no clusters": {func(d memory) { copy(d[program+26:program+28], []byte{0, 0}) }, "leads to cluster 0"},
+		} {
+			damaged := memory(bytes.Clone(disk))
+			test.damage(damaged)
+			v, err := fat.Open(damaged, 0, int64(len(damaged)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := v.Check(); !errors.Is(err, fat.ErrFormat) || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("%s: %v, want %q", name, err, test.want)
+			}
+		}
+	})
+}
+
+// renamed gives two files of a directory the same short name, and takes their
+// long names away.
+func renamed(d memory, one, other int) {
+	copy(d[one:one+11], d[other:])
+	for _, at := range []int{one, other} {
+		for long := at - 32; d[long+11] == 0x0F; long -= 32 {
+			d[long] = 0xE5
+		}
+	}
+}
+
+func TestValidName(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]bool{"Info.plist": true, ".hidden": true, "two words.kext": true, "é": true, strings.Repeat("n", 255): true,
+		"": false, "a.": false, " a": false, "a ": false, "a/b": false, `a\b`: false, "a:b": false, "Icon\r": false, "a\x00": false, strings.Repeat("n", 256): false, strings.Repeat("\U0001F600", 128): false, "\xff": false} {
+		if fat.ValidName(name) != want {
+			t.Errorf("%q: %v", name, !want)
+		}
+	}
+}

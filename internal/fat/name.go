@@ -59,3 +59,16 @@ func shortName(name string, others []Entry) [11]byte {
 		}
 	}
 }
+
+// entry returns the 32 bytes of a new directory entry.
+func (v *Volume) entry(short [11]byte, attributes byte, first uint32) []byte {
+	b, le := make([]byte, entrySize), binary.LittleEndian
+	copy(b, short[:])
+	b[11] = attributes
+	for _, at := range []int{16, 18, 24} { // positions of the times: created, accessed, written
+		le.PutUint16(b[at:], dosEpoch)
+	}
+	le.PutUint16(b[20:], uint16(first>>16))
+	le.PutUint16(b[26:], uint16(first))
+	return b
+}

@@ -75,6 +75,7 @@ func (v *Volume) release(e Entry) error {
 
 // unlink marks an entry and the entries of its long name as deleted.
 func (v *Volume) unlink(w io.WriterAt, parent, e Entry) error {
+	clear(v.listed)
 	slots, err := v.slots(parent)
 	if err != nil {
 		return err

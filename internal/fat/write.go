@@ -79,6 +79,7 @@ func (v *Volume) put(w io.WriterAt, e Entry, data []byte) error {
 
 // update writes a file's first cluster and size into the file's entry.
 func (v *Volume) update(w io.WriterAt, e Entry, size uint32) error {
+	clear(v.listed)
 	le := binary.LittleEndian
 	if v.width == 32 {
 		if _, err := w.WriteAt(le.AppendUint16(nil, uint16(e.first>>16)), e.at+20); err != nil {
@@ -219,27 +220,16 @@ func (v *Volume) makeDirectory(w io.WriterAt, parent Entry, name string) (Entry,
 	return v.add(w, parent, name, attrDir, list[0])
 }
 
-func (v *Volume) entry(short [11]byte, attributes byte, first uint32) []byte {
-	b, le := make([]byte, entrySize), binary.LittleEndian
-	copy(b, short[:])
-	b[11] = attributes
-	for _, at := range []int{16, 18, 24} { // positions of the times: created, accessed, written
-		le.PutUint16(b[at:], dosEpoch)
-	}
-	le.PutUint16(b[20:], uint16(first>>16))
-	le.PutUint16(b[26:], uint16(first))
-	return b
-}
-
 // add puts a new entry into a directory. The entries of its long name come
 // first.
 func (v *Volume) add(w io.WriterAt, d Entry, name string, attributes byte, first uint32) (Entry, error) {
+	clear(v.listed)
 	slots, err := v.slots(d)
 	if err != nil {
 		return Entry{}, err
 	}
 	units := utf16.Encode([]rune(name))
-	if len(units) == 0 || len(units) > 255 || strings.ContainsAny(name, "\x00\"*/:<>?\\|") || strings.HasSuffix(name, ".") || name != strings.TrimSpace(name) {
+	if !ValidName(name) {
 		return Entry{}, fmt.Errorf("%w: %q", ErrName, name)
 	}
 	short := shortName(name, entries(slots, v.width))
