@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/proxstation/proxstation/internal/fat"
 	"github.com/proxstation/proxstation/internal/printable"
 )
 
@@ -121,8 +122,12 @@ func bundlesIn(tree fs.FS, root string) ([]Bundle, error) {
 func (b *Bundle) read(tree fs.FS, root string, total *int64, files *int) error {
 	base := path.Base(root)
 	err := fs.WalkDir(tree, root, func(name string, entry fs.DirEntry, err error) error {
-		if err != nil || !entry.Type().IsRegular() {
+		if err != nil || !entry.Type().IsRegular() || isLitter(path.Base(name)) {
 			return err // links are skipped, because the walk reads the files behind them anyway
+		}
+		inside := base + strings.TrimPrefix(name, root)
+		if err := b.fits(inside); err != nil {
+			return err
 		}
 		file, err := tree.Open(name)
 		if err != nil {
@@ -135,7 +140,7 @@ func (b *Bundle) read(tree fs.FS, root string, total *int64, files *int) error {
 		if *total > maxBundle || *files > maxBundleFiles {
 			return fmt.Errorf("more than %d MiB or %d files", maxBundle>>20, maxBundleFiles)
 		}
-		b.files[base+strings.TrimPrefix(name, root)] = data
+		b.files[inside] = data
 		return err
 	})
 	if err != nil {
@@ -152,6 +157,28 @@ func (b *Bundle) read(tree fs.FS, root string, total *int64, files *int) error {
 		return fmt.Errorf("%s has no Contents/Info.plist", base)
 	}
 	slices.SortFunc(b.Inside, func(a, c Kext) int { return strings.Compare(a.Path, c.Path) })
+	return nil
+}
+
+// isLitter reports whether a file is one that macOS's Finder leaves in folders
+// and archives. No kernel extension needs such a file.
+func isLitter(name string) bool {
+	return name == ".DS_Store" || name == "Icon\r" || strings.HasPrefix(name, "._")
+}
+
+// fits returns an error if a FAT file system cannot hold a file beside the files
+// that were read before.
+func (b *Bundle) fits(name string) error {
+	for part := range strings.SplitSeq(name, "/") {
+		if !fat.ValidName(part) {
+			return fmt.Errorf("%q: FAT holds no file of the name %q", name, part)
+		}
+	}
+	for other := range b.files {
+		if strings.EqualFold(other, name) {
+			return fmt.Errorf("%q and %q are the same file for FAT", other, name)
+		}
+	}
 	return nil
 }
 
@@ -181,8 +208,8 @@ func forMacs(program []byte) error {
 	if len(program) < 16 {
 		return errors.New("the program is missing or empty")
 	}
-	if fat, err := macho.NewFatFile(bytes.NewReader(program)); err == nil {
-		for _, arch := range fat.Arches {
+	if universal, err := macho.NewFatFile(bytes.NewReader(program)); err == nil {
+		for _, arch := range universal.Arches {
 			if arch.Cpu == macho.CpuAmd64 {
 				return nil
 			}

@@ -12,6 +12,9 @@ const (
 	blockSize = 1 << 16
 	maxDisk   = 8 << 30   // the largest disk
 	maxKept   = 512 << 20 // the most bytes that the blocks in memory may take
+	// maxUnzipped is the largest disk that is compressed. Some kilobytes of
+	// gzip can hold gigabytes of zeros, and the largest published image has one.
+	maxUnzipped = 2 << 30
 )
 
 // A disk is a raw disk that is read from base. Changes are kept in memory.
@@ -70,8 +73,9 @@ func (d *disk) WriteAt(p []byte, at int64) (int, error) {
 	return len(p), nil
 }
 
-// unzip reads a disk that is compressed with gzip into memory.
-func unzip(r io.Reader) (*disk, error) {
+// unzip reads a disk that is compressed with gzip into memory. The disk may have
+// limit bytes.
+func unzip(r io.Reader, limit int64) (*disk, error) {
 	zip, err := gzip.NewReader(r)
 	if err != nil {
 		return nil, &ImageError{Found: "a gzip header", Why: err.Error()}
@@ -89,8 +93,8 @@ func unzip(r io.Reader) (*disk, error) {
 			return d, nil
 		case err != nil:
 			return nil, &ImageError{Found: "gzip", Why: "it is damaged or cut off: " + err.Error()}
-		case d.size > maxDisk || int64(len(d.blocks)) > maxKept/blockSize:
-			return nil, &ImageError{Found: "gzip", Why: fmt.Sprintf("it holds more than %d GiB, or more than %d MiB that are not zero", maxDisk>>30, maxKept>>20)}
+		case d.size > limit || int64(len(d.blocks)) > maxKept/blockSize:
+			return nil, &ImageError{Found: "gzip", Why: fmt.Sprintf("it holds more than %d MiB, or more than %d MiB that are not zero", limit>>20, maxKept>>20)}
 		}
 	}
 }

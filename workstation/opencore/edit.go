@@ -52,8 +52,10 @@ func edit(text []byte, c Change) ([]byte, error) {
 	if slices.ContainsFunc(c.Key, unfit) {
 		return nil, &ConfigError{Why: fmt.Sprintf("the key %q has characters that no XML has", []string(c.Key))}
 	}
-	if slices.Contains(twice, c.Key.String()) {
-		return nil, &ConfigError{Why: fmt.Sprintf("%s is there more than once; delete all but one", c.Key)}
+	for depth := range c.Key {
+		if above := c.Key[:depth+1]; slices.Contains(twice, above.String()) {
+			return nil, &ConfigError{Why: fmt.Sprintf("%s is there more than once; delete all but one", above)}
+		}
 	}
 	if have := root.Get(c.Key...); c.Have.Kind != Absent && !have.Equal(c.Have) {
 		return nil, &ConfigError{Why: fmt.Sprintf("%s is no longer as planned", c.Key)}

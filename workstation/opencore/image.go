@@ -38,6 +38,12 @@ type Image struct {
 	// checksum of this disk in hexadecimal.
 	Size   int64
 	SHA256 string
+	// Damage says what is wrong with the file system, if a change of one file
+	// could damage another file. It is "" if the file system is sound.
+	Damage string
+	// Starter says whether the volume has EFI/BOOT/BOOTx64.efi. The firmware of
+	// a VM starts this file from a drive that it does not know.
+	Starter bool
 	// Version is the version of OpenCore.efi. It is the zero Version if the
 	// version cannot be read from the program.
 	Version Version
@@ -128,6 +134,11 @@ func contentOf(v *fat.Volume) (Image, error) {
 	if image.Config, image.Twice, err = parse(image.ConfigText); err != nil {
 		return image, err
 	}
+	if err := v.Check(); err != nil {
+		image.Damage = err.Error()
+	}
+	_, err = v.ReadFile("EFI/BOOT/BOOTx64.efi", maxEFI)
+	image.Starter = err == nil
 	image.Version = versionOf(program)
 	image.Vault = proxstation.AnswerOf(vaulted(program))
 	if _, err := v.ReadFile(folder+"/vault.plist", maxConfig); !errors.Is(err, fs.ErrNotExist) {

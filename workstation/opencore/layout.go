@@ -50,6 +50,8 @@ type Layout struct {
 	Start, Size int64
 	// FAT is the width of the file system: 12, 16 or 32.
 	FAT int
+	// Others holds the numbers of further partitions that hold an OpenCore.
+	Others []int
 	// Damage says what is wrong with the partition table. It is "" if the table
 	// is sound.
 	Damage string
@@ -95,7 +97,7 @@ func open(r io.ReaderAt, size int64) (*disk, string, error) {
 		return nil, "", &ImageError{Found: fmt.Sprintf("a file of %d bytes", size), Why: errors.Join(errors.New("it is too short"), err).Error()}
 	}
 	if string(head[:2]) == "\x1f\x8b" {
-		d, err := unzip(io.NewSectionReader(r, 0, size))
+		d, err := unzip(io.NewSectionReader(r, 0, size), maxUnzipped)
 		return d, "gzip", err
 	}
 	for _, f := range foreign {
@@ -121,10 +123,43 @@ type part struct {
 	efi         bool // whether the table marks it as the firmware's partition
 }
 
-// locate finds the file system that holds OpenCore. It looks for FAT without a
-// partition table before it looks for an MBR, because such a file system ends
-// its first sector like an MBR.
+// locate finds the file system that holds OpenCore. If several do, it takes the
+// first, and partitions for the firmware come before others.
 func locate(d *disk) (*fat.Volume, Layout, error) {
+	layout, parts := table(d)
+	slices.SortStableFunc(parts, func(a, b part) int {
+		if a.efi == b.efi {
+			return 0
+		}
+		if a.efi {
+			return -1
+		}
+		return 1
+	})
+	var seen []string
+	var found *fat.Volume
+	for _, p := range parts {
+		v, what := look(d, p, layout.Table)
+		switch {
+		case what != "":
+			seen = append(seen, what)
+		case found == nil:
+			layout.Partition, layout.Start, layout.Size, layout.FAT = p.number, p.start, p.size, v.Width()
+			found = v
+		case p.start != layout.Start:
+			layout.Others = append(layout.Others, p.number)
+		}
+	}
+	if found == nil {
+		return nil, layout, notOpenCore(layout, seen)
+	}
+	return found, layout, nil
+}
+
+// table reads the partition table. It looks for FAT without a partition table
+// before it looks for an MBR, because such a file system ends its first sector
+// like an MBR.
+func table(d *disk) (Layout, []part) {
 	layout := Layout{Table: "none"}
 	parts := []part{{0, 0, d.size, true}}
 	if boot, isISO := elTorito(d); isISO {
@@ -138,33 +173,27 @@ func locate(d *disk) (*fat.Volume, Layout, error) {
 			layout.Table, parts = "mbr", table
 		}
 	}
-	slices.SortStableFunc(parts, func(a, b part) int {
-		if a.efi == b.efi {
-			return 0
-		}
-		if a.efi {
-			return -1
-		}
-		return 1
-	})
-	var seen []string
-	for _, p := range parts {
-		v, err := fat.Open(d, p.start, p.size)
-		if err != nil {
-			what := fmt.Sprintf("a disk (%s) with no FAT file system at byte %d", layout.Table, p.start)
-			if layout.Table == "none" {
-				what = "a file without a partition table"
-			}
-			seen = append(seen, fmt.Sprintf("%s (%v)", what, err))
-			continue
-		}
-		if _, err = v.List(folder); err == nil {
-			layout.Partition, layout.Start, layout.Size, layout.FAT = p.number, p.start, p.size, v.Width()
-			return v, layout, nil
-		}
-		seen = append(seen, fmt.Sprintf("a FAT%d file system with %s", v.Width(), contents(v)))
+	return layout, parts
+}
+
+// look opens the file system at a place. If it does not hold OpenCore, look
+// returns a text that says what is there instead.
+func look(d *disk, p part, table string) (v *fat.Volume, instead string) {
+	if p.start+p.size > d.size {
+		return nil, fmt.Sprintf("a disk (%s) whose partition %d ends at byte %d of %d: it is cut off", table, p.number, p.start+p.size, d.size)
 	}
-	return nil, layout, notOpenCore(layout, seen)
+	v, err := fat.Open(d, p.start, p.size)
+	if err != nil {
+		what := fmt.Sprintf("a disk (%s) with no FAT file system at byte %d", table, p.start)
+		if table == "none" {
+			what = "a file without a partition table"
+		}
+		return nil, fmt.Sprintf("%s (%v)", what, err)
+	}
+	if _, err = v.List(folder); err != nil {
+		return nil, fmt.Sprintf("a FAT%d file system with %s", v.Width(), contents(v))
+	}
+	return v, ""
 }
 
 // notOpenCore returns an error that says what the image holds instead of

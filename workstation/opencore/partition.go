@@ -51,7 +51,7 @@ func gptAt(d *disk, at, sector int64) ([]part, bool) {
 	for i := range int(count) {
 		e := entries[i*int(size):]
 		begin, end := le.Uint64(e[32:]), le.Uint64(e[40:])
-		if len(bytes.Trim(e[:16], "\x00")) == 0 || begin > end || end >= sectors {
+		if len(bytes.Trim(e[:16], "\x00")) == 0 || begin > end || begin >= sectors || end > 1<<40 {
 			continue
 		}
 		parts = append(parts, part{i + 1, int64(begin) * sector, int64(end-begin+1) * sector, bytes.Equal(e[:16], efiSystem)})
@@ -69,7 +69,7 @@ func mbr(d *disk) []part {
 	for i := range 4 {
 		e := sector[446+16*i:]
 		begin, size := int64(le.Uint32(e[8:]))*512, int64(le.Uint32(e[12:]))*512
-		if e[4] != 0 && size > 0 && begin+size <= d.size {
+		if e[4] != 0 && size > 0 && begin < d.size {
 			parts = append(parts, part{i + 1, begin, size, e[4] == 0xEF})
 		}
 	}

@@ -45,7 +45,8 @@ type Plan struct {
 	Image string
 	// Size is the size of the copy in bytes.
 	Size int64
-	// Before is the SHA-256 of the config.plist for which the plan was made.
+	// Before is the SHA-256 of the uncompressed image for which the plan was
+	// made.
 	Before string
 	// Changes holds the changes of config.plist, in the order in which they are
 	// made.
@@ -109,6 +110,10 @@ func (p Plan) Err() error {
 // them is loaded, and an empty array takes one new entry a round.
 const rounds = 8
 
+// maxChanges is the most changes of a round. The images that the projects
+// publish need fewer than 50.
+const maxChanges = 500
+
 // Configure makes a plan of the changes with which an image suits a VM. The
 // plan holds the changes of [Judge]'s findings with severity warning and above,
 // the caller's kernel extensions with their entries, and the caller's identity.
@@ -121,8 +126,7 @@ func Configure(image Image, machine Machine, o *Options) (Plan, error) {
 	if err := distinct(o.Bundles); err != nil {
 		return Plan{}, err
 	}
-	sum := sha256.Sum256(image.ConfigText)
-	plan := Plan{Size: image.Size, Before: hex.EncodeToString(sum[:]), Bundles: o.Bundles,
+	plan := Plan{Size: image.Size, Before: image.SHA256, Bundles: o.Bundles,
 		Image: fmt.Sprintf("OpenCore %s, %s; for %s, %s", image.Version, image.Layout, machine.Release, purpose(machine))}
 	with := image
 	with.Kexts = slices.Clone(image.Kexts)
@@ -134,6 +138,9 @@ func Configure(image Image, machine Machine, o *Options) (Plan, error) {
 		changes := wanted(with, machine, o)
 		if len(changes) == 0 {
 			break
+		}
+		if len(changes) > maxChanges {
+			return Plan{}, &ConfigError{Why: fmt.Sprintf("%d values would have to change: it is not one of OpenCore's; take another image", len(changes))}
 		}
 		if err := plan.add(&with, changes); err != nil {
 			return Plan{}, err

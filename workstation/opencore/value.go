@@ -89,13 +89,21 @@ func (v Value) Int() (n int64, known bool) {
 	if v.Kind != Integer {
 		return 0, false
 	}
-	n, err := strconv.ParseInt(v.Text, 0, 64)
+	digits, base := v.Text, 10
+	if hexadecimal, is := strings.CutPrefix(strings.ToLower(v.Text), "0x"); is {
+		digits, base = hexadecimal, 16
+	}
+	n, err := strconv.ParseInt(digits, base, 64)
 	if err != nil { // ScanPolicy and some other values are unsigned
-		u, err := strconv.ParseUint(v.Text, 0, 64)
+		u, err := strconv.ParseUint(digits, base, 64)
 		return int64(u), err == nil
 	}
 	return n, true
 }
+
+// shownBytes is the most bytes of a value that people see. Kernel patches and
+// long boot arguments have some hundred.
+const shownBytes = 1 << 10
 
 // True reports whether the value is the boolean true.
 func (v Value) True() bool { return v.Kind == Bool && v.Text == "true" }
@@ -152,6 +160,14 @@ func (v Value) Equal(other Value) bool {
 // String returns the value for people: data in angle brackets, an empty string
 // as "", and a dictionary as the number of its keys.
 func (v Value) String() string {
+	text := v.string()
+	if len(text) > shownBytes {
+		return fmt.Sprintf("%s... (%d bytes)", strings.ToValidUTF8(text[:shownBytes], ""), len(text))
+	}
+	return text
+}
+
+func (v Value) string() string {
 	switch v.Kind {
 	case Absent:
 		return "(absent)"

@@ -2,8 +2,6 @@ package opencore
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -23,9 +21,9 @@ import (
 // accelerate the card, even after the plan.
 var ErrBlocked = errors.New("opencore: the image does not suit the VM")
 
-// ErrStale reports that a plan was made for another image: the image has another
-// config.plist, or other kernel extensions in the place of the given ones.
-var ErrStale = errors.New("opencore: the image's config.plist or kernel extensions are not those that the plan was made for: plan again")
+// ErrStale reports that a plan was made for another image, or for an earlier
+// content of the image.
+var ErrStale = errors.New("opencore: the image is not as it was when the plan was made: plan again")
 
 // Write writes a copy of an image with a plan applied. The copy is an
 // uncompressed raw disk of the image's size. Bytes that the plan does not
@@ -37,9 +35,11 @@ func Write(w io.Writer, r io.ReaderAt, size int64, plan Plan) error {
 	if err != nil {
 		return err
 	}
-	sum := sha256.Sum256(image.ConfigText)
-	if hex.EncodeToString(sum[:]) != plan.Before || !slices.Equal(replaced(image, plan.Bundles), plan.Replaced) {
+	if image.SHA256 != plan.Before || !slices.Equal(replaced(image, plan.Bundles), plan.Replaced) {
 		return ErrStale
+	}
+	if image.Damage != "" {
+		return &ImageError{Found: image.Layout.String(), Why: image.Damage}
 	}
 	text := image.ConfigText
 	for _, c := range plan.Changes {
