@@ -13,14 +13,14 @@ import (
 )
 
 // Apply makes the changes of a plan: mappings, images, moves, then the changes
-// of each node. It reads each result back. Apply can be repeated: a change that
-// is made already is skipped. So after a failure the same plan goes on where it
-// stopped.
+// of each node. It reads each result back. After a failure, Apply can be called
+// again with the same plan: it skips the changes that are made already.
 //
 // If a finding of the plan is a blocker, Apply does nothing and returns a
-// [workstation.BlockedError]. If the plan destroys data without AllowDestroy,
-// it does nothing and returns [workstation.ErrDestructive]. The error matches
-// [workstation.ErrStale] if a mapping or a VM changed after the plan was made.
+// [workstation.BlockedError]. If the plan destroys data and AllowDestroy is not
+// set, Apply does nothing and returns [workstation.ErrDestructive]. The error
+// matches [workstation.ErrStale] if a mapping or a VM changed after the plan
+// was made.
 func (c *Cluster) Apply(ctx context.Context, plan Plan, opts *workstation.ApplyOptions) error {
 	if opts == nil {
 		opts = &workstation.ApplyOptions{}
@@ -68,10 +68,9 @@ func (a *applier) say(vmid int, format string, args ...any) {
 	}
 }
 
-// mapping makes or changes a mapping. It refuses if somebody changed the
-// devices of this mapping since the plan was made. It does not send PVE the
-// digest from the plan, because that digest also changes with every other
-// mapping.
+// Makes or changes a mapping. If somebody changed its devices since the plan
+// was made, the method returns an error. It does not send PVE the digest from
+// the plan, because that digest also changes with every other mapping.
 func (a *applier) mapping(ctx context.Context, m MappingChange) error {
 	now, there, err := a.read(ctx, m.Mapping.ID)
 	switch {
@@ -113,12 +112,10 @@ func (a *applier) read(ctx context.Context, id string) (m gpu.Mapping, there boo
 	return gpu.Mapping{}, false, err
 }
 
-// alike reports whether two mappings name the same devices.
 func alike(a, b gpu.Mapping) bool {
 	return entryText(a.Entries) == entryText(b.Entries) && a.MDev == b.MDev
 }
 
-// image brings an image to its node.
 func (a *applier) image(ctx context.Context, b BringImage) error {
 	node := a.cluster.Node(b.Node)
 	if b.Image.URL != "" {
@@ -128,11 +125,11 @@ func (a *applier) image(ctx context.Context, b BringImage) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = image.Close() }() // the image was only read
+	defer func() { _ = image.Close() }() // closing cannot lose data, because the image was only read
 	return node.Upload(ctx, b.Image.Volume, image, a.opts.Progress)
 }
 
-// move moves a VM, unless it is at its target already.
+// Moves a VM, unless it is on its target already.
 func (a *applier) move(ctx context.Context, m Move) error {
 	at, err := a.where(ctx, m.VMID)
 	switch {
@@ -165,11 +162,11 @@ func (a *applier) move(ctx context.Context, m Move) error {
 	return nil
 }
 
-// arrived waits until the VM is on its target. The HA manager goes on for some
-// time after the task has ended. If the answer to the request was lost, its
-// task may still run.
+// Waits until the VM is on its target. The HA manager moves the VM some time
+// after the task has ended. If the answer to the request was lost, PVE's task
+// may still run.
 func (a *applier) arrived(ctx context.Context, m Move, lost error) error {
-	patience := 30 * time.Second // the time after which a task that began shows in the list
+	patience := 30 * time.Second // a task is in the list of tasks at most this long after its start
 	if m.HA {
 		patience = 2 * time.Minute // the HA manager works in rounds of 10 seconds
 	}
@@ -193,7 +190,6 @@ func (a *applier) arrived(ctx context.Context, m Move, lost error) error {
 	}
 }
 
-// where returns the node of a VM.
 func (a *applier) where(ctx context.Context, vmid int) (string, error) {
 	guests, err := a.cluster.pve.Guests(ctx)
 	for _, g := range guests {

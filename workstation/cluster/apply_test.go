@@ -88,8 +88,8 @@ func TestApplyIsRepeatable(t *testing.T) {
 	})
 }
 
-// If an answer is lost, before or after the write, Apply may fail. When the
-// plan is applied again, it goes on where it stopped.
+// Apply may fail if the answer to a request is lost, before or after the write.
+// A second Apply of the same plan makes the changes that are missing.
 func TestApplyGoesOn(t *testing.T) {
 	t.Parallel()
 	spec := cluster.Spec{Cards: []cluster.Card{rtx}, Workstations: []cluster.Needs{{VM: linux(140, "rtx")}, {VM: linux(141, "rtx")}}}
@@ -160,7 +160,7 @@ func TestApplyRefuses(t *testing.T) {
 	}
 }
 
-// If the cluster has no quorum, the plan reports that before anything is tried.
+// Diff reports a cluster without a quorum, before Apply tries anything.
 func TestNoPlanWithoutQuorum(t *testing.T) {
 	t.Parallel()
 	inCluster(t, mixed(), func(t *testing.T, sim *pvetest.Cluster, c *cluster.Cluster) {

@@ -62,12 +62,12 @@ func Open(client *proxmox.Client, opts *Options) *Cluster {
 	return &Cluster{pve: pve.New(client, ""), first: workstation.Open(client, "", o.Node), opts: o}
 }
 
-// Connect logs in to a cluster that has these addresses, usually one for each
-// node. It uses the first address that answers. If this address stops
-// answering, the next address takes its place for requests that were not sent,
-// and for GET requests. A write whose answer is lost is not sent again, because
-// it may have had an effect. It returns [workstation.ErrNoAnswer], as with one
-// address.
+// Connect logs in to the cluster at these addresses, usually one for each node.
+// It uses the first address that answers. If this address stops answering, the
+// next address takes its place for requests that were not sent, and for GET
+// requests. A write whose answer is lost is not sent again, because PVE may
+// have carried it out. The write then returns [workstation.ErrNoAnswer], as it
+// does with a single address.
 //
 // One login is good for all nodes. An endpoint without a login or without
 // RootCAs uses the login or the RootCAs of the first endpoint. The authority of
@@ -112,8 +112,8 @@ func Connect(ctx context.Context, endpoints []workstation.Endpoint, opts *Option
 // before the next address is tried.
 const firstAnswer = 5 * time.Second
 
-// anywhere calls the function work. If an address does not answer in time,
-// anywhere calls work again, and the transport then uses the next address.
+// Calls the function work. If the address in use does not answer in time, work
+// is called again, and the transport uses the next address.
 func (c *Cluster) anywhere(ctx context.Context, work func(context.Context) error) error {
 	if c.addresses == nil || c.addresses.Len() == 1 {
 		return work(ctx)

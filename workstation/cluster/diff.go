@@ -38,9 +38,10 @@ type Plan struct {
 
 // Diff places the workstations of the Spec, and returns the changes that make
 // the cluster match the Spec. It is pure. The errors are the errors of [Place],
-// and with an error there is no plan. One error of Place is a finding here: if
-// only a node that was not read might take a new VM, the VM is left out, like a
-// VM that exists on such a node, and the others are planned.
+// and with an error there is no plan. There is an exception: if only a node
+// that was not read might take a new VM, Diff returns a finding instead of an
+// error. Diff then leaves out this VM and plans the others. It also leaves out
+// VMs that exist on a node that was not read.
 //
 // [workstation.Diff] plans each node: guests that are not in the Spec stay as
 // they are, and nothing is destroyed or moved.
@@ -71,7 +72,7 @@ func Diff(spec Spec, facts Facts) (Plan, error) {
 	return plan, nil
 }
 
-// judge adds the findings about the plan as a whole.
+// Adds the findings about the plan as a whole.
 func (p *Plan) judge(facts Facts) {
 	if p.Empty() {
 		return
@@ -79,7 +80,7 @@ func (p *Plan) judge(facts Facts) {
 	p.Findings = append(p.Findings, facts.Findings...)
 	for _, c := range p.Changes() {
 		var missing []string
-		for _, facts := range facts.readable()[:1] { // the changes of PVE's cluster need the same privileges on each node
+		for _, facts := range facts.readable()[:1] { // one node is enough, because the changes need the same privileges on each node
 			for _, lacks := range facts.Lacks(c.Needs...) {
 				missing = append(missing, lacks.String())
 			}

@@ -60,7 +60,7 @@ func ExampleDiffHA() {
 	//     + strict  yes
 }
 
-// Each kind of rule has a name, which texts about rules use.
+// The text of a rule uses the name of its kind.
 func ExampleHAKind() {
 	for _, r := range []cluster.HARule{
 		{Name: "desk", Kind: cluster.OnNodes, VMs: []int{140}, Nodes: map[string]int{"a": 2, "b": 0}, Strict: true},
@@ -76,8 +76,8 @@ func ExampleHAKind() {
 	// <nil> true
 }
 
-// Judge reports a VM in the HA state error, and how to get it out of this
-// state.
+// Judge reports a VM that is in the HA state "error". It also says how to end
+// this state.
 func ExampleHA_Judge() {
 	ha := cluster.HA{VMs: []cluster.HAVM{{VMID: 140, Wanted: "started", State: "error", Node: "b"}}}
 	for _, f := range ha.Judge(cluster.Facts{}) {

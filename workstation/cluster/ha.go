@@ -60,7 +60,6 @@ type HAVM struct {
 	digest string
 }
 
-// managed reports whether the HA manager starts and stops the VM.
 func (v HAVM) managed() bool { return v.Wanted != "ignored" }
 
 // An HARule binds VMs under high availability to nodes or to each other.

@@ -19,8 +19,8 @@ type ability struct {
 	notes  []string // the data that would be lost
 }
 
-// able judges whether a node could start a VM with its present configuration if
-// PVE moved only this configuration. The HA manager moves nothing else
+// Judges whether a node could start a VM with its present configuration if PVE
+// moved only this configuration. The HA manager moves nothing else
 // (pve-ha-manager PVE/HA/Env/PVE2.pm, steal_service).
 func able(vm workstation.VMFacts, home workstation.Facts, to NodeFacts, h HA) ability {
 	if why := to.away(); why != "" {
@@ -45,7 +45,7 @@ func able(vm workstation.VMFacts, home workstation.Facts, to NodeFacts, h HA) ab
 	return a
 }
 
-// sortedKeys returns the keys of a configuration of one family: net0, net1.
+// sortedKeys returns the keys of one family, such as net0 and net1.
 func sortedKeys(config map[string]string, family string) []string {
 	var keys []string
 	for key := range config {
@@ -57,13 +57,14 @@ func sortedKeys(config map[string]string, family string) []string {
 	return keys
 }
 
-// cardsLacking returns the PCI devices of a VM that do not work on the node:
-// the node lacks the device, or its entry in the mapping is wrong or missing.
+// cardsLacking returns a reason for each PCI device of the VM that would not
+// work on the node: the node lacks the device, or its entry in the mapping is
+// wrong or missing.
 func cardsLacking(vm workstation.VMFacts, facts workstation.Facts) (why []string) {
 	for _, key := range sortedKeys(vm.Config, "hostpci") {
 		value, err := gpu.ParseHostPCI(vm.Config[key])
 		if err != nil {
-			continue // the VM does not start on its own node either
+			continue // PVE cannot read the value either, so the VM starts on no node
 		}
 		if mapping, known := facts.PCI().Mapping(value.Mapping); value.Mapping != "" && (!known || len(mapping.On(facts.Node)) == 0) {
 			why = append(why, fmt.Sprintf("%s: mapping %s has no entry for it", key, value.Mapping))
@@ -78,8 +79,9 @@ func cardsLacking(vm workstation.VMFacts, facts workstation.Facts) (why []string
 	return why
 }
 
-// disks judges the volumes of a VM. A volume on a storage that the nodes do not
-// share stays behind, unless the node has a copy.
+// Judges the volumes of a VM. The HA manager leaves a volume behind that is on
+// a storage which the nodes do not share. This is a fault unless the node has a
+// copy.
 func (a *ability) disks(vm workstation.VMFacts, home, to workstation.Facts) {
 	for _, key := range qmconf.Slots(vm.Config) {
 		value := vm.Config[key]
@@ -94,7 +96,7 @@ func (a *ability) disks(vm workstation.VMFacts, home, to workstation.Facts) {
 		case !there.Active:
 			a.why = append(a.why, fmt.Sprintf("%s: it does not reach storage %s", key, pool))
 		case there.Shared:
-		case holds(there.Images, volume): // an image to install from
+		case holds(there.Images, volume): // an image to install from, of which the node has a copy
 		case holds(there.Volumes, volume):
 			a.notes = append(a.notes, fmt.Sprintf("%s: %s there is a copy by replication: what was written since its last run would be lost", key, volume))
 		default:
@@ -115,8 +117,8 @@ func holds(volumes []storage.Volume, id string) bool {
 	return slices.ContainsFunc(volumes, func(v storage.Volume) bool { return v.ID == id })
 }
 
-// taken returns the VMs of a node that use the VM's card and either run or are
-// kept running by the HA manager.
+// taken returns a reason for each VM of the node that uses the VM's card and
+// runs, or is kept running by the HA manager.
 func taken(vm workstation.VMFacts, facts workstation.Facts, h HA) (why []string) {
 	claims := slices.DeleteFunc(facts.Claims(), func(c gpu.Claim) bool { return c.VMID == vm.ID })
 	claims = append(claims, qmconf.Claim(vm.ID, vm.Config))

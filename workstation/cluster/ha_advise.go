@@ -54,7 +54,6 @@ func (h HA) Advise(f Facts, vmids ...int) []HARule {
 	return rules
 }
 
-// takenOnly reports whether a node could start a VM if no other VM had the card.
 func (j *haJudge) takenOnly(vmid int, node string) bool {
 	to, _ := j.facts.Node(node)
 	if to.away() != "" {

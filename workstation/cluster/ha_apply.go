@@ -54,8 +54,8 @@ func (a *applier) haVM(ctx context.Context, m HAVMChange) error {
 	return a.written(ctx, err, func(h HA) bool { now, is := h.VM(m.Want.VMID); return is && m.Want.alike(now) })
 }
 
-// written reads the change back. If the change is there, a lost answer does not
-// matter.
+// Reads the change back. If the change is there, the method returns nil even
+// after a lost answer.
 func (a *applier) written(ctx context.Context, err error, there func(HA) bool) error {
 	if err != nil && !errors.Is(err, workstation.ErrNoAnswer) {
 		return err
@@ -84,7 +84,7 @@ func (a *applier) haRule(ctx context.Context, m HARuleChange) error {
 	case is && m.Want.alike(now):
 		return nil
 	case is != (m.Have != nil), is && !m.Have.alike(now):
-		if !m.Groups || !m.begun(now) { // a group gets its VMs one by one
+		if !m.Groups || !m.begun(now) { // PVE adds VMs to a group one by one, so an earlier Apply may have added a part
 			return fmt.Errorf("%w: it changed since the plan was made: observe and plan again", workstation.ErrStale)
 		}
 	}
@@ -117,8 +117,8 @@ func (a *applier) writeRule(ctx context.Context, want HARule, exists bool, diges
 	return a.cluster.pve.CreateHARule(ctx, r)
 }
 
-// begun reports whether a group has only some of its VMs, because an earlier
-// Apply broke off.
+// Reports whether a group has only some of its VMs, because an earlier Apply
+// broke off.
 func (m HARuleChange) begun(now HARule) bool {
 	part := m.Want
 	part.VMs = now.VMs
@@ -149,7 +149,7 @@ func (a *applier) haGroup(ctx context.Context, want HARule, exists bool, seen pv
 		if member == (r.Group == want.Name) {
 			continue
 		}
-		r.Group, r.Digest = "", "" // each write changes the digest
+		r.Group, r.Digest = "", "" // no digest, because each of these writes changes it
 		if member {
 			r.Group = want.Name
 		}
@@ -160,15 +160,14 @@ func (a *applier) haGroup(ctx context.Context, want HARule, exists bool, seen pv
 	return nil
 }
 
-// knownTime is the time for which known waits. The HA manager works in rounds of
-// ten seconds.
+// knownTime limits the wait for the HA manager, which works in rounds of ten
+// seconds.
 const knownTime = time.Minute
 
-// known waits until the HA manager has taken over the VMs that are new under
-// high availability. Before its first round the HA manager knows no nodes. PVE
-// then refuses every rule that keeps VMs apart ("rule defines more resources
-// than available nodes"). After a minute, known stops waiting and lets PVE
-// decide.
+// Waits until the HA manager has taken over the VMs that are new under high
+// availability. Before its first round the HA manager knows no nodes. PVE then
+// refuses every rule that keeps VMs apart ("rule defines more resources than
+// available nodes"). After a minute the wait ends, and PVE decides.
 func (a *applier) known(ctx context.Context, vmids []int) error {
 	for waited := time.Duration(0); waited < knownTime; waited += time.Second {
 		seen, err := a.cluster.pve.HA(ctx)

@@ -65,8 +65,8 @@ var desks = cluster.HASpec{
 	},
 }
 
-// Apply makes high availability match the Spec, whichever request fails on the
-// way. Afterwards a second plan has no changes.
+// Apply makes high availability match the Spec. If a request fails on the way,
+// a second Apply does. Afterwards a new plan has no changes.
 func TestApplyHA(t *testing.T) {
 	t.Parallel()
 	const resources, rules = "/cluster/ha/resources", "/cluster/ha/rules"
@@ -200,7 +200,8 @@ func TestApplyHAGroupIsStale(t *testing.T) {
 	})
 }
 
-// When the node is lost, the VMs are recovered as Recovery judged beforehand.
+// After a node is lost, the embedded HA manager recovers the VMs as Recovery
+// judged beforehand.
 func TestRecoveryComesTrue(t *testing.T) {
 	t.Parallel()
 	started := func(hosts []pvetest.Host) {

@@ -92,7 +92,6 @@ func (d *haDiff) refuse(vmid int, field, value, why string) {
 	d.problems = append(d.problems, &workstation.InvalidError{VMID: vmid, Field: field, Value: value, Why: why})
 }
 
-// vm plans one VM.
 func (d *haDiff) vm(want HAVM) (change HAVMChange, needed bool) {
 	have, is := d.have.VM(want.VMID)
 	i := slices.IndexFunc(d.facts.Guests, func(g Guest) bool { return g.VMID == want.VMID && !g.Container })
@@ -126,8 +125,8 @@ func (d *haDiff) vm(want HAVM) (change HAVMChange, needed bool) {
 	return HAVMChange{Want: want, Have: &have}, !want.alike(have)
 }
 
-// over returns v with its unset fields filled in, from the present values in
-// have or with PVE's defaults.
+// The method over returns v with its unset fields filled in: from the present
+// values in have, or with PVE's defaults.
 func (v HAVM) over(have HAVM) HAVM {
 	one := 1
 	v.Wanted, v.Comment = cmp.Or(v.Wanted, have.Wanted), cmp.Or(v.Comment, have.Comment)
@@ -137,12 +136,10 @@ func (v HAVM) over(have HAVM) HAVM {
 	return v
 }
 
-// alike reports whether the settings of two VMs for the HA manager are equal.
 func (v HAVM) alike(w HAVM) bool {
 	return v.Wanted == w.Wanted && v.Failback == w.Failback && *v.Restarts == *w.Restarts && *v.Moves == *w.Moves && v.Comment == w.Comment
 }
 
-// rule plans one rule.
 func (d *haDiff) rule(want HARule) (change HARuleChange, needed bool) {
 	have, is := d.have.Rule(want.Name)
 	want.VMs = slices.Compact(slices.Sorted(slices.Values(want.VMs)))
@@ -160,13 +157,13 @@ func (d *haDiff) rule(want HARule) (change HARuleChange, needed bool) {
 	return HARuleChange{Want: want, Have: &have, Groups: d.have.Groups}, !want.alike(have)
 }
 
-// alike reports whether two rules have the same effect and comment.
+// Reports whether two rules have the same effect and comment.
 func (r HARule) alike(other HARule) bool {
 	return r.Kind == other.Kind && slices.Equal(r.VMs, other.VMs) && maps.Equal(r.Nodes, other.Nodes) && r.Strict == other.Strict && r.Disabled == other.Disabled && r.Comment == other.Comment
 }
 
-// impossible returns the reason why PVE would refuse a rule, or ""
-// (pve-ha-manager PVE/API2/HA/Rules.pm and the checks of PVE/HA/Rules).
+// Returns the reason why PVE would refuse a rule, or "" (pve-ha-manager
+// PVE/API2/HA/Rules.pm and the checks of PVE/HA/Rules).
 func (d *haDiff) impossible(want, have HARule, is bool) string {
 	switch {
 	case !qmconf.IsMappingID(want.Name):
@@ -206,8 +203,8 @@ func (d *haDiff) impossible(want, have HARule, is bool) string {
 	return ""
 }
 
-// mixed warns if a plan has rules but some node of the cluster is too old to
-// know rules.
+// Warns if the plan has rules and a node of the cluster still runs PVE 8, which
+// knows no rules.
 func (d *haDiff) mixed(plan Plan) (findings []proxstation.Finding) {
 	for _, node := range d.facts.readable() {
 		if len(plan.HARules) > 0 && !d.have.Groups && node.Version != "" && release(node.Version)[0] < 9 {
@@ -218,7 +215,6 @@ func (d *haDiff) mixed(plan Plan) (findings []proxstation.Finding) {
 	return findings
 }
 
-// change returns the change as data for people.
 func (m HAVMChange) change() workstation.StepChange {
 	c := workstation.StepChange{Sign: workstation.SignAdd, Object: fmt.Sprintf("high availability of VM %d", m.Want.VMID), Needs: haNeeds}
 	var have HAVM
@@ -237,7 +233,6 @@ func (m HAVMChange) change() workstation.StepChange {
 	return c
 }
 
-// change returns the change as data for people.
 func (m HARuleChange) change() workstation.StepChange {
 	c := workstation.StepChange{Sign: workstation.SignAdd, Object: "rule " + m.Want.Name + " of high availability", Needs: haNeeds}
 	if m.Groups {

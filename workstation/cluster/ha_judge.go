@@ -67,7 +67,6 @@ func (j *haJudge) find(vmid int, severity proxstation.Severity, id, seen, why, f
 		Why: printable.Sentence(why), Fix: printable.Sentence(fix)})
 }
 
-// recovery judges what happens to one VM.
 func (j *haJudge) recovery(r Recovery) {
 	var good, bad, unsure, allowed, lacks []string
 	for _, n := range r.Nodes {
@@ -107,7 +106,6 @@ func (j *haJudge) recovery(r Recovery) {
 	}
 }
 
-// bind returns the command that binds a VM to nodes.
 func (j *haJudge) bind(vmid int, nodes []string) string {
 	slices.Sort(nodes)
 	list := strings.Join(slices.Compact(nodes), ",")
@@ -120,7 +118,7 @@ func (j *haJudge) bind(vmid int, nodes []string) string {
 	return fmt.Sprintf("ha-manager rules add node-affinity vm%d --resources vm:%[1]d --nodes %s --strict 1", vmid, list)
 }
 
-// cards reports VMs that want one card but are not kept apart.
+// Reports VMs that want one card but are not kept apart.
 func (j *haJudge) cards(managed []HAVM) {
 	for i, a := range managed {
 		for _, b := range managed[i+1:] {
@@ -137,8 +135,8 @@ func (j *haJudge) cards(managed []HAVM) {
 	}
 }
 
-// wantOne reports whether two VMs cannot run at the same time on some node
-// because both want the same card.
+// wantOne reports whether there is a node on which two VMs cannot run at the
+// same time because they want the same card.
 func (j *haJudge) wantOne(a, b int) bool {
 	claims := []gpu.Claim{}
 	for _, node := range j.facts.readable() {
@@ -151,7 +149,7 @@ func (j *haJudge) wantOne(a, b int) bool {
 	return slices.ContainsFunc(j.facts.readable(), func(node workstation.Facts) bool { return len(node.PCI().Conflicts(claims)) > 0 })
 }
 
-// apart reports whether rules keep two VMs on different nodes.
+// Reports whether rules keep two VMs on different nodes.
 func (j *haJudge) apart(a, b int) bool {
 	for _, r := range j.ha.inForce(a, Apart) {
 		if slices.Contains(r.VMs, b) {
@@ -165,8 +163,8 @@ func (j *haJudge) apart(a, b int) bool {
 	return !slices.ContainsFunc(first, func(node string) bool { return slices.Contains(second, node) })
 }
 
-// strict returns the nodes to which strict rules bind a VM. It returns nil if
-// no strict rule binds the VM.
+// Returns the nodes to which strict rules bind a VM, or nil if no strict rule
+// does.
 func (j *haJudge) strict(vmid int) (nodes []string) {
 	for _, r := range j.ha.inForce(vmid, OnNodes) {
 		if r.Strict {

@@ -101,8 +101,8 @@ func (h HA) recovery(f Facts, home workstation.Facts, vm workstation.VMFacts) Re
 	return r
 }
 
-// allows returns the priority that the rules give a node for a VM. If the rules
-// do not allow the node, allows returns the reason.
+// Returns the priority that the rules give a node for a VM. If the rules do not
+// allow the node, refused is the reason.
 func (h HA) allows(f Facts, vmid int, node string) (priority int, refused string) {
 	for _, r := range h.inForce(vmid, OnNodes) {
 		p, named := r.Nodes[node]
@@ -125,8 +125,8 @@ func (h HA) allows(f Facts, vmid int, node string) (priority int, refused string
 	return priority, ""
 }
 
-// active reports whether the rules take a VM into account. A stopped VM does
-// not count (pve-ha-manager PVE/HA/Usage.pm, get_used_service_nodes).
+// Reports whether the rules take a VM into account. A stopped VM does not count
+// (pve-ha-manager PVE/HA/Usage.pm, get_used_service_nodes).
 func (h HA) active(vmid int) bool {
 	v, is := h.VM(vmid)
 	return is && v.managed() && v.State != "stopped"

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// conflicts returns the rules that PVE refuses because of other rules, each with
-// the reason. Disabled rules do not count (pve-ha-manager PVE/HA/Rules.pm and
+// Returns the rules that PVE refuses because of other rules, each with the
+// reason. Disabled rules do not count (pve-ha-manager PVE/HA/Rules.pm and
 // PVE/HA/Rules/ResourceAffinity.pm, the functions check_…).
 func (h HA) conflicts() map[string]string {
 	why := map[string]string{}
@@ -41,7 +41,6 @@ func (h HA) conflicts() map[string]string {
 	return why
 }
 
-// refuse notes the reason for each of the rules.
 func refuse(why map[string]string, reason string, rules []HARule) {
 	for _, r := range rules {
 		why[r.Name] = reason
@@ -57,7 +56,7 @@ func ruleNames(rules []HARule) string {
 	return strings.Join(names, " and ")
 }
 
-// within returns the rules that make up a group of VMs that are kept together.
+// Returns the rules that keep the VMs of a group together.
 func (h HA) within(group HARule) (rules []HARule) {
 	for _, r := range h.Rules {
 		if r.Kind == Together && !r.Disabled && len(shared(r, group)) > 0 {
@@ -67,8 +66,8 @@ func (h HA) within(group HARule) (rules []HARule) {
 	return rules
 }
 
-// priorities refuses rules that bind a VM to nodes with several priorities and
-// tie it to other VMs.
+// Refuses rules together if some of them bind a VM to nodes with several
+// priorities, and another keeps the VM with or apart from other VMs.
 func (h HA) priorities(r HARule, why map[string]string) {
 	nodes := h.nodeRules(r)
 	for _, n := range nodes {
@@ -78,7 +77,7 @@ func (h HA) priorities(r HARule, why map[string]string) {
 	}
 }
 
-// room refuses a rule that keeps VMs apart if other rules bind them to fewer
+// Refuses a rule that keeps VMs apart if other rules bind the VMs to fewer
 // nodes than there are VMs.
 func (h HA) room(r HARule, why map[string]string) {
 	nodes := h.nodeRules(r)
@@ -106,7 +105,6 @@ func (h HA) nodeRules(of HARule) (rules []HARule) {
 	return rules
 }
 
-// shared returns the VMs that both rules name.
 func shared(a, b HARule) (ids []int) {
 	for _, id := range a.VMs {
 		if slices.Contains(b.VMs, id) {
@@ -116,8 +114,8 @@ func shared(a, b HARule) (ids []int) {
 	return ids
 }
 
-// join adds a rule to the groups of VMs that are kept together: each group holds
-// the VMs of rules that have VMs in common.
+// The function join adds a rule to the groups of VMs that are kept together.
+// Rules that have a VM in common make up one group.
 func join(groups []HARule, r HARule) []HARule {
 	merged := HARule{VMs: slices.Clone(r.VMs)}
 	var rest []HARule

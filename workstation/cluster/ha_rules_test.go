@@ -26,7 +26,7 @@ func TestRulesThatContradictEachOther(t *testing.T) {
 	disabled.Disabled = true
 	for name, test := range map[string]struct {
 		have, want []cluster.HARule
-		says       string // empty if PVE takes the rules
+		says       string // empty if PVE accepts the rules
 	}{
 		"priorities, and apart":             {nil, []cluster.HARule{nodes("desk", 140, map[string]int{"a": 2, "b": 1}), tie("apart", cluster.Apart, 140, 141)}, "rule desk gives nodes several priorities"},
 		"one priority, and apart":           {nil, []cluster.HARule{nodes("desk", 140, map[string]int{"a": 1, "b": 1}), tie("apart", cluster.Apart, 140, 141)}, ""},
@@ -50,9 +50,8 @@ func TestRulesThatContradictEachOther(t *testing.T) {
 	}
 }
 
-// For rules made at random, one after the other, DiffHA refuses the rules that
-// the embedded cluster refuses, and no others. The embedded cluster shares no
-// code with DiffHA.
+// DiffHA refuses the same rules as the embedded cluster, which shares no code
+// with DiffHA. The rules are random and are added one after the other.
 func TestRulesAreRefusedAsByPVE(t *testing.T) {
 	t.Parallel()
 	third := func(hosts []pvetest.Host) {

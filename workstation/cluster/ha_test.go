@@ -55,7 +55,6 @@ func unmapped(f *cluster.Facts, nodes ...string) {
 	}
 }
 
-// edit changes a key of VM 140.
 func edit(f *cluster.Facts, key, value string) {
 	vm := f.Nodes[0].Facts.VMs[140]
 	vm.Config = maps.Clone(vm.Config)
@@ -63,7 +62,7 @@ func edit(f *cluster.Facts, key, value string) {
 	f.Nodes[0].Facts.VMs[140] = vm
 }
 
-// rival puts VM 141, with the same card, on a node.
+// The function rival puts VM 141 on a node. It has the same card as VM 140.
 func rival(f *cluster.Facts, h *cluster.HA, node int, running bool) {
 	config := maps.Clone(f.Nodes[0].Facts.VMs[140].Config)
 	config["scsi0"] = "ceph:vm-141-disk-0,size=8G"
@@ -83,8 +82,8 @@ func TestRecovery(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		with func(*cluster.Facts, *cluster.HA)
-		b    string // the text of Recovery about node b
-		ids  string // the IDs of the findings of Judge
+		b    string // what Recovery says about node b
+		ids  string // the IDs of the findings that Judge returns
 		says string // a part of the text of the findings
 	}{
 		"any node can":                {nil, "yes first", "", ""},

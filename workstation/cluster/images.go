@@ -46,10 +46,9 @@ func (i Image) problem() string {
 // A BringImage brings an image to a node.
 type BringImage struct {
 	Node  string
-	Image Image // its Volume is the volume that the node will have
+	Image Image // Image.Volume is the volume that the node will have
 }
 
-// change returns the change as data for people.
 func (b BringImage) change() workstation.StepChange {
 	from := "uploaded from here"
 	if b.Image.URL != "" {
@@ -73,8 +72,8 @@ type imaging struct {
 	why   []string // the images that the node cannot get, with the reason
 }
 
-// images returns the VM with its images named by the volumes that the node has
-// or will have. Images that an existing VM has already are left alone.
+// Returns the VM with its images named by the volumes that the node has or will
+// have. If the VM exists, the images in its drives are left alone.
 func (i *imaging) images(vm workstation.VM) workstation.VM {
 	vm.Disks = slices.Clone(vm.Disks)
 	have := i.node.VMs[vm.ID].Config
@@ -94,7 +93,7 @@ func (i *imaging) images(vm workstation.VM) workstation.VM {
 	return vm
 }
 
-// find returns the volume on the node that holds the wanted image.
+// Returns the volume on the node that holds the wanted image.
 func (i *imaging) find(volume string) string {
 	name, file, pooled := qmconf.CutVolume(volume)
 	content, _, _ := strings.Cut(file, "/")
@@ -118,9 +117,9 @@ func (i *imaging) find(volume string) string {
 	return i.bring(volume, name, file, content)
 }
 
-// bring adds a step that brings an image to the node. It chooses the storage
-// that the VM names if that storage can hold the image. Otherwise it the
-// storage for such images with the most space.
+// Adds a step that brings an image to the node. It chooses the storage that the
+// VM names if that storage can hold the image. Otherwise it chooses the storage
+// with the most space among those that can.
 func (i *imaging) bring(volume, name, file, content string) string {
 	source := slices.IndexFunc(i.spec, func(image Image) bool {
 		_, its, _ := qmconf.CutVolume(image.Volume)
@@ -153,7 +152,7 @@ func (i *imaging) bring(volume, name, file, content string) string {
 	return image.Volume
 }
 
-// elsewhere names the nodes that have an image.
+// Returns a text with the nodes that have an image.
 func (i *imaging) elsewhere(file string) string {
 	var names []string
 	for _, node := range i.all.readable() {

@@ -13,7 +13,7 @@ import (
 	"github.com/proxstation/proxstation/workstation"
 )
 
-// facts judges the answers of the nodes.
+// Judges the answers of the nodes.
 func (v view) facts() Facts {
 	f := Facts{Name: v.Cluster}
 	newest := ""
@@ -43,9 +43,8 @@ func (v view) facts() Facts {
 	return f
 }
 
-// state returns the state of a node. PVE's proxy answers 595 if it cannot
-// connect to the node, and 596 if it connects but gets no answer
-// (AnyEvent::HTTP).
+// Returns the state of a node. PVE's proxy answers 595 if it cannot connect to
+// the node, and 596 if it connects but gets no answer (AnyEvent::HTTP).
 func (v view) state(m pve.Member, err error) State {
 	var refused *workstation.RequestError
 	switch {
@@ -92,8 +91,8 @@ func (n NodeFacts) stateFindings() []proxstation.Finding {
 	return []proxstation.Finding{f}
 }
 
-// otherVersion judges a node that runs an older version of PVE than another
-// node. Only releases count, not the updates of a release: 9.1, not 9.1.4.
+// otherVersion reports a node that runs an older release of PVE than another
+// node. Releases are compared without their updates: 9.1, not 9.1.4.
 func otherVersion(n NodeFacts, newest string) []proxstation.Finding {
 	if n.Facts.Version == "" || !older(n.Facts.Version, newest) {
 		return nil
@@ -108,7 +107,6 @@ func otherVersion(n NodeFacts, newest string) []proxstation.Finding {
 	return []proxstation.Finding{f}
 }
 
-// older reports whether a version of PVE belongs to an older release.
 func older(version, than string) bool {
 	a, b := release(version), release(than)
 	return slices.Compare(a[:], b[:]) < 0
@@ -117,12 +115,11 @@ func older(version, than string) bool {
 // release returns the major and the minor version: 9 and 1 for "9.1.4".
 func release(version string) (parts [2]int) {
 	for i, text := range strings.SplitN(version, ".", 3)[:min(2, strings.Count(version, ".")+1)] {
-		parts[i], _ = strconv.Atoi(text) // 0 for a version that PVE does not have
+		parts[i], _ = strconv.Atoi(text) // 0 if PVE has no such version
 	}
 	return parts
 }
 
-// judgeQuorum sets whether the cluster has a quorum.
 func (f *Facts) judgeQuorum(v view) {
 	here, online := "", 0
 	for _, m := range v.Members {

@@ -60,7 +60,7 @@ func TestOlder(t *testing.T) {
 	}
 }
 
-// The facts can be judged without a node, because a view is plain data.
+// A view is plain data, so the test judges it without a node.
 func TestFactsOfAView(t *testing.T) {
 	t.Parallel()
 	members := []pve.Member{{Name: "a", Address: "10.0.0.1", Online: true, Local: true}, {Name: "b"}}

@@ -11,7 +11,7 @@ import (
 	"github.com/proxstation/proxstation/workstation"
 )
 
-// A MappingChange makes a resource mapping, or adds and corrects entries of it.
+// A MappingChange makes a resource mapping, or adds and corrects entries in it.
 // It holds the entries of all nodes, because PVE replaces all entries of a
 // mapping together.
 type MappingChange struct {
@@ -23,7 +23,6 @@ type MappingChange struct {
 	Notes map[string]string
 }
 
-// change returns the change as data for people.
 func (m MappingChange) change() workstation.StepChange {
 	c := workstation.StepChange{Sign: workstation.SignAdd, Object: "mapping " + m.Mapping.ID,
 		Needs: []workstation.Privilege{{Path: "/mapping/pci", Name: "Mapping.Modify"}}}
@@ -76,17 +75,17 @@ type mapper struct {
 	facts   Facts
 	after   []gpu.Mapping // all mappings of the cluster after the plan
 	changes []MappingChange
-	// why holds, by mapping and node, the reason why the node has no card for
-	// the mapping.
+	// The key of why is a mapping and a node. The value is the reason why the
+	// node has no card for the mapping.
 	why map[[2]string]string
-	// other is true, by mapping and node, if the mapping's entries name only
-	// cards of another kind, and the node has no card of the kind.
+	// The key of other is a mapping and a node. The value is true if the
+	// mapping's entries on the node name only cards of another kind, and the
+	// node has no card of the wanted kind.
 	other    map[[2]string]bool
 	problems []error
 	findings []proxstation.Finding
 }
 
-// mapCards plans the mappings of the Spec's cards.
 func mapCards(cards []Card, facts Facts) *mapper {
 	m := &mapper{facts: facts, after: slices.Clone(facts.mappings()), why: map[[2]string]string{}, other: map[[2]string]bool{}}
 	seen := map[string]Kind{}
@@ -101,7 +100,6 @@ func mapCards(cards []Card, facts Facts) *mapper {
 	return m
 }
 
-// card plans the mapping of one card.
 func (m *mapper) card(card Card) {
 	change := MappingChange{Mapping: gpu.Mapping{ID: card.Mapping}, Notes: map[string]string{}}
 	i := slices.IndexFunc(m.after, func(have gpu.Mapping) bool { return have.ID == card.Mapping })
@@ -138,7 +136,7 @@ func (m MappingChange) same() bool {
 	return entryText(m.Mapping.Entries) == entryText(m.Have.Entries) && m.Mapping.MDev == m.Have.MDev
 }
 
-// reasons returns, for each node, why it has no card for the mapping.
+// Returns, for each node, the reason why it has no card for the mapping.
 func (m *mapper) reasons(mapping string) string {
 	var reasons []string
 	for _, node := range m.facts.Nodes {
@@ -151,9 +149,9 @@ func (m *mapper) reasons(mapping string) string {
 	return strings.Join(reasons, "; ")
 }
 
-// node plans the entries of one node. Correct entries stay. If the node has
-// another card of the kind, this card replaces an entry that is wrong or names
-// a card of another kind.
+// Plans the entries of one node. Correct entries stay. An entry is replaced if
+// it is wrong or names a card of another kind, and the node has another card of
+// the wanted kind.
 func (m *mapper) node(card Card, facts workstation.Facts, change *MappingChange) {
 	have := change.Mapping.On(facts.Node)
 	var kept []gpu.MappingEntry
@@ -182,10 +180,10 @@ func (m *mapper) node(card Card, facts workstation.Facts, change *MappingChange)
 	change.Mapping.Entries = slices.Concat(others, kept, fresh)
 }
 
-// entries returns new entries for the node's cards of the kind, except for
-// cards that the kept entries name. PVE uses only one of several entries. So a
-// card that a VM uses without this mapping gets an entry only if there is no
-// other card. If no card can get an entry, why is the reason.
+// Returns entries for the node's cards of the kind that have no entry in kept.
+// PVE uses only one of several entries. So a card that a VM uses without this
+// mapping gets an entry only if there is no other card. If no card can get an
+// entry, why is the reason.
 func (m *mapper) entries(card Card, facts workstation.Facts, change *MappingChange, kept []gpu.MappingEntry) (entries []gpu.MappingEntry, why string) {
 	var found, free []gpu.MappingEntry
 	for _, c := range facts.Cards() {
@@ -224,21 +222,21 @@ func (m *mapper) entries(card Card, facts workstation.Facts, change *MappingChan
 	return nil, noSuchCard(card.Kind, facts)
 }
 
-// models reports whether a card has the same model as an entry of the mapping.
+// Reports whether a card has the same model as an entry of the mapping.
 func models(m gpu.Mapping, card gpu.Card) bool {
 	return slices.ContainsFunc(m.Entries, func(e gpu.MappingEntry) bool {
 		return slices.ContainsFunc(card.Functions, func(f iommu.Function) bool { return f.Model == e.Model })
 	})
 }
 
-// entriesHave reports whether an entry names the card.
 func entriesHave(entries []gpu.MappingEntry, card gpu.Card) bool {
 	return slices.ContainsFunc(entries, func(e gpu.MappingEntry) bool {
 		return slices.ContainsFunc(e.Devices, func(d gpu.Device) bool { return d.Address.SameSlot(card.Address()) })
 	})
 }
 
-// unready returns the reason why the node cannot hand the card to a guest.
+// unready returns the reason why the node cannot hand the card to a guest, or
+// "".
 func unready(card gpu.Card, facts workstation.Facts) string {
 	for _, f := range gpu.Ready(card, gpu.AnyGuest, facts.IOMMU) {
 		if f.Severity == proxstation.Blocker {
@@ -263,8 +261,8 @@ func takenOtherwise(facts workstation.Facts, mapping string, card gpu.Card) bool
 	return false
 }
 
-// noSuchCard returns the reason that a node has no card of a kind. It names the
-// cards that the node has.
+// noSuchCard returns a text which says that the node has no card of the kind,
+// and which cards it has.
 func noSuchCard(kind Kind, facts workstation.Facts) string {
 	var names []string
 	for _, c := range facts.Cards() {

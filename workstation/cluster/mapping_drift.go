@@ -14,9 +14,9 @@ func driftOf(facts workstation.Facts, mapping gpu.Mapping, e gpu.MappingEntry) [
 	return slices.DeleteFunc(facts.PCI().Drift(mapping), func(f proxstation.Finding) bool { return f.Severity != proxstation.Blocker })
 }
 
-// ofKind reports whether an entry of the node may stay because its card is of
-// the wanted kind. It returns true if the node does not have the card, because
-// [driftOf] judges such an entry.
+// ofKind reports whether the card of an entry is of the wanted kind. If the
+// node lacks the card, ofKind returns true, because [driftOf] reports such an
+// entry.
 func ofKind(kind Kind, facts workstation.Facts, e gpu.MappingEntry) bool {
 	if kind == (Kind{}) || len(e.Devices) == 0 {
 		return true
@@ -30,9 +30,9 @@ func ofKind(kind Kind, facts workstation.Facts, e gpu.MappingEntry) bool {
 // start. The IDs are the IDs of [gpu.Node.Drift].
 func (f Facts) CheckMappings() []proxstation.Finding { return f.drift(f.mappings()) }
 
-// drift returns findings about wrong entries of mappings, for each node that
-// has such an entry. The findings are warnings, because a plan fails only if a
-// VM needs the mapping on that node.
+// The method drift returns a warning for each wrong entry of the mappings.
+// These are only warnings, because a plan fails only if a VM needs the mapping
+// on the node.
 func (f Facts) drift(mappings []gpu.Mapping) []proxstation.Finding {
 	var findings []proxstation.Finding
 	for _, m := range mappings {

@@ -29,12 +29,12 @@ func moved(h *pvetest.Host) {
 	}
 }
 
-// without removes the host's RTX.
+// Removes the host's RTX.
 func without(h *pvetest.Host) {
 	h.PCI = slices.DeleteFunc(slices.Clone(h.PCI), func(f pvetest.PCI) bool { return strings.HasPrefix(f.Address, "0000:01:00") })
 }
 
-// second adds a second RTX to the host.
+// Adds a second RTX to the host.
 func second(h *pvetest.Host) {
 	for _, f := range h.PCI {
 		if strings.HasPrefix(f.Address, "0000:01:00") {
@@ -135,8 +135,8 @@ func TestACardIsOfOneKind(t *testing.T) {
 	}
 }
 
-// CheckMappings reports wrong entries of each node, also of mappings that no
-// Spec names.
+// CheckMappings reports wrong entries on all nodes, in all mappings of the
+// cluster.
 func TestCheckMappings(t *testing.T) {
 	t.Parallel()
 	f := facts(t, named("a", pvetest.Reference()), named("b", pvetest.Reference(), moved), named("c", pvetest.SharedGroup()))

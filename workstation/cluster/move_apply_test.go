@@ -109,8 +109,8 @@ func TestAMoveThatPVERefuses(t *testing.T) {
 	}
 }
 
-// If the answer to a move is lost, or its task fails, the VM reaches the target
-// when the plan is applied again.
+// After a lost answer or a failed task, a second Apply of the same plan brings
+// the VM to the target.
 func TestAMoveGoesOn(t *testing.T) {
 	t.Parallel()
 	const path = "/nodes/a/qemu/140/migrate"
@@ -194,7 +194,6 @@ func TestReplicationShortensAMove(t *testing.T) {
 	})
 }
 
-// call makes a request to the cluster as root.
 func call(t *testing.T, sim *pvetest.Cluster, method, path string, values url.Values) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), method, "https://a:8006/api2/json"+path, strings.NewReader(values.Encode()))

@@ -13,11 +13,11 @@ import (
 	"github.com/proxstation/proxstation/workstation"
 )
 
-// copied holds the types of storage whose volumes PVE copies to another node
-// (qemu-server PVE/QemuMigrate.pm, scan_local_volumes).
+// The variable copied holds the types of storage whose volumes PVE copies to
+// another node (qemu-server PVE/QemuMigrate.pm, scan_local_volumes).
 var copied = []string{"dir", "btrfs", "zfspool", "lvmthin", "lvm"}
 
-// disks judges the volumes that the nodes do not share, and estimates the time.
+// Judges the volumes that the nodes do not share, and estimates the time.
 func (j *mover) disks() {
 	for _, volume := range j.facts.CDs {
 		key := j.slot(volume)
@@ -53,7 +53,7 @@ func (j *mover) disks() {
 	}
 }
 
-// disk judges whether PVE can copy a volume.
+// Judges whether PVE can copy a volume.
 func (j *mover) disk(disk MoveDisk, pool string) {
 	i := slices.IndexFunc(j.from.Pools, func(p storage.Pool) bool { return p.Name == pool })
 	_, file, _ := qmconf.CutVolume(disk.Volume)
@@ -79,7 +79,7 @@ func keepsSnapshots(kind, file string) bool {
 	return kind == "zfspool" || strings.HasSuffix(file, ".qcow2") || kind == "btrfs" && strings.HasSuffix(file, ".raw")
 }
 
-// slot returns the key of the VM's configuration that names a volume.
+// Returns the configuration key that names a volume.
 func (j *mover) slot(volume string) string {
 	for key, value := range j.vm.Config {
 		if strings.HasPrefix(value+",", volume+",") {
@@ -89,16 +89,16 @@ func (j *mover) slot(volume string) string {
 	return "a snapshot"
 }
 
-// replicates reports whether the replication job of the VM keeps copies of the
-// volumes of a storage on the target. PVE replicates ZFS only.
+// Reports whether the VM's replication job keeps copies of the storage's
+// volumes on the target. PVE replicates only ZFS.
 func (j *mover) replicates(pool string) bool {
 	r := j.facts.Replication
 	i := slices.IndexFunc(j.from.Pools, func(p storage.Pool) bool { return p.Name == pool })
 	return r != nil && !r.Disabled && !r.LastSync.IsZero() && i >= 0 && j.from.Pools[i].Type == "zfspool"
 }
 
-// size fills in the size from PVE's list of volumes if the configuration does
-// not contain it, for example for a disk that is not attached.
+// Fills in the size from PVE's list of volumes if the configuration does not
+// contain the size. An example is a disk that is not attached.
 func (j *mover) size(disk MoveDisk) MoveDisk {
 	for _, pool := range j.from.Pools {
 		for _, v := range pool.Volumes {
@@ -110,7 +110,7 @@ func (j *mover) size(disk MoveDisk) MoveDisk {
 	return disk
 }
 
-// room judges whether the target has room for the copies.
+// Judges whether the target has room for the copies.
 func (j *mover) room(requests []storage.DiskRequest) {
 	choices, err := storage.Place(requests, j.to.Pools, j.opts.Place)
 	var full *storage.NoPlaceError
@@ -127,7 +127,7 @@ func (j *mover) room(requests []storage.DiskRequest) {
 	}
 }
 
-// replication reports the state of the replication to the target.
+// Reports the state of the replication to the target.
 func (j *mover) replication() {
 	r := j.facts.Replication
 	if r == nil {
@@ -150,7 +150,7 @@ func (j *mover) replication() {
 // without overhead.
 const gigabit = 110 * storage.MiB
 
-// time describes how long the move takes.
+// Describes how long the move takes.
 func (m Move) time() string {
 	var text string
 	switch {
@@ -175,7 +175,6 @@ func (m Move) time() string {
 	return text
 }
 
-// change returns the change as data for people.
 func (m Move) change() workstation.StepChange {
 	c := workstation.StepChange{Sign: workstation.SignModify, Object: fmt.Sprintf("VM %d %s", m.VMID, m.Name),
 		Lines: []workstation.StepLine{{Sign: workstation.SignModify, Key: "node", Have: m.From, Want: m.To, Note: "it has to be off"}},

@@ -49,7 +49,7 @@ func TestAMoveIsJudged(t *testing.T) {
 		speed storage.Size
 		id    string // the ID of the finding; "" if there is no finding
 		level proxstation.Severity
-		says  string // a part of the plan
+		says  string // a part of the text of the plan
 	}{
 		"shared disks":          {says: "~ node  a -> b   # it has to be off\n    ~ time  seconds: all its disks are on storages that both nodes share"},
 		"a speed that is known": {with: func(_ *cluster.Facts, m *cluster.MoveFacts) { onLVM(m) }, speed: 100 * storage.MiB, says: "~ disk  local-lvm:vm-140-disk-1, 200.0 GiB   # copied\n    ~ time  about 34m8s for 200.0 GiB"},

@@ -9,11 +9,11 @@ import (
 	"github.com/proxstation/proxstation/workstation"
 )
 
-// needed returns the VMs of a node whose configurations a plan for the Spec
-// needs: all VMs or none. All are needed if a workstation is on the node
-// already, if a mapping gets an entry for the node, or if a new workstation may
-// take a PCI device of the node, because each of these depends on the devices
-// that other VMs take. It errs on the side of reading too much.
+// Returns the VMs of a node whose configurations a plan for the Spec needs: all
+// VMs or none. All are needed if a workstation is on the node already, if a
+// mapping gets an entry for the node, or if a new workstation may take a PCI
+// device of the node. Each of these cases depends on the devices that other VMs
+// take. In doubt, the method returns all VMs.
 func (s Spec) needed(seen workstation.Facts) []int {
 	m := mapCards(s.Cards, Facts{Nodes: []NodeFacts{{Name: seen.Node, State: Online, Facts: seen}}})
 	takes := func(n Needs) bool {
@@ -30,8 +30,8 @@ func (s Spec) needed(seen workstation.Facts) []int {
 }
 
 // mayTake reports whether a new workstation may take a PCI device of the node.
-// If On makes the VM, the devices of the VM are not known yet. Such a VM names
-// its card by a mapping.
+// If On is set, the devices of the VM are not known yet. Such a VM names its
+// card by a mapping, so it is enough that the node has a mapping.
 func (n Needs) mayTake(node gpu.Node) bool {
 	if n.On != nil {
 		return slices.ContainsFunc(node.Mappings, func(m gpu.Mapping) bool { return len(m.On(node.Name)) > 0 })

@@ -16,9 +16,9 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// The plan for a Spec is the same with the facts of ObserveFor as with the facts
-// of Observe, whatever VMs and mappings the cluster has. Only findings about the
-// devices of VMs that the Spec does not name are missing.
+// The plan for a Spec is the same with the facts of ObserveFor as with the
+// facts of Observe, whatever VMs and mappings the cluster has. With ObserveFor
+// only the findings about devices of VMs outside the Spec are missing.
 func TestObserveForIsEnough(t *testing.T) {
 	t.Parallel()
 	left := 0
@@ -153,7 +153,7 @@ func TestObserveForReadsAllInDoubt(t *testing.T) {
 	}
 }
 
-// A forbidding transport refuses a path.
+// A forbidding transport answers requests for one path with an error.
 type forbidding struct {
 	base http.RoundTripper
 	path string
@@ -166,7 +166,7 @@ func (f forbidding) RoundTrip(r *http.Request) (*http.Response, error) {
 	return f.base.RoundTrip(r)
 }
 
-// What was not read is never judged to be good.
+// Facts that were not read are never judged to be good.
 func TestUnreadIsNotJudged(t *testing.T) {
 	t.Parallel()
 	hosts := twins()
@@ -177,7 +177,7 @@ func TestUnreadIsNotJudged(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	spec := cluster.Spec{Workstations: []cluster.Needs{{VM: workstation.VM{ID: 200, Name: "ai"}}}} // it is on node a, so node b is not needed
+	spec := cluster.Spec{Workstations: []cluster.Needs{{VM: workstation.VM{ID: 200, Name: "ai"}}}} // the VM is on node a, so the VMs of node b are not needed
 	facts, err := c.ObserveFor(t.Context(), spec)
 	if err != nil {
 		t.Fatal(err)

@@ -22,8 +22,8 @@ type Spec struct {
 	Workstations []Needs
 	// Images holds the images that the chosen node may lack, and their sources.
 	Images []Image
-	// Place says how far storages may be filled. If it is nil, disks are
-	// promised no more space than exists.
+	// Place says how far storages may be filled. If it is nil, the disks
+	// together get no more space than the storage has.
 	Place *storage.PlaceOptions
 }
 
@@ -47,8 +47,7 @@ type Needs struct {
 	Node string
 }
 
-// on returns the VM as it should be on a node, and the images that it needs
-// there.
+// Returns the VM as it should be on a node, and the images that it needs there.
 func (n Needs) on(node workstation.Facts) (workstation.VM, []Image, error) {
 	if n.On == nil {
 		return n.VM, nil, nil

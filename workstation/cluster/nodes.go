@@ -5,8 +5,8 @@ import (
 	"github.com/proxstation/proxstation/workstation"
 )
 
-// away returns the reason why nothing can be planned on a node. It returns ""
-// for a node that was read.
+// Returns the reason why nothing can be planned on a node, or "" if the node
+// was read.
 func (n NodeFacts) away() string {
 	switch {
 	case n.State == Online:
@@ -21,7 +21,6 @@ func (n NodeFacts) away() string {
 	return "it is " + n.State.String()
 }
 
-// readable returns the facts of the nodes that were read.
 func (f Facts) readable() []workstation.Facts {
 	var all []workstation.Facts
 	for _, n := range f.Nodes {
@@ -32,8 +31,8 @@ func (f Facts) readable() []workstation.Facts {
 	return all
 }
 
-// mappings returns the mappings of the cluster. Every node has the same
-// mappings, but the request may have failed on some nodes.
+// Returns the mappings of the cluster. Every node has the same mappings, but
+// some nodes may not have answered the request.
 func (f Facts) mappings() []gpu.Mapping {
 	for _, n := range f.readable() {
 		if len(n.Mappings) > 0 {
@@ -43,7 +42,6 @@ func (f Facts) mappings() []gpu.Mapping {
 	return nil
 }
 
-// home returns the node of a VM.
 func (f Facts) home(vmid int) (node string, exists bool) {
 	for _, n := range f.readable() {
 		if _, ok := n.VMs[vmid]; ok {

@@ -25,23 +25,24 @@ import (
 // are for a known Spec, [Cluster.ObserveFor] needs fewer.
 func (c *Cluster) Observe(ctx context.Context) (Facts, error) { return c.observe(ctx, nil) }
 
-// ObserveFor reads the facts for [Place] and [Diff] of one Spec. It does what
-// [Cluster.Observe] does, but it reads the configurations of VMs only on nodes
-// where the Spec depends on them: nodes that have a workstation of the Spec,
-// nodes whose entries in the mappings of the Spec change, and nodes of which a
-// new workstation may take a PCI device. The other VMs are in
-// [workstation.Facts] Unread. What somebody asks about them, the facts answer
-// with [workstation.ErrUnread], or with a finding that says that it is not
+// ObserveFor reads the facts for [Place] and [Diff] of one Spec. Unlike
+// [Cluster.Observe], it reads the configurations of VMs only on nodes where the
+// Spec depends on them: nodes that have a workstation of the Spec, nodes whose
+// entries in the mappings of the Spec change, and nodes of which a new
+// workstation may take a PCI device. The other VMs are in [workstation.Facts]
+// Unread. Methods of the facts that need such a VM return
+// [workstation.ErrUnread], or a finding which says that the answer is not
 // known.
 //
-// Of the workstations, ObserveFor uses VM and Node, and whether On is set. It
-// does not call On.
+// ObserveFor uses the fields VM and Node of the workstations, and whether On is
+// set. It does not call On.
 func (c *Cluster) ObserveFor(ctx context.Context, spec Spec) (Facts, error) {
 	return c.observe(ctx, spec.needed)
 }
 
-// A needed function names the VMs of a node whose configurations are needed.
-// It is the argument of [workstation.Node.ObserveFor]. Nil means all VMs.
+// A needed function returns the VMs of a node whose configurations are needed.
+// It is the argument of [workstation.Node.ObserveFor]. A nil function means all
+// VMs.
 type needed func(seen workstation.Facts) []int
 
 func (c *Cluster) observe(ctx context.Context, needed needed) (Facts, error) {
@@ -49,7 +50,7 @@ func (c *Cluster) observe(ctx context.Context, needed needed) (Facts, error) {
 	defer cancel()
 	ctx, round := pve.WithRound(pve.WithLimit(ctx, c.opts.Limit/3), c.opts.InFlight)
 	var early *reading
-	if c.alone { // the node is read while the list of nodes is requested
+	if c.alone { // begin to read the only node while the list of nodes is requested
 		early = c.read(ctx, c.first.Name(), needed)
 	}
 	v, err := c.view(ctx)
@@ -73,11 +74,11 @@ type view struct {
 	unaudited   error // the reason why Membership holds only the names of the nodes, or nil
 	guests      []pve.Guest
 	permissions pve.Permissions
-	nodes       []*reading // one for each member, nil for a node that is offline
+	nodes       []*reading // an entry for each member, nil if the node is offline
 }
 
-// A reading is a node that is being read. The facts and the error are there
-// when done is closed.
+// A reading is the observation of a node that is under way. The fields facts
+// and err are set when the channel done is closed.
 type reading struct {
 	name  string
 	done  chan struct{}
@@ -85,7 +86,6 @@ type reading struct {
 	err   error
 }
 
-// view reads the list of nodes.
 func (c *Cluster) view(ctx context.Context) (view, error) {
 	var v view
 	ask := func(ctx context.Context) (err error) {
@@ -108,7 +108,6 @@ func (c *Cluster) view(ctx context.Context) (view, error) {
 // errSlow ends the observation of a node that takes too long.
 var errSlow = errors.New("the node did not answer everything in time")
 
-// read begins to read a node.
 func (c *Cluster) read(ctx context.Context, name string, needed needed) *reading {
 	r := &reading{name: name, done: make(chan struct{})}
 	go func() {
@@ -120,8 +119,8 @@ func (c *Cluster) read(ctx context.Context, name string, needed needed) *reading
 	return r
 }
 
-// look reads all nodes that are online. The function read begins to read a node
-// and returns its reading.
+// Reads all nodes that are online. The argument read is a function that begins
+// to read a node.
 func (c *Cluster) look(ctx context.Context, round *pve.Round, v *view, read func(name string) *reading) (err error) {
 	online := slices.DeleteFunc(slices.Clone(v.Members), func(m pve.Member) bool { return !m.Online })
 	round.Share(len(online))

@@ -52,7 +52,7 @@ func connect(t *testing.T, sim *pvetest.Cluster, opts *cluster.Options, names ..
 	return c
 }
 
-// observe returns the facts and how long reading them took.
+// Returns the facts, and the time that reading them took.
 func observe(t *testing.T, c *cluster.Cluster) (cluster.Facts, time.Duration) {
 	t.Helper()
 	began := time.Now()
@@ -176,12 +176,11 @@ func TestANodeThatCannotBeRead(t *testing.T) {
 	}
 }
 
-// A stopwatch records when the last answer of each node arrived.
 type stopwatch struct {
 	base  http.RoundTripper
 	began time.Time
 	mu    sync.Mutex
-	last  map[string]time.Duration // the time by node
+	last  map[string]time.Duration // the time of the last answer, by node
 }
 
 func (s *stopwatch) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -228,8 +227,8 @@ func TestNodesThatHangDelayNobody(t *testing.T) {
 	})
 }
 
-// The limit of a node also ends a reading whose single answers each come in
-// time but together take too long.
+// Each answer comes in time, but all answers of the node together take longer
+// than the limit. The reading of this node ends.
 func TestTheLimitOfANode(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -272,7 +271,7 @@ func TestVersionSkew(t *testing.T) {
 	}
 }
 
-// A login with rights on one node only gets the facts of that node.
+// A login that has rights on only one node gets only the facts of that node.
 func TestALoginWithFewRights(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -299,7 +298,7 @@ func TestALoginWithFewRights(t *testing.T) {
 	})
 }
 
-// The node that answers reports whether it has a quorum. If the addresses
+// The quorum in the facts is that of the node that answers. If the addresses
 // belong to different parts of the cluster, the part with a quorum is used.
 func TestQuorum(t *testing.T) {
 	t.Parallel()

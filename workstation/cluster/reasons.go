@@ -47,8 +47,8 @@ func errorWords(err error) []string {
 	return all
 }
 
-// parts returns the errors that were joined with [errors.Join]. An error that
-// wraps several others in a text of its own is one part.
+// Returns the errors that were joined with [errors.Join]. An error that wraps
+// several others and adds its own text is one part.
 func parts(err error) []error {
 	joined, is := err.(interface{ Unwrap() []error })
 	if err == nil || !is {

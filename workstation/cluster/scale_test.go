@@ -48,7 +48,6 @@ func (d *faraway) RoundTrip(r *http.Request) (*http.Response, error) {
 // large returns a cluster with this many nodes and VMs. Every other VM runs.
 func large(nodes, vms int) *pvetest.Cluster { return largeWith(nodes, vms, nodes) }
 
-// largeWith does the same as large, with an NVIDIA card on the first nodes only.
 func largeWith(nodes, vms, cards int) *pvetest.Cluster {
 	var list []pvetest.Host
 	for i := range nodes {
@@ -66,7 +65,6 @@ func largeWith(nodes, vms, cards int) *pvetest.Cluster {
 	return pvetest.NewCluster(list, nil)
 }
 
-// far connects to a faraway cluster.
 func far(tb testing.TB, sim *pvetest.Cluster, opts *cluster.Options) (*cluster.Cluster, *faraway) {
 	tb.Helper()
 	d := &faraway{base: sim.Transport(), requests: map[string]int{}}
@@ -78,9 +76,8 @@ func far(tb testing.TB, sim *pvetest.Cluster, opts *cluster.Options) (*cluster.C
 	return c, d
 }
 
-// The number of requests grows with the nodes and the VMs of a cluster, but no
-// request is made twice. In a small cluster no request waits for more than two
-// others. With many VMs, the limit on requests in flight decides: 1,488
+// No request is made twice. In a small cluster a request waits for at most two
+// others. With many VMs the limit on requests in flight decides the time: 1,488
 // requests with 64 in flight take 24 round trips after the first.
 func TestObserveAtScale(t *testing.T) {
 	t.Parallel()
@@ -112,13 +109,13 @@ func TestObserveAtScale(t *testing.T) {
 	}
 }
 
-// Facts for a Spec leave out the configurations of VMs on nodes where no
-// workstation can take a card. With a card that 12 of 32 nodes have, 300 ms pass.
+// ObserveFor leaves out the VMs of nodes where no workstation can take a card.
+// If 12 of 32 nodes have a card, it takes 300 ms.
 func TestObserveForAtScale(t *testing.T) {
 	t.Parallel()
 	existing := cluster.Needs{VM: workstation.VM{ID: 1003, Name: "vm1003"}}
 	for name, test := range map[string]struct {
-		cards, deep, requests, read int // the nodes that have the card, and the wanted results
+		cards, deep, requests, read int // how many nodes have the card, then the wanted results
 		nodes, vms                  int
 		spec                        cluster.Spec
 	}{
@@ -184,7 +181,7 @@ func TestASharedStorageIsListedOnce(t *testing.T) {
 		for _, name := range []string{"n00", "n01"} {
 			sim.Node(name).Inject(pvetest.Fault{Path: "/nodes/n0[01]/storage/nas/content", Kind: pvetest.Refuse, Times: -1})
 		}
-		sim.Delay("n02", time.Second) // so that n02 is not the first node that is asked
+		sim.Delay("n02", time.Second) // to ask another node before n02
 		facts, _ = observe(t, c)
 		if n, _ := facts.Node("n02"); !slices.ContainsFunc(n.Facts.Pools, func(p storage.Pool) bool { return p.Name == "nas" && len(p.Images) == 1 }) {
 			t.Errorf("node n02: %v", n.Facts.Pools)
@@ -224,8 +221,6 @@ func TestStatusAtScale(t *testing.T) {
 	}
 }
 
-// The benchmark measures only the client's own time and memory, because the
-// requests are answered without delay.
 func BenchmarkObserve(b *testing.B) {
 	for _, size := range []struct{ nodes, vms int }{{1, 16}, {3, 30}, {32, 1000}} {
 		b.Run(fmt.Sprintf("%dnodes%dVMs", size.nodes, size.vms), func(b *testing.B) {
