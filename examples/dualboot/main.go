@@ -22,7 +22,7 @@ import (
 	"github.com/proxstation/proxstation/storage"
 )
 
-const about = `Dualboot makes a Windows gaming VM and a Linux AI VM that share one graphics card, and hands the
+const about = `Dualboot makes a Windows gaming VM and a Linux AI VM that share one graphics card, and gives the
 card from one to the other. Without PROXMOX_VE_ENDPOINT it plays all of it on an embedded node.
 On a real node it shows the plan; -apply carries the plan out and does nothing else, and -switch
 gives the card to one of the VMs. It ends with code 0, 1 after an error, 3 if it is blocked.`
@@ -44,8 +44,8 @@ func (s *show) run(ctx context.Context, args []string) error {
 	set.TextVar(&s.models, "models", 80*storage.GiB, "size of the disk for models")
 	windows := set.Int("windows", 140, "VMID of the Windows VM")
 	linux := set.Int("linux", 141, "VMID of the Linux VM")
-	set.BoolVar(&s.duo.ReturnIfNotUp, "return-if-not-up", false, "with -switch: a VM that has started and is not up in time is shut down, and the VM that ran before starts; otherwise the card stays with it")
-	set.BoolVar(&s.takeOver, "take-over", false, "with -switch: take over the lease of another controller at once, only if you know that it is dead")
+	set.BoolVar(&s.duo.ReturnIfNotUp, "return-if-not-up", false, "with -switch: if the new VM starts but is not up in time, shut it down and start the VM that ran before; without this flag, the new VM keeps the card")
+	set.BoolVar(&s.takeOver, "take-over", false, "with -switch: take over the lease of another controller at once, only if you know that the controller is dead")
 	if err := connect.Parse(set, args); err != nil {
 		return err
 	}
@@ -60,7 +60,7 @@ func (s *show) run(ctx context.Context, args []string) error {
 	var err error
 	switch {
 	case *to != "" && !known:
-		return errors.New("-switch is windows or linux")
+		return errors.New("-switch: want windows or linux")
 	case *to != "":
 		err = flags.Useless("-switch", "apply", "card", "games", "models")
 	default:

@@ -44,7 +44,7 @@ func TestRealNode(t *testing.T) {
 		runs int
 	}{
 		{"", 0, "Nothing was changed", 0, 0},
-		{"-switch mac", 1, "-switch is windows or linux", 0, 0},
+		{"-switch mac", 1, "-switch: want windows or linux", 0, 0},
 		{"-take-over", 1, "-take-over would have no effect on a plan", 0, 0},
 		{"-switch linux -card 0000:01:00.0", 1, "-card would have no effect on -switch", 0, 0},
 		{"-switch linux", 3, "Blocked.", 0, 0},

@@ -62,7 +62,7 @@ func (s *show) change(ctx context.Context) (workstation.Plan, error) {
 	case plan.Empty():
 		return plan, nil
 	case !s.apply:
-		s.out.Say("\nNothing was changed. With -apply the plan is carried out, and nothing else: no VM is started or shut down.")
+		s.out.Say("\nNothing was changed. -apply carries out the plan and nothing else: no VM is started or shut down.")
 		return plan, nil
 	}
 	s.title("Applying it")
@@ -125,7 +125,7 @@ func (s *show) start(ctx context.Context, vmid int) error {
 	}
 	duo := s.duo
 	if l := status.Lease; l != nil {
-		fmt.Fprintf(s.out, "  %s; its lease counts for %s more if it is not renewed\n", l, status.LeaseLeft.Round(time.Second))
+		fmt.Fprintf(s.out, "  %s; its lease ends in %s unless it is renewed\n", l, status.LeaseLeft.Round(time.Second))
 		if s.takeOver {
 			duo.TakeOver = l.ID
 		}

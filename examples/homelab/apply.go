@@ -19,7 +19,7 @@ import (
 
 // initialize writes a first page that describes the present state of the node.
 func (a *app) initialize(set *flag.FlagSet) func(context.Context) error {
-	set.StringVar(&a.path, "f", "homelab.yaml", "where the page goes; - is the output")
+	set.StringVar(&a.path, "f", "homelab.yaml", "the file to write; - prints the page")
 	a.connects(set)
 	return func(ctx context.Context) error {
 		if _, err := os.Stat(a.path); err == nil {
@@ -68,9 +68,9 @@ func (a *app) apply(set *flag.FlagSet) func(context.Context) error {
 		if err != nil {
 			return err
 		}
-		what := "It makes these changes and no others: no VM is started or shut down."
+		what := "These changes are made, and no others: no VM is started or shut down."
 		if _, n := g.steps(); n > 0 {
-			what = fmt.Sprintf("It makes these changes and sets up %d guests, one after the other, which can take hours for Windows. No other VM is started or shut down.", n)
+			what = fmt.Sprintf("These changes are made, and %d guests are set up, one after the other, which can take hours for Windows. No other VM is started or shut down.", n)
 		}
 		if len(g.plan.HAVMs) > 0 {
 			what += " Then the HA manager is asked, and starts and stops its VMs as it is asked."

@@ -41,7 +41,7 @@ func (a *app) destroy(set *flag.FlagSet) func(context.Context) error {
 				return err
 			}
 		}
-		return a.carryOut(ctx, g, *yes, "The disks and all that is on them are gone then.", &install.Options{AllowDestroy: true})
+		return a.carryOut(ctx, g, *yes, "This deletes the disks with all data on them.", &install.Options{AllowDestroy: true})
 	}
 }
 

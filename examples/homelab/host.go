@@ -19,7 +19,7 @@ func (a *app) host(set *flag.FlagSet) func(context.Context) error {
 	a.onPage(set)
 	a.asJSON(set)
 	yes := set.Bool("yes", false, "with apply and undo: do not ask")
-	root := set.String("root", "", "a directory with a captured machine instead of this one; commands are shown, not run")
+	root := set.String("root", "", "a directory with the files of another machine, in place of this machine; commands are shown and not run")
 	return func(ctx context.Context) error {
 		deed := "plan"
 		if len(a.args) > 0 {
@@ -119,14 +119,14 @@ func (m machine) apply(ctx context.Context, yes bool) error {
 	}
 	fmt.Fprint(m.app.out, plan)
 	if !yes {
-		if err := m.app.confirm("It changes these files and runs these commands, and nothing else. Go on?"); err != nil {
+		if err := m.app.confirm("These files are changed and these commands are run, and nothing else. Go on?"); err != nil {
 			return err
 		}
 	}
 	if err := plan.Apply(ctx, m.files, m.run); err != nil {
-		return fmt.Errorf("%w; called again it goes on, and homelab host undo takes it back", err)
+		return fmt.Errorf("%w; the same command goes on from here, and homelab host undo takes the changes back", err)
 	}
-	m.app.say("Done. Restart the host for it to count. homelab host undo takes it back, byte for byte.")
+	m.app.say("Done. The changes take effect when the host restarts. homelab host undo takes them back, byte for byte.")
 	return nil
 }
 
@@ -137,14 +137,14 @@ func (m machine) undo(ctx context.Context, yes bool) error {
 	}
 	fmt.Fprint(m.app.out, plan)
 	if !yes {
-		if err := m.app.confirm("It takes back what was applied last. Go on?"); err != nil {
+		if err := m.app.confirm("This takes back the changes of the last apply. Go on?"); err != nil {
 			return err
 		}
 	}
 	if err := iommu.Undo(ctx, m.files, m.run); err != nil {
 		return err
 	}
-	m.app.say("Every file is as it was. Restart the host for it to count.")
+	m.app.say("Every file is as it was before. This takes effect when the host restarts.")
 	return nil
 }
 

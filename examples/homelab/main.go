@@ -48,13 +48,13 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-const about = `Homelab makes the VMs of a Proxmox VE node what a page says,
+const about = `Homelab makes and changes the VMs of a Proxmox VE node as a page says,
 and gives a card from one VM to another. The page is homelab.yaml,
 or the file that -f names; examples/homelab/homelab.yaml is an example.`
 
-const codes = `Codes:
+const codes = `Exit codes:
   0 done, or nothing to do    2 plan: there are changes   3 blocked, nothing changed
-  4 stale saved plan          5 a person said no          1 an error, or a part of the page could not be planned
+  4 stale saved plan          5 the answer was no         1 an error, or a part of the page could not be planned
 `
 
 const example = `cp examples/homelab/homelab.yaml . && go run ./examples/homelab plan   # on the embedded node
@@ -78,17 +78,17 @@ type command struct {
 func commands() []command {
 	return []command{
 		{"init", "", "look at the node and write a first page: its cards, its VMs as they are", 0, (*app).initialize},
-		{"check", "", "check the page, its secrets, and whether the node can have what it says", 0, (*app).check},
+		{"check", "", "check the page, its secrets, and whether the node can have what the page says", 0, (*app).check},
 		{"plan", "", "show what would change", 0, (*app).plan},
-		{"apply", "[PLAN]", "carry out the plan, or a saved one, and nothing else", 1, (*app).apply},
+		{"apply", "[PLAN]", "carry out the plan, or a saved plan, and nothing else", 1, (*app).apply},
 		{"status", "", "show the workstations, who has the card, and the storages", 0, (*app).status},
 		{"switch", "NAME", "give the card to a workstation", 1, (*app).switchTo},
 		{"watch", "", "show the status again whenever it changes", 0, (*app).watch},
-		{"remote", "[NAME...]", "show what RustDesk, SSH and others lack in the guests, and set it up", 99, (*app).remote},
+		{"remote", "[NAME...]", "show what remote access (RustDesk, SSH and others) lacks in the guests, and set it up", 99, (*app).remote},
 		{"destroy", "NAME...", "remove workstations with all their disks", 99, (*app).destroy},
 		{"host", "plan|apply|undo", "on the host itself: keep cards for guests, as the page says", 1, (*app).host},
 		{"move", "NAME NODE", "move a workstation that is off to another node of the cluster", 2, (*app).move},
-		{"tour", "", "show the commands on an embedded cluster, of which a node loses its power", 0, (*app).tour},
+		{"tour", "", "show the commands on an embedded cluster, while one of its nodes loses its power", 0, (*app).tour},
 		{"export", "", "print the page as a Spec, in JSON", 0, (*app).export},
 	}
 }
@@ -124,7 +124,7 @@ func run(ctx context.Context, args []string, a *app) error {
 		for _, c := range all {
 			names = append(names, c.name)
 		}
-		return fmt.Errorf("%q is no command: want %s; see -h", args[0], strings.Join(names, ", "))
+		return fmt.Errorf("%q is not a command: want %s; see -h", args[0], strings.Join(names, ", "))
 	}
 	c := all[i]
 	set := flag.NewFlagSet("homelab "+c.name, flag.ContinueOnError)
@@ -135,7 +135,7 @@ func run(ctx context.Context, args []string, a *app) error {
 		return err
 	}
 	if len(a.args) > c.most {
-		return fmt.Errorf("%q is too much: homelab %s; see homelab %s -h", a.args[c.most], strings.TrimSpace(c.name+" "+c.args), c.name)
+		return fmt.Errorf("%q is one argument too many: want homelab %s; see homelab %s -h", a.args[c.most], strings.TrimSpace(c.name+" "+c.args), c.name)
 	}
 	a.close = func() {}
 	defer func() { a.close() }()
@@ -181,10 +181,10 @@ var errNo = errors.New("nothing was changed")
 // type yes.
 func (a *app) confirm(question string) error {
 	if a.json {
-		return errors.New("a program cannot answer a question: say -yes beside -json if it is meant")
+		return errors.New("with -json nobody is asked: add -yes to agree to the changes")
 	}
 	if !a.person {
-		return errors.New("nobody can answer here, because the input is not a terminal: say -yes if it is meant")
+		return errors.New("nobody can be asked, because the input is not a terminal: add -yes to agree to the changes")
 	}
 	fmt.Fprintf(a.out, "\n%s Type yes: ", question)
 	var answer string

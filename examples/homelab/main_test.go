@@ -210,7 +210,7 @@ func TestSavedPlanIsStale(t *testing.T) { //nolint:paralleltest // the environme
 	if err := os.WriteFile(plan, []byte("{}"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	l.want(1, "want a plan that homelab plan -out has saved", "", "apply", plan, "-yes")
+	l.want(1, "not a plan that homelab plan -out saved", "", "apply", plan, "-yes")
 }
 
 // On a node with VMs, init writes a page for which the plan is empty.
@@ -291,8 +291,8 @@ func TestRefusals(t *testing.T) {
 		code int
 		says string
 	}{
-		{"aply", 1, `"aply" is no command: want init, check, plan, apply`},
-		{"plan -f nothing.yaml", 1, "there is no page nothing.yaml: homelab init writes one"},
+		{"aply", 1, `"aply" is not a command: want init, check, plan, apply`},
+		{"plan -f nothing.yaml", 1, "there is no page nothing.yaml: homelab init writes a page"},
 		{"plan -f " + broken, 1, "broken.yaml:2:27: workstations.w.memroy: no such key: did you mean memory?"},
 		{"plan -f " + small, 1, "small.yaml:2:35: workstation: VM 140: memory"},
 		{"plan now", 1, `"now" is too much: homelab plan`},
@@ -348,7 +348,7 @@ func TestRemote(t *testing.T) { //nolint:paralleltest // the environment is the 
 	l.want(1, "box (VM 142)", "", "remote", "-f", l.page)
 	l.want(2, "~ SSH: key of me: absent -> ssh-ed25519 me@laptop", "", "remote", "-f", l.page, "linux-ai")
 	l.want(1, "-yes would have no effect", "", "remote", "-f", l.page, "-yes")
-	l.want(1, "the page has no remote access to \"windows\"", "", "remote", "-f", l.page, "windows")
+	l.want(1, "the page sets up no remote access to \"windows\"", "", "remote", "-f", l.page, "windows")
 	l.want(5, "nothing was changed", "no\n", "remote", "-f", l.page, "linux-ai", "-apply")
 	l.want(1, "linux-ai: done", "yes\n", "remote", "-f", l.page, "-apply")
 	l.want(0, "nothing to do", "", "remote", "-f", l.page, "linux-ai")
@@ -372,11 +372,11 @@ func TestHost(t *testing.T) {
 	if !slices.Equal(tree(t, root), before) {
 		t.Error("it changed something")
 	}
-	l.want(0, "Restart the host for it to count.", "yes\n", "host", "apply", "-f", l.page, "-root", root)
+	l.want(0, "effect when the host restarts.", "yes\n", "host", "apply", "-f", l.page, "-root", root)
 	if slices.Equal(tree(t, root), before) {
 		t.Error("it changed nothing")
 	}
-	l.want(0, "Every file is as it was.", "", "host", "undo", "-yes", "-f", l.page, "-root", root)
+	l.want(0, "Every file is as it was before.", "", "host", "undo", "-yes", "-f", l.page, "-root", root)
 	if !slices.Equal(tree(t, root), before) {
 		t.Error("it is not as it was")
 	}

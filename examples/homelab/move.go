@@ -18,7 +18,7 @@ func (a *app) move(set *flag.FlagSet) func(context.Context) error {
 	a.onNode(set)
 	yes := set.Bool("yes", false, "do not ask")
 	var opts cluster.MoveOptions
-	set.Func("speed", "what the network and the disks copy in a second, such as 110M: then the plan estimates the time", func(text string) (err error) {
+	set.Func("speed", "how much the network and the disks copy in a second, such as 110M; the plan then estimates the time", func(text string) (err error) {
 		opts.Speed, err = storage.ParseSize(text)
 		return err
 	})
@@ -50,7 +50,7 @@ func (a *app) move(set *flag.FlagSet) func(context.Context) error {
 		if g.plan, err = g.site.moves(ctx, source.Page.Workstations[names[0]].VMID(), to, opts); err != nil {
 			return err
 		}
-		return a.carryOut(ctx, g, *yes, "The VM is on the other node then.", nil)
+		return a.carryOut(ctx, g, *yes, "This moves the VM to the other node.", nil)
 	}
 }
 

@@ -107,7 +107,7 @@ func TestOpenCoreOnThePage(t *testing.T) { //nolint:paralleltest // the environm
 	m := newMac(t)
 	first := "image: DIR/oc.iso.gz\nkexts: DIR/Lilu.kext\nidentity: " + givenIdentity
 	m.write("install", first)
-	m.says(2, "plan", "a configured copy of "+m.dir+"/oc.iso.gz", "+ Lilu.kext 1.7.2", "AAPL,ig-platform-id: <07009B3E> # Without it the driver takes a framebuffer for another Mac. (opencore.platform-id)", "iMacPro1,1 -> iMac19,1", "[identity]", "import-from=local:import/oc-", "(opencore.schema)", "the mode of the iGPU is legacy. Intel")
+	m.says(2, "plan", "a configured copy of "+m.dir+"/oc.iso.gz", "+ Lilu.kext 1.7.2", "AAPL,ig-platform-id: <07009B3E> # Without it, the driver takes the framebuffer of another Mac. (opencore.platform-id)", "iMacPro1,1 -> iMac19,1", "[identity]", "import-from=local:import/oc-", "(opencore.schema)", "the mode of the iGPU is legacy. Intel")
 	if len(m.copies()) != 0 || len(m.sim.VMs()) != 0 {
 		t.Fatalf("a plan wrote %q, VMs %v", m.copies(), m.sim.VMs())
 	}
@@ -220,7 +220,7 @@ func TestOpenCoreRefusals(t *testing.T) {
 		{"image: DIR/oc.iso.gz\nkexts:\n- DIR/Lilu.kext\n- DIR/notes.txt", "homelab.yaml:14:9: loader: VM 130: kexts[1]: " + m.dir + "/notes.txt: it is neither a folder nor a zip archive"},
 		{"image: DIR/oc.iso.gz\nkexts: [DIR/Lilu.kext, DIR/Lilu.kext]", "homelab.yaml:12:14: loader: VM 130: kexts: " + m.dir + "/Lilu.kext and " + m.dir + "/Lilu.kext are both as.vit9696.Lilu: give only one of them"},
 		{"image: DIR/oc.iso.gz\nkexts: DIR/gone.kext", "homelab.yaml:12:14: loader: VM 130: kexts[0]: stat " + m.dir + "/gone.kext: no such file"},
-		{"image: DIR/oc.iso.gz\nidentity: {serial: env:MACOS_SERIAL}", "homelab.yaml:12:17: workstations.macos.opencore.identity: half an identity: Apple's services compare all four numbers; add mlb, uuid, rom"},
+		{"image: DIR/oc.iso.gz\nidentity: {serial: env:MACOS_SERIAL}", "homelab.yaml:12:17: workstations.macos.opencore.identity: Apple's services compare all four numbers, and some are missing: add mlb, uuid, rom"},
 		{"image: DIR/oc.iso.gz\nidentity: " + strings.Replace(givenIdentity, "MACOS_MLB", "MACOS_BAD", 1), "homelab.yaml:12:49: loader: VM 130: identity.mlb: MLB: want"},
 		{"image: DIR/oc.iso.gz\nidentity: " + strings.Replace(givenIdentity, "MACOS_ROM", "MACOS_NONE", 1), "workstations.macos.opencore.identity.rom: env:MACOS_NONE: the variable is not set"},
 		{"image: DIR/oc.iso.gz\nstorage: nowhere", "homelab.yaml:12:16: loader: VM 130: storage: the node has no storage nowhere"},

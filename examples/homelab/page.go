@@ -60,7 +60,7 @@ func (a *app) say(format string, args ...any) {
 func (a *app) read() (*file.Source, error) {
 	text, err := os.ReadFile(a.path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("there is no page %s: homelab init writes one for your node, examples/homelab/homelab.yaml is one to copy, and -f names another", a.path)
+		return nil, fmt.Errorf("there is no page %s: homelab init writes a page for your node, examples/homelab/homelab.yaml is a page to copy, and -f names another file", a.path)
 	}
 	if err != nil {
 		return nil, err

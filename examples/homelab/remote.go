@@ -63,7 +63,7 @@ func (a *app) remote(set *flag.FlagSet) func(context.Context) error {
 			a.tell(views)
 		}
 		if !*yes {
-			if err := a.confirm("It makes these changes in the guests, which ends connections of RustDesk. Go on?"); err != nil {
+			if err := a.confirm("These changes are made in the guests, which ends connections over RustDesk. Go on?"); err != nil {
 				return err
 			}
 		}
@@ -84,14 +84,14 @@ func (a *app) reach(source *file.Source) ([]file.Reach, error) {
 		return nil, err
 	}
 	if len(all) == 0 {
-		return nil, fmt.Errorf("%s says nothing of remote access", a.path)
+		return nil, fmt.Errorf("%s has no key remote, which sets up remote access", a.path)
 	}
 	if len(a.args) == 0 {
 		return all, nil
 	}
 	for _, name := range a.args {
 		if !slices.ContainsFunc(all, func(r file.Reach) bool { return r.Workstation == name }) {
-			return nil, fmt.Errorf("the page has no remote access to %q", name)
+			return nil, fmt.Errorf("the page sets up no remote access to %q", name)
 		}
 	}
 	return slices.DeleteFunc(all, func(r file.Reach) bool { return !slices.Contains(a.args, r.Workstation) }), nil

@@ -59,7 +59,7 @@ func load(name string) (saved, error) {
 		err = json.Unmarshal(text, &s)
 	}
 	if err == nil && s.Format != savedFormat {
-		err = errors.New("want a plan that homelab plan -out has saved")
+		err = errors.New("not a plan that homelab plan -out saved")
 	}
 	if err != nil {
 		return s, fmt.Errorf("%s: %w", name, err)
@@ -84,7 +84,7 @@ func (a *app) saved(ctx context.Context, name string) (goal, error) {
 		return g, err
 	}
 	if v := viewOf(g); v.Node != s.Node || !reflect.DeepEqual(v.Changes, s.Changes) || !reflect.DeepEqual(v.SetUps, s.SetUps) || !reflect.DeepEqual(digests(g), s.Digests) {
-		return g, &connect.Exit{Status: connect.Stale, Err: fmt.Errorf("%s: %w: the node or its VMs are not as they were when it was made, and nothing was changed; plan again with homelab plan -out %[1]s", name, workstation.ErrStale)}
+		return g, &connect.Exit{Status: connect.Stale, Err: fmt.Errorf("%s: %w: the node or its VMs have changed since the plan was made. Nothing was done; plan again with homelab plan -out %[1]s", name, workstation.ErrStale)}
 	}
 	return g, nil
 }

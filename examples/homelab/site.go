@@ -89,7 +89,7 @@ func (a *app) open(ctx context.Context, page file.Page) (site, error) {
 		}
 		return of(ctx, c)
 	}
-	const gone = "without VMs at the start and gone at the end. Secrets that are not set have stand-ins.\n\n"
+	const gone = "without VMs, which ends with the program. Secrets that are not set have stand-ins.\n\n"
 	if a.nodes > 1 {
 		a.say("PROXMOX_VE_ENDPOINT is not set: this is a cluster of %d nodes embedded in the program, "+gone, a.nodes)
 		c, sim, err := connect.EmbeddedCluster(ctx, a.nodes, 20)

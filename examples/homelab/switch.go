@@ -70,11 +70,11 @@ func (a *app) switchTo(set *flag.FlagSet) func(context.Context) error {
 	a.onNode(set)
 	force := set.Bool("force", false, "stop a guest that does not shut down in time, as by pulling the plug")
 	var off []string
-	set.Func("node-off", "this node of the cluster is switched off, as somebody has seen; may be given several times", func(name string) error {
+	set.Func("node-off", "a node of the cluster that somebody has seen to be switched off; may be given several times", func(name string) error {
 		off = append(off, name)
 		return nil
 	})
-	takeOver := set.Bool("take-over", false, "take over the lease of another controller at once: only if you know that it is dead")
+	takeOver := set.Bool("take-over", false, "take over the lease of another controller at once, only if you know that the controller is dead")
 	return func(ctx context.Context) error {
 		source, names, err := a.named()
 		if err != nil {

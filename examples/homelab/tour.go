@@ -15,9 +15,9 @@ import (
 // tour shows the commands one after the other, all on the same embedded
 // cluster. In between it cuts the power of a node.
 func (a *app) tour(set *flag.FlagSet) func(context.Context) error {
-	set.StringVar(&a.path, "f", "examples/homelab/cluster.yaml", "the page: with a set of two workstations")
+	set.StringVar(&a.path, "f", "examples/homelab/cluster.yaml", "the page, which has a set of two workstations")
 	set.IntVar(&a.nodes, "embedded-nodes", 3, "nodes of the embedded cluster, 2 or more")
-	speed := set.Float64("speed", 20, "how much faster than real time passes on the embedded cluster")
+	speed := set.Float64("speed", 20, "how many times as fast as real time the clock of the embedded cluster runs")
 	return func(ctx context.Context) error {
 		if a.nodes < 2 {
 			return errors.New("-embedded-nodes: want 2 or more")
@@ -76,7 +76,7 @@ func (a *app) walk(ctx context.Context, sim *pvetest.Cluster) error {
 		return err
 	}
 	if err := change(names[0], first); connect.Code(err) != connect.Block {
-		return fmt.Errorf("%s was to be refused, because %s may still run: %w", names[0], names[1], err)
+		return fmt.Errorf("a switch to %s should have been refused, because %s may still run: %w", names[0], names[1], err)
 	}
 	a.heading("node " + gone + " is back")
 	sim.Up(gone)

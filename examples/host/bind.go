@@ -26,7 +26,7 @@ func (m *machine) bind(facts iommu.Facts, addresses []iommu.Address, r request) 
 	}
 	m.say("%s", binding)
 	if !r.apply {
-		m.say("Nothing was changed. To do it, call the same with -apply, as root.")
+		m.say("Nothing was changed. To carry this out, run the same command with -apply, as root.")
 		return nil
 	}
 	before, err := m.bound()
@@ -65,13 +65,13 @@ func (m *machine) release(addresses []iommu.Address, r request) error {
 		}
 	}
 	if len(back.Functions) == 0 {
-		return fmt.Errorf("/%s has no such function: what is kept from the host's start on is given back with -give-back", boundFile)
+		return fmt.Errorf("/%s lists no such function: -release gives back what -bind took; what -keep keeps, -give-back gives back", boundFile)
 	}
 	for _, fn := range back.Functions {
 		m.say("~ %s %s  vfio-pci -> %s", fn.Address, fn.Model, driver(iommu.Function{Driver: fn.Driver}))
 	}
 	if !r.apply {
-		m.say("Nothing was changed. To do it, call the same with -apply, as root.")
+		m.say("Nothing was changed. To carry this out, run the same command with -apply, as root.")
 		return nil
 	}
 	if err := m.sysfs(back.Release); err != nil {

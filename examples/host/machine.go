@@ -146,13 +146,13 @@ func (m *machine) carryOut(ctx context.Context, plan iommu.HostPlan, err error, 
 	}
 	m.say("%s", plan)
 	if !apply {
-		m.say("Nothing was changed. To do it, call the same with -apply, as root.")
+		m.say("Nothing was changed. To carry this out, run the same command with -apply, as root.")
 		return nil
 	}
 	if err := plan.Apply(ctx, m.files, m.run); err != nil {
-		return fmt.Errorf("%w. Called again, it goes on; -undo -apply takes it back", err)
+		return fmt.Errorf("%w. The same command goes on from here; -undo -apply takes the changes back", err)
 	}
-	m.say("Done. To take it back: go run ./examples/host -undo -apply")
+	m.say("Done. To take the changes back: go run ./examples/host -undo -apply")
 	return nil
 }
 
@@ -172,7 +172,7 @@ func (m *machine) undo(ctx context.Context) error {
 	if err := iommu.Undo(ctx, m.files, m.run); err != nil {
 		return err
 	}
-	m.say("Every file is as it was. Restart the host for it to count.")
+	m.say("Every file is as it was before. This takes effect when the host restarts.")
 	return nil
 }
 

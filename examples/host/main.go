@@ -32,8 +32,8 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-const about = `Host prepares a host for passthrough: it keeps cards for guests from the host's next start on, and
-takes that back. Nothing changes without -apply. Without flags it shows all of it on a described
+const about = `Host prepares a host for passthrough: it keeps cards for guests from the host's next start on, and can
+take this back. Nothing changes without -apply. Without flags it shows everything on a described
 host in a temporary directory.`
 
 func main() { connect.Main("host", run) }
@@ -75,17 +75,17 @@ func parse(args []string) (request, error) {
 	set := flag.NewFlagSet("host", flag.ContinueOnError)
 	connect.Describe(set, about, "", "go run ./examples/host                              # a described host, end to end\nsudo go run ./examples/host -keep 0000:01:00.0 -apply   # this host")
 	set.BoolVar(&r.keep, "keep", false, "keep the addresses that follow for guests, from the host's next start on")
-	set.BoolVar(&r.giveBack, "give-back", false, "keep the addresses that follow, or all, no longer")
-	set.BoolVar(&r.undo, "undo", false, "take back what was applied last")
+	set.BoolVar(&r.giveBack, "give-back", false, "give the addresses that follow, or all that are kept, back to the host from its next start on")
+	set.BoolVar(&r.undo, "undo", false, "take back the changes that were applied last")
 	set.BoolVar(&r.bind, "bind", false, "hand the addresses that follow to vfio-pci now, until the host's next start")
 	set.BoolVar(&r.release, "release", false, "give the addresses that follow, or all that were bound, back to their drivers")
-	set.BoolVar(&r.apply, "apply", false, "do it; without this flag the plan is only shown")
+	set.BoolVar(&r.apply, "apply", false, "carry out the plan; without this flag the plan is only shown")
 	set.StringVar(&r.root, "root", "", "the host whose root directory this is, or a described host (.txt); commands are shown and not run")
-	set.Func("arg", "another kernel argument to have, such as iommu=pt; may be repeated", func(s string) error {
+	set.Func("arg", "another kernel argument that the host should have, such as iommu=pt; may be repeated", func(s string) error {
 		r.args = append(r.args, s)
 		return nil
 	})
-	set.Func("allow", "a use of the device that the host gives up: root, storage, network or console; may be repeated", func(s string) error {
+	set.Func("allow", "take a device although the host uses it for this: root, storage, network or console; may be repeated", func(s string) error {
 		kind := iommu.UseKind(s)
 		if !slices.Contains([]iommu.UseKind{iommu.UseRoot, iommu.UseStorage, iommu.UseNetwork, iommu.UseConsole}, kind) {
 			return errors.New("want root, storage, network or console")
@@ -108,7 +108,7 @@ func parse(args []string) (request, error) {
 		return r, errors.New("-arg has an effect with -keep only, and -allow with -keep and -bind: leave the flag out")
 	}
 	if len(r.addresses) > 0 && (r.undo || r.modes() == 0) {
-		return r, fmt.Errorf("nothing is done with %s: see -h", strings.Join(r.addresses, ", "))
+		return r, fmt.Errorf("%s: an address has an effect only with -keep, -give-back, -bind or -release: see -h", strings.Join(r.addresses, ", "))
 	}
 	return r, nil
 }

@@ -63,8 +63,8 @@ import (
 )
 
 const about = `Inventory shows what a machine has for workstation VMs: cards, IOMMU, disks by tier, storages, and
-what is in the way. It reads this machine, or the node that PROXMOX_VE_ENDPOINT names with the
-cluster that it is in, or what -root or -embedded name. It changes nothing.`
+what is in the way. It reads this machine, or the node that PROXMOX_VE_ENDPOINT names and the
+node's cluster, or the tree or node that -root or -embedded names. It changes nothing.`
 
 func main() { connect.Main("inventory", run) }
 
@@ -88,7 +88,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		return errors.New("-embedded, -embedded-nodes, -root and -capture exclude each other")
 	}
 	if !connect.Configured() || *embedded || *nodes > 0 || *root != "" || *into != "" {
-		if err := node.UselessHere("what is no node of PROXMOX_VE_ENDPOINT"); err != nil {
+		if err := node.UselessHere("a machine, a tree or an embedded node"); err != nil {
 			return err
 		}
 	}

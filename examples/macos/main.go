@@ -47,16 +47,16 @@ func (s *show) run(ctx context.Context, args []string) error {
 	set.BoolVar(&s.apply, "apply", false, "change the real node; without it the plan is only shown")
 	set.IntVar(&s.mac.ID, "vm", 130, "VMID")
 	set.TextVar(&s.release, "release", s.release, "release of macOS, by name or version")
-	set.TextVar(&s.mac.Stage, "stage", profile.MacInstall, "on a real node: install, card, or off the card again")
-	set.TextVar(&s.mac.Mode, "mode", profile.IGPUChosen, "how the iGPU is passed through: legacy, as the only display, or headless, beside a virtual one")
-	set.StringVar(&s.mac.OpenCore, "opencore", "", "image of OpenCore: a file here, of which a copy is configured for the card and brought to the node; a volume of content type import, or a file of the node's own, is taken as it is")
+	set.TextVar(&s.mac.Stage, "stage", profile.MacInstall, "stage on a real node: install; card, which gives the VM the card; off, which takes the card away again")
+	set.TextVar(&s.mac.Mode, "mode", profile.IGPUChosen, "how the iGPU is passed through: legacy (it is the only display) or headless (a virtual display is beside it)")
+	set.StringVar(&s.mac.OpenCore, "opencore", "", "image of OpenCore. Of a file here, a copy is configured for the card and brought to the node. A volume of content type import, or a path on the node, is used as it is")
 	set.Func("kext", "kernel extension to put into the image: its folder, or its project's zip archive; may be given again", func(name string) error {
 		s.source.Kexts = append(s.source.Kexts, name)
 		return nil
 	})
-	set.StringVar(&s.identity, "identity", "keep", "the Mac's serial numbers: keep those of the image, given from MACOS_SERIAL, MACOS_MLB, MACOS_UUID and MACOS_ROM, or made-up")
+	set.StringVar(&s.identity, "identity", "keep", "the Mac's serial numbers: keep (those of the image), given (in MACOS_SERIAL, MACOS_MLB, MACOS_UUID and MACOS_ROM) or made-up")
 	set.BoolVar(&s.source.Replace, "replace", false, "put the configured image before the boot loader that the VM has, which stays as the way back")
-	set.StringVar(&s.mac.Recovery, "recovery", "", "image of the recovery system, likewise; with -fetch, the volume that it becomes")
+	set.StringVar(&s.mac.Recovery, "recovery", "", "image of the recovery system: a volume of content type import, or a path on the node; with -fetch, the volume to make")
 	set.StringVar(&s.fetch, "fetch", "", "directory into which the recovery system is fetched from Apple, with -apply; it is verified, and brought to the node")
 	if err := connect.Parse(set, args); err != nil {
 		return err

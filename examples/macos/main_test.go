@@ -69,7 +69,7 @@ func TestRealNode(t *testing.T) { //nolint:paralleltest // the environment is th
 		{"an unknown stage", []string{"-stage", "three"}, "want install, card or off", true, "none"},
 		{"an unknown mode", []string{"-mode", "vgpu"}, "want chosen, legacy or headless", true, "none"},
 		{"an unknown release", []string{"-release", "leopard"}, "unknown macOS release", true, "none"},
-		{"a word too many", []string{"apply"}, `"apply" is no flag`, true, "none"},
+		{"a word too many", []string{"apply"}, `"apply" is not a flag`, true, "none"},
 		{"no such image", []string{"-recovery", "local:import/gone.raw", "-apply"}, "does not exist", true, "none"},
 		{"the first stage", append(recoveryVolume, "-apply"), "creating VM 130", false, ""},
 		{"the second, planned", []string{"-stage", "card"}, "Nothing was changed", false, ""},
@@ -103,7 +103,7 @@ func TestWithoutAKey(t *testing.T) {
 	_, flags := real(t)
 	t.Setenv("MACOS_OSK", "")
 	err := (&show{out: term.Of(&bytes.Buffer{}), release: recovery.Sequoia}).run(t.Context(), append(flags, "-apply"))
-	if err == nil || !strings.Contains(err.Error(), "supply it") {
+	if err == nil || !strings.Contains(err.Error(), "MACOS_OSK") {
 		t.Errorf("error %v", err)
 	}
 }

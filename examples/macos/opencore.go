@@ -19,7 +19,7 @@ import (
 func (s *show) configure(mac profile.MacOS, facts workstation.Facts) (loader.Copy, bool, error) {
 	if _, err := os.Stat(mac.OpenCore); mac.OpenCore == "" || errors.Is(err, fs.ErrNotExist) {
 		if len(s.source.Kexts) > 0 || s.source.Replace || s.identity != "keep" && s.identity != "" {
-			return loader.Copy{}, false, fmt.Errorf("-kext, -identity and -replace configure a copy of an image, and -opencore %q is no file here", mac.OpenCore)
+			return loader.Copy{}, false, fmt.Errorf("-kext, -identity and -replace configure a copy of an image, but -opencore %q is not a file on this machine", mac.OpenCore)
 		}
 		if mac.OpenCore != "" {
 			s.out.Say("OpenCore's image %s is not a file here, so that nobody looked into it: give its path, or run this on the node.", mac.OpenCore)

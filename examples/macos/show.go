@@ -60,7 +60,7 @@ func (s *show) stage(ctx context.Context) error {
 	case plan.Empty():
 		return nil
 	case !s.apply:
-		s.out.Say("\nNothing was changed. With -apply the plan is carried out, and nothing else.")
+		s.out.Say("\nNothing was changed. -apply carries out the plan and nothing else.")
 		return nil
 	}
 	progress := s.out.Progress()

@@ -86,7 +86,7 @@ func plan(node *pvetest.Node, r *http.Request) error {
 		return err
 	}
 	if !faultKinds[fault.Kind] {
-		return fmt.Errorf("%q is no kind of fault", fault.Kind)
+		return fmt.Errorf("%q is not a kind of fault", fault.Kind)
 	}
 	node.Inject(fault)
 	return nil
@@ -97,7 +97,7 @@ func plan(node *pvetest.Node, r *http.Request) error {
 func act(node *pvetest.Node, r *http.Request) error {
 	id, err := strconv.Atoi(r.PathValue("id"))
 	if err != nil {
-		return fmt.Errorf("%q is no VMID", r.PathValue("id"))
+		return fmt.Errorf("%q is not a VMID", r.PathValue("id"))
 	}
 	if r.PathValue("deed") == "lock" {
 		return node.Lock(id, r.URL.Query().Get("lock"))
@@ -108,7 +108,7 @@ func act(node *pvetest.Node, r *http.Request) error {
 	}
 	deed, known := deeds[r.PathValue("deed")]
 	if !known {
-		return fmt.Errorf("%q is nothing that can be done to a VM", r.PathValue("deed"))
+		return fmt.Errorf("%q is not an action on a VM", r.PathValue("deed"))
 	}
 	return deed(id)
 }
@@ -131,7 +131,7 @@ func power(cluster *pvetest.Cluster, r *http.Request) error {
 		}
 		cluster.Delay(name, delay)
 	default:
-		return fmt.Errorf("%q is nothing that can be done to a node", r.PathValue("deed"))
+		return fmt.Errorf("%q is not an action on a node", r.PathValue("deed"))
 	}
 	return nil
 }

@@ -30,8 +30,8 @@ import (
 	"github.com/proxstation/proxstation/workstation"
 )
 
-const about = `Switchboard is a page for a phone: one card for each system that shares a graphics card, which shows
-who has it and gives it to another. It has an HTTP API for automation, too.`
+const about = `Switchboard serves a page for a phone. The page shows which system has the graphics card, and gives
+the card to another system. There is also an HTTP API for automation.`
 
 func main() { connect.Main("switchboard", run) }
 
@@ -74,13 +74,13 @@ func parse(args []string, out io.Writer) (*settings, error) {
 	set.StringVar(&s.cert, "cert", "", "file with the page's certificate, for HTTPS; with -key")
 	set.StringVar(&s.key, "key", "", "file with the certificate's key")
 	set.StringVar(&s.secretFile, "secret-file", "", "file with the secret that the page asks for; without it SWITCHBOARD_SECRET holds the secret")
-	set.StringVar(&s.names, "name", "", "host names by which the page may be asked for, besides localhost and addresses: a.lan,b.lan")
+	set.StringVar(&s.names, "name", "", "host names of the page, besides localhost and IP addresses, such as a.lan,b.lan")
 	set.StringVar(&s.members, "members", "140,141", "VMIDs of the VMs that share the card, each with a name for people if you like: 140=Windows,141=Linux")
 	set.BoolVar(&s.duo.Force, "force", false, "stop a guest that does not shut down, as by pulling the plug")
 	set.BoolVar(&s.duo.Wake, "wake", false, "wake a guest that sleeps, so that it can be shut down")
 	set.DurationVar(&s.duo.Grace, "grace", 3*time.Minute, "how long a guest may take to shut down")
-	set.DurationVar(&s.duo.Boot, "boot", 5*time.Minute, "how long a guest may take to be up")
-	set.BoolVar(&s.duo.ReturnIfNotUp, "return-if-not-up", false, "a VM that has started and is not up in time is shut down, and the VM that ran before starts; otherwise the card stays with it")
+	set.DurationVar(&s.duo.Boot, "boot", 5*time.Minute, "how long a guest may take to come up")
+	set.BoolVar(&s.duo.ReturnIfNotUp, "return-if-not-up", false, "if the new VM starts but is not up in time, shut it down and start the VM that ran before; without this flag, the new VM keeps the card")
 	if err := connect.Parse(set, args); err != nil {
 		return nil, err
 	}

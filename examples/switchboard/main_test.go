@@ -95,7 +95,7 @@ func TestSettings(t *testing.T) {
 		{[]string{"-secret-file", filepath.Join(dir, "none")}, "no such file"},
 		{[]string{"-cert", good}, "-cert and -key"},
 		{[]string{"-nonsense"}, "nonsense"},
-		{[]string{"now"}, "no flag"},
+		{[]string{"now"}, "not a flag"},
 	}
 	for _, test := range tests {
 		_, err := parse(test.args, &bytes.Buffer{})

@@ -26,7 +26,7 @@ const Variables = `Environment:
                          In a cluster: several addresses with commas between, of which one has to answer
   PROXMOX_VE_API_TOKEN   API token, USER@REALM!ID=SECRET
   PROXMOX_VE_USERNAME    or a user with the realm, such as root@pam,
-  PROXMOX_VE_PASSWORD    and the password: some settings only root@pam may set this way
+  PROXMOX_VE_PASSWORD    and the password; some settings can be changed only by root@pam, and only this way
   NO_COLOR               any value: no colours
 `
 
@@ -70,7 +70,7 @@ func Parse(set *flag.FlagSet, args []string) error {
 		return err
 	}
 	if set.NArg() > 0 {
-		return fmt.Errorf("%q is no flag: see -h", set.Arg(0))
+		return fmt.Errorf("%q is not a flag: see -h", set.Arg(0))
 	}
 	return nil
 }
@@ -213,11 +213,11 @@ func checkLogin(e workstation.Endpoint) error {
 	case e.Token != "" && (!strings.Contains(user, "@") || !strings.Contains(e.Token, "!") || !strings.Contains(e.Token, "=")):
 		return errors.New("PROXMOX_VE_API_TOKEN does not look like a token: want USER@REALM!ID=SECRET, as pveum user token add prints it (full-tokenid and value)")
 	case e.Token == "" && e.Username == "":
-		return errors.New("PROXMOX_VE_PASSWORD is set, but not whose: set PROXMOX_VE_USERNAME, such as root@pam")
+		return errors.New("PROXMOX_VE_PASSWORD is set, but PROXMOX_VE_USERNAME is not: set it to the user with this password, such as root@pam")
 	case e.Token == "" && e.Password == "":
 		return fmt.Errorf("PROXMOX_VE_USERNAME is %s, but PROXMOX_VE_PASSWORD is not set", e.Username)
 	case e.Token == "" && !strings.Contains(e.Username, "@"):
-		return fmt.Errorf("PROXMOX_VE_USERNAME is %q, without a realm: want %[1]s@pam for a user of the host, or %[1]s@pve for one of Proxmox VE", e.Username)
+		return fmt.Errorf("PROXMOX_VE_USERNAME is %q, without a realm: want %[1]s@pam for a user of the host, or %[1]s@pve for a user of Proxmox VE", e.Username)
 	}
 	return nil
 }

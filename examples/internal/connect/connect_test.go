@@ -36,7 +36,7 @@ func TestLoginSaysWho(t *testing.T) { //nolint:paralleltest // the environment i
 	for _, test := range []struct{ token, user, password, want string }{
 		{"", "", "", "no login: set PROXMOX_VE_API_TOKEN"},
 		{"hunter2", "", "", "does not look like a token"},
-		{"", "", "hunter2", "not whose"},
+		{"", "", "hunter2", "PROXMOX_VE_USERNAME is not: set it"},
 		{"", "root@pam", "", "PROXMOX_VE_USERNAME is root@pam, but PROXMOX_VE_PASSWORD is not set"},
 		{"", "root", "hunter2", "root@pam for a user of the host"},
 		{"", "root@pam", "hunter2", "tried user root@pam of the realm pam with a password"},

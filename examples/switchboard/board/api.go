@@ -95,7 +95,7 @@ func (b *Board) apiDo(action Action) http.HandlerFunc {
 
 var (
 	errVMID = errors.New("vmid is missing: send {\"vmid\": 141}")
-	errWait = errors.New("wait is true or false")
+	errWait = errors.New("wait: want true or false")
 	errType = errors.New("send Content-Type: application/json, or a form")
 	errMore = errors.New("there is more than one value in the body")
 )

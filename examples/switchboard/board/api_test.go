@@ -69,7 +69,7 @@ func TestAPIRefuses(t *testing.T) {
 			{"a field", "POST", "/api/switch", `{"vmid":141,"force":true}`, http.StatusBadRequest, "force", nil},
 			{"a text", "POST", "/api/switch", `{"vmid":"141"}`, http.StatusBadRequest, "vmid", nil},
 			{"a form without", "POST", "/api/switch", "wait=1", http.StatusBadRequest, "vmid is missing", nil},
-			{"a form's wait", "POST", "/api/switch", "vmid=141&wait=perhaps", http.StatusBadRequest, "wait is true or false", nil},
+			{"a form's wait", "POST", "/api/switch", "vmid=141&wait=perhaps", http.StatusBadRequest, "wait: want true or false", nil},
 			{"a long body", "POST", "/api/switch", `{"takeOver":"` + strings.Repeat("x", 5000) + `"}`, http.StatusRequestEntityTooLarge, "large", nil},
 			{"a page", "GET", "/nothing", "", http.StatusNotFound, "", nil},
 		}
