@@ -67,7 +67,7 @@ func (c Claim) CheckUnread() []proxstation.Finding {
 		if len(h.Unread) > 0 {
 			findings = append(findings, proxstation.Finding{ID: "gpu.hostpci-unread", Severity: proxstation.Warning, Subject: subject,
 				Seen: fmt.Sprintf("%s, of which %s is not understood", h, strings.Join(h.Unread, " and ")),
-				Why:  "PVE does not start a VM if it does not understand a part of a hostpci value. The judgement still takes the value's device into account.",
+				Why:  "PVE does not start a VM if it does not understand a part of a hostpci value. This report still counts the value's device as the VM's.",
 				Fix:  fmt.Sprintf("Correct the value, unless this PVE is newer than the program: qm config %d shows it, qm set %d changes it.", c.VMID, c.VMID)})
 		}
 	}

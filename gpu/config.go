@@ -31,7 +31,7 @@ func (n Node) CheckConfig(config map[string]string) []proxstation.Finding {
 		takes = true
 		virtual, display := n.kinds(h)
 		if hides := hidden(config); virtual && hides != "" {
-			add("gpu.cpu-flags", proxstation.Warning, slot, hides, "Intel's driver for virtual functions stops with code 43 if the hypervisor is hidden from the guest", "remove it, and set cpu: host")
+			add("gpu.cpu-flags", proxstation.Warning, slot, hides, "Intel's driver for virtual functions stops with code 43 if the hypervisor is hidden from the guest", "remove the setting that hides the hypervisor, and set cpu: host")
 		}
 		if gop := h.LegacyIGD || strings.Contains(h.ROMFile, "GOP"); display && config["bios"] != "ovmf" {
 			severity := proxstation.Info
@@ -48,7 +48,7 @@ func (n Node) CheckConfig(config map[string]string) []proxstation.Finding {
 	}
 	if memory, _ := strconv.Atoi(strings.TrimPrefix(config["memory"], "current=")); takes && memory > 64<<10 {
 		add("gpu.start-time", proxstation.Info, "memory", "memory: "+config["memory"], "a VM with a card takes all of its memory when it starts, which can take longer than PVE's timeout",
-			"if the start ends with a timeout: qm start VMID --timeout 300, or hugepages: 1024")
+			"if the start ends with a timeout, start the VM with qm start VMID --timeout 300, or set hugepages: 1024")
 	}
 	return findings
 }

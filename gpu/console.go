@@ -25,7 +25,7 @@ func (j *judgement) console() {
 		j.add(j.picture(j.facts.Framebuffers[firmware]))
 	case d.BootVGA == proxstation.Yes && !j.card.Integrated():
 		j.add(proxstation.Finding{ID: "gpu.boot-vga", Severity: proxstation.Info, Seen: "boot_vga: 1",
-			Why: "The firmware has used the card: the guest may find its option ROM changed and show no picture.",
+			Why: "The firmware has used the card and may have changed the card's option ROM: the guest then shows no picture.",
 			Fix: printable.Sentence(j.otherDisplay() + "; or give the guest a copy of the card's ROM: put it in /usr/share/kvm, and add romfile=NAME to the hostpci value")})
 	}
 	module, _ := j.facts.Module("vfio_pci")

@@ -92,7 +92,7 @@ func (h HostPCI) Validate() error {
 		return fmt.Errorf("gpu: hostpci %q: %w: %w", text, ErrHostPCI, err)
 	}
 	if !reflect.DeepEqual(parsed, h) {
-		return fmt.Errorf("gpu: hostpci %q: %w: a text holds a comma, or a whole device an address with a function", text, ErrHostPCI)
+		return fmt.Errorf("gpu: hostpci %q: %w: a text holds a comma, or the address of a whole device names a function", text, ErrHostPCI)
 	}
 	return nil
 }

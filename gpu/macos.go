@@ -30,7 +30,7 @@ const (
 // macOS holds the families for which macOS has drivers (Dortania, modern-gpus
 // and legacy-gpus).
 var macOS = map[Family]reach{
-	IntelSandyBridge: {MacOSHighSierra, MacOSHighSierra, "to do without Metal"},
+	IntelSandyBridge: {MacOSHighSierra, MacOSHighSierra, "programs that do without Metal"},
 	IntelIvyBridge:   {MacOSHighSierra, MacOSBigSur, ""},
 	IntelHaswell:     {MacOSHighSierra, MacOSMonterey, ""},
 	IntelBroadwell:   {MacOSHighSierra, MacOSMonterey, ""},

@@ -155,7 +155,7 @@ func NewMapping(id, node string, card Card) (Mapping, error) {
 	case !configID.MatchString(id):
 		return Mapping{}, fmt.Errorf("gpu: mapping %q: want a name that matches %s", id, configID)
 	case !nodeName.MatchString(node):
-		return Mapping{}, fmt.Errorf("gpu: mapping %s: %q is no node's name", id, node)
+		return Mapping{}, fmt.Errorf("gpu: mapping %s: %q is not a node's name", id, node)
 	case len(card.Functions) == 0:
 		return Mapping{}, fmt.Errorf("gpu: mapping %s: the card has no functions", id)
 	}

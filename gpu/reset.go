@@ -111,8 +111,8 @@ func (j *judgement) hangs(methods []string) bool {
 	j.add(proxstation.Finding{ID: "gpu.reset-hang", Severity: proxstation.Warning,
 		Seen: "reset_method: " + strings.Join(methods, " ") + "; " + j.card.Model().String() + " with " + bridge.Model.String() + " at 0000:00:1f.0, a chipset of the 500 series",
 		Why: "Resetting UHD 630 on these boards can freeze the whole host at the VM's start or stop (\"not ready after FLR; waiting\"; reported for kernels 5.15 to 6.2); " +
-			"macOS shows no picture on it there at all (github.com/acidanthera/bugtracker issue 2360).",
-		Fix: "Before the first start save what is open on the host, and take FLR away: echo > " + file + " (for each start of the host: \"w " + file + " - - - - \\n\" in /etc/tmpfiles.d/igd.conf)."})
+			"on these boards, macOS shows no picture on this iGPU at all (github.com/acidanthera/bugtracker issue 2360).",
+		Fix: "Before the VM's first start, save all open work on the host, and take FLR away: echo > " + file + " (for each start of the host: \"w " + file + " - - - - \\n\" in /etc/tmpfiles.d/igd.conf)."})
 	return true
 }
 

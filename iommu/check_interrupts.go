@@ -90,7 +90,7 @@ func (f Facts) unsafeInterrupts(answer proxstation.Answer, remapping string, bro
 		finding.Fix = printable.Sentence(remove)
 	case answer == proxstation.Unknown:
 		finding.Why = "The kernel hands out devices even if a guest can raise any interrupt of the host."
-		finding.Fix = printable.Sentence("unless devices are refused without it, " + remove)
+		finding.Fix = printable.Sentence(remove + "; put it back only if devices are then refused")
 	}
 	return finding
 }

@@ -46,7 +46,7 @@ func (f Facts) effective(args []string) error {
 		}
 		if !result.Has(arg) {
 			last := lastAnew(files)
-			return fmt.Errorf("%w: %s, which is read after /%s, sets %s anew, without %s: let it begin with $%s", ErrLoader, last.where, grubFile, grubDefault, arg, grubDefault)
+			return fmt.Errorf("%w: %s, which is read after /%s, sets %s anew, without %s: let the new value begin with $%s", ErrLoader, last.where, grubFile, grubDefault, arg, grubDefault)
 		}
 	}
 	return nil

@@ -172,9 +172,9 @@ func (f Facts) written() []writing {
 			at := writing{where: fmt.Sprintf("/%s line %d", cmdlineFile, i+1), args: ParseCmdline(line).Args(), counts: loader == SystemdBoot && i == 0 || f.Loader.Stub != ""}
 			switch {
 			case loader == SystemdBoot:
-				at.why = "proxmox-boot-tool reads the first line of the file alone"
+				at.why = "proxmox-boot-tool reads only the first line of the file"
 			default:
-				at.why = "this host does not start by what reads the file: " + why
+				at.why = "the boot loader that reads the file does not start this host: " + why
 			}
 			lines = append(lines, at)
 		}
@@ -182,7 +182,7 @@ func (f Facts) written() []writing {
 	for _, file := range f.Loader.Entries {
 		for i, line := range strings.Split(file.Text, "\n") {
 			if rest, ok := strings.CutPrefix(strings.TrimSpace(line), "options"); ok {
-				lines = append(lines, writing{fmt.Sprintf("/%s line %d", file.Path, i+1), ParseCmdline(rest).Args(), loader == LoaderUnknown, "this host does not start by the entry: " + why})
+				lines = append(lines, writing{fmt.Sprintf("/%s line %d", file.Path, i+1), ParseCmdline(rest).Args(), loader == LoaderUnknown, "this boot entry does not start this host: " + why})
 			}
 		}
 	}

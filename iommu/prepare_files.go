@@ -46,7 +46,7 @@ func (f Facts) planHost(k kept, args []string) (HostPlan, error) {
 	}
 	p.change(modulesFile, content(f.ModulesLoad, modulesFile), modules)
 	if len(p.Changes) > 0 && f.Loader.Dracut {
-		return HostPlan{}, fmt.Errorf("%w: dracut makes the initramfs (/etc/dracut.conf.d), and a plan here is for initramfs-tools", ErrLoader)
+		return HostPlan{}, fmt.Errorf("%w: dracut makes this host's initramfs (/etc/dracut.conf.d), and plans know only initramfs-tools", ErrLoader)
 	}
 	if len(p.Changes) > 0 {
 		p.Commands = append(p.Commands, makeInitramfs)

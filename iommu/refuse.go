@@ -44,7 +44,7 @@ func (f Facts) refuseConsole(asked, taken []Address, allow []UseKind) []proxstat
 		case !slices.Contains(taken, fn.Address):
 			return nil
 		default:
-			draw = append(draw, refusal("iommu.only-console", fn.Address, "with the others that are taken, the host has no display left",
+			draw = append(draw, refusal("iommu.only-console", fn.Address, "the plan takes the other displays too, so the host has no display left",
 				"If the host does not start, nobody can see its messages.", "Leave one display to the host, or allow it and keep another way in, such as SSH."))
 		}
 	}
@@ -74,7 +74,7 @@ func (f Facts) refuse(fn Function, allow []UseKind) []proxstation.Finding {
 	for _, other := range f.Functions {
 		if other.VirtualOf != nil && *other.VirtualOf == fn.Address && other.Driver != "" {
 			found = append(found, refusal("iommu.virtual-functions", fn.Address, fmt.Sprintf("its virtual function %s has %s", other.Address, other.Driver),
-				"Virtual functions are gone when their physical function loses its driver.", "Take them back first (sriov_numvfs)."))
+				"Virtual functions are gone when their physical function loses its driver.", "Take the virtual functions back first: write 0 to sriov_numvfs of the physical function."))
 			break
 		}
 	}
@@ -99,7 +99,7 @@ func (f Facts) refuse(fn Function, allow []UseKind) []proxstation.Finding {
 	risky := map[uint8]UseKind{0x01: UseRoot, 0x02: UseNetwork}[fn.Class.Base()]
 	if f.UsesKnown != proxstation.Yes && risky != "" && !slices.Contains(allow, risky) && fn.Driver != "" {
 		found = append(found, refusal("iommu.uses-unknown", fn.Address, "class "+fn.Class.String()+"; it is not known on which devices the host depends",
-			"The host could lose its "+string(risky)+".", "Check by hand whether the host needs it, and then allow it."))
+			"The host could lose its "+string(risky)+".", "Check by hand whether the host needs the device. If not, allow the device to be taken."))
 	}
 	return found
 }

@@ -128,7 +128,7 @@ func (f Facts) cause(e *SharedError) string {
 		return ""
 	}
 	bridge, _ := f.Function(*e.Above)
-	acs := map[proxstation.Answer]string{proxstation.Yes: "has ACS, so one below it lacks it", proxstation.No: "lacks ACS", proxstation.Unknown: "lacks ACS, or one below it does"}[bridge.ACS]
+	acs := map[proxstation.Answer]string{proxstation.Yes: "has ACS, so a bridge below it lacks ACS", proxstation.No: "lacks ACS", proxstation.Unknown: "lacks ACS, unless a bridge below it does"}[bridge.ACS]
 	return fmt.Sprintf("; these come together below the bridge %s, which %s", *e.Above, acs)
 }
 

@@ -128,7 +128,7 @@ func Check(pools []Pool) []proxstation.Finding {
 		if pool.Tier == TierUnknown && len(pool.Disks)+len(pool.Why) > 0 && network[pool.Type] == "" {
 			findings = append(findings, proxstation.Finding{
 				ID: "storage.tier-unknown", Severity: proxstation.Info, Subject: pool.Name, Seen: pool.Why,
-				Why: "Disks that need a fast tier are not placed on a storage whose tier is unknown.", Fix: "Set the tier of this storage yourself.",
+				Why: "Disks that need a fast tier are not placed on a storage whose tier is unknown.", Fix: "Set the tier of this storage yourself: on the page of homelab, storages: {NAME: {tier: 2}}.",
 			})
 		}
 	}

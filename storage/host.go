@@ -104,7 +104,7 @@ func (h host) own(config string, mounts []Mount, mountsKnown bool) []Storage {
 
 func (f *Facts) unknown(id, subject string, err error, why string) {
 	f.Unknown = append(f.Unknown, proxstation.Finding{ID: id, Severity: proxstation.Info, Subject: subject, Seen: err.Error(), Why: printable.Sentence(why),
-		Fix: "Run where it can be read, on the host and as root."})
+		Fix: "Run the program on the host itself, as root."})
 }
 
 // The pattern virtual matches the names of block devices that are not disks:

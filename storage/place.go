@@ -245,7 +245,7 @@ func (p *placing) refuse(r DiskRequest, pool Pool) string {
 	case r.Apart != "" && p.sets["apart "+r.Apart][pool.Name]:
 		return "another disk of the set " + r.Apart + " is there, and they must be apart"
 	case r.Together != "" && len(p.sets["together "+r.Together]) > 0 && !p.sets["together "+r.Together][pool.Name]:
-		return "the set " + r.Together + " is elsewhere, and it must be together"
+		return "the other disks of the set " + r.Together + " are on another storage, and all must be together"
 	}
 	if i := slices.IndexFunc(pool.Disks, Disk.Failing); i >= 0 && !p.opts.Failing {
 		return fmt.Sprintf("SMART expects %s to fail", pool.Disks[i].Path)

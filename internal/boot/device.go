@@ -61,7 +61,7 @@ func (s startup) lost() {
 	if loader := Loader(s.Now); loader != "" && slices.Contains(s.order, loader) && !slices.Contains(s.after, loader) {
 		s.tell("workstation.boot-loader", proxstation.Blocker, fmt.Sprintf("%s (%s) holds the boot loader; after the plan boot is %q", loader, s.Now[loader], s.Will["boot"]),
 			"the firmware only tries drives in the order, and the guest does not start without its loader",
-			fmt.Sprintf("keep %s in boot; if the loader is on the system disk by now, take it out by hand: qm set %d --boot '%s'", loader, s.VM, s.Will["boot"]))
+			fmt.Sprintf("keep %s in boot; if the loader is on the system disk by now, take this drive out of boot by hand: qm set %d --boot '%s'", loader, s.VM, s.Will["boot"]))
 	}
 }
 
@@ -71,7 +71,7 @@ func (s startup) another() {
 	first := s.order[0]
 	if len(s.after) > 0 && s.after[0] != first && !s.empty(s.after[0]) {
 		s.tell("workstation.boot-changed", proxstation.Warning, fmt.Sprintf("the VM starts from %s today, and from %s after the plan", first, s.after[0]),
-			"another guest system may start", fmt.Sprintf("if that is not meant, leave boot out of the Spec; the way back: qm set %d --boot 'order=%s'", s.VM, strings.Join(s.order, ";")))
+			"another guest system may start", fmt.Sprintf("if you do not mean that, leave boot out of the Spec; the way back: qm set %d --boot 'order=%s'", s.VM, strings.Join(s.order, ";")))
 	}
 	if s.Will[first] == "" || !slices.Contains(s.after, first) {
 		return
@@ -89,7 +89,7 @@ func (s startup) another() {
 	will, errWill := storage.ParseDrive(s.Will[first])
 	if errNow == nil && errWill == nil && now.Volume != will.Volume && !qmconf.IsCloudInit(s.Now[first]) {
 		s.tell("workstation.boot-changed", proxstation.Warning, fmt.Sprintf("the VM starts from %s, where %s takes the place of %s", first, will.Volume, now.Volume),
-			"another guest system may start", "if that is not meant, name another slot for "+will.Volume)
+			"another guest system may start", "if you do not mean that, name another slot for "+will.Volume)
 	}
 }
 

@@ -118,9 +118,9 @@ func (j *judgement) argProblem(arg qmconf.Arg, config map[string]string, made ma
 			return "PVE gives a device of its own the ID " + arg.Property("id")
 		case made[bus] || made[busOf]:
 		case !q35 && q35Bus.MatchString(bus) && !(bus == "ehci.0" && hasEHCI(config)):
-			return "the bus " + bus + " is one of q35, and the machine is " + orDefault(config["machine"])
+			return "only q35 has the bus " + bus + ", and the machine is " + orDefault(config["machine"])
 		case q35 && i440fxBus.MatchString(bus):
-			return "the bus " + bus + " is one of i440fx, and the machine is " + config["machine"]
+			return "only i440fx has the bus " + bus + ", and the machine is " + config["machine"]
 		case q35 && strings.HasPrefix(bus, "ide.") && arg.Property("unit") == "1":
 			return "a port of q35's AHCI controller takes one drive, unit 0"
 		}
@@ -130,10 +130,10 @@ func (j *judgement) argProblem(arg qmconf.Arg, config map[string]string, made ma
 			return j.setProblem(key, name[len(key):], config)
 		}
 	case "-usb":
-		return "the machine then has the USB controller that PVE adds at the same place"
+		return "QEMU then adds a USB controller at the place where PVE adds another one"
 	case "-machine", "-M":
 		if kind := strings.Contains(value, "q35"); strings.Contains(value, "pc") && kind != q35 {
-			return "it names another machine type than the key machine, " + orDefault(config["machine"])
+			return "it names a machine type that differs from the key machine, " + orDefault(config["machine"])
 		}
 	case "-drive", "-pflash":
 		if (arg.Name() == "-pflash" || arg.Property("if") == "pflash") && config["bios"] == "ovmf" {

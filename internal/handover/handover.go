@@ -149,7 +149,7 @@ func (h Host) Check(vm VM, slot string, value gpu.HostPCI) []proxstation.Finding
 	}
 	for _, fn := range of(isNetwork, o.taken) {
 		severity, why := o.network(fn)
-		find(severity, "switch.host-network", describe(fn), why, "see on the host whose port it is (ip -br link; grep bridge-ports /etc/network/interfaces), and pass a network card that no bridge uses")
+		find(severity, "switch.host-network", describe(fn), why, "see on the host which bridge has this network card as a port (ip -br link; grep bridge-ports /etc/network/interfaces), and pass a network card that no bridge uses")
 	}
 	for _, fn := range of(isUSB, o.taken) {
 		if len(of(isUSB, o.left)) == 0 && !h.partOfCard(fn) {

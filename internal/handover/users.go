@@ -22,12 +22,12 @@ func (h Host) CheckUsers(vm VM, containers []gpu.Container) []proxstation.Findin
 	for _, card := range named {
 		if driver := card.Display().Driver; driver != "" && driver != "vfio-pci" && driver != "pci-stub" {
 			findings = append(findings, proxstation.Finding{ID: "switch.host-driver", Severity: proxstation.Info, Subject: vm.Name, Seen: fmt.Sprintf("the host's driver %s has %s", driver, card.Address()),
-				Why: "PVE takes the card from the driver when the VM starts, which hangs if a program on the host uses the card.", Fix: "Stop the programs that use it (fuser -v /dev/dri/* /dev/nvidia*), or keep the card from the driver" + comesBack(card) + "."})
+				Why: "When the VM starts, PVE takes the card from the driver. The start hangs if a program on the host uses the card.", Fix: "Stop the programs that use it (fuser -v /dev/dri/* /dev/nvidia*), or keep the card from the driver" + comesBack(card) + "."})
 		}
 		for _, user := range containers {
 			if device, uses := user.Uses(card, gpu.Cards(h.PCI.Functions)); uses {
 				findings = append(findings, proxstation.Finding{ID: "switch.container", Severity: proxstation.Warning, Subject: fmt.Sprintf("container %d %s", user.VMID, user.Name), Seen: "it runs, and is given " + device,
-					Why: fmt.Sprintf("If that is %s, which %s takes, the container loses it, and the start may hang until the container releases the card.", card.Address(), vm.Name), Fix: fmt.Sprintf("Shut it down before the switch (pct shutdown %d), or give it another card", user.VMID) + comesBack(card) + "."})
+					Why: fmt.Sprintf("If this device belongs to %s, which %s takes, the container loses the card, and the start may hang until the container releases the card.", card.Address(), vm.Name), Fix: fmt.Sprintf("Shut the container down before the switch (pct shutdown %d), or give the container another card", user.VMID) + comesBack(card) + "."})
 			}
 		}
 	}

@@ -51,7 +51,7 @@ func Join(endpoints []Endpoint, inFlight int) (Endpoint, *Addresses, error) {
 			return Endpoint{}, nil, err
 		}
 		if differs(e.Token, first.Token) || differs(e.Username, first.Username) || differs(e.Password, first.Password) {
-			return Endpoint{}, nil, inputError(fmt.Sprintf("endpoint %q: its login is not that of %q: one cluster has one login", e, first))
+			return Endpoint{}, nil, inputError(fmt.Sprintf("endpoint %q: its login differs from the login of %q: one cluster has one login", e, first))
 		}
 		if e.RootCAs == nil {
 			e.RootCAs = first.RootCAs

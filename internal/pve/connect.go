@@ -59,8 +59,8 @@ type CertificateError struct {
 
 // Error implements error.
 func (e *CertificateError) Error() string {
-	return printable.Sprintf("pve: the certificate of %s cannot be verified (%s): give the CA of the node (/etc/pve/pve-root-ca.pem), or, "+
-		"after comparing it with the fingerprint in PVE's web interface (node, Certificates), the fingerprint %s", e.Host, e.Why, e.Fingerprint)
+	return printable.Sprintf("pve: the certificate of %s cannot be verified (%s): give the CA of the node (/etc/pve/pve-root-ca.pem), "+
+		"or compare the fingerprint with PVE's web interface (node, Certificates) and then give it: %s", e.Host, e.Why, e.Fingerprint)
 }
 
 // Unwrap returns the verifier's error.
@@ -141,7 +141,7 @@ func verify(host string, want []byte, roots *x509.CertPool, state tls.Connection
 		if bytes.Equal(want, seen[:]) {
 			return nil
 		}
-		problem.Why = "its fingerprint is another"
+		problem.Why = "it has another fingerprint"
 		return problem
 	}
 	options := x509.VerifyOptions{Roots: roots, DNSName: host, Intermediates: x509.NewCertPool()}

@@ -16,22 +16,22 @@ import (
 
 // These errors are for decisions with [errors.Is].
 var (
-	ErrNotFound   = errors.New("not found")                            // a VM, storage, task or mapping does not exist
-	ErrPermission = errors.New("permission denied")                    // status 403, or a setting that only root may change
-	ErrLogin      = errors.New("not logged in")                        // status 401
-	ErrStale      = errors.New("changed by somebody else")             // the digest no longer matches
-	ErrLocked     = errors.New("locked")                               // a task or a lock holds the configuration
-	ErrInUse      = errors.New("PCI device in use")                    //
-	ErrExists     = errors.New("exists already")                       //
-	ErrNotRunning = errors.New("not running")                          // the VM is off
-	ErrAgent      = errors.New("guest agent does not answer")          // the agent is not configured or does not run
-	ErrNoAnswer   = errors.New("no answer: it may have had effect")    // status 595 or 596, or a lost connection
-	ErrInvalid    = errors.New("PVE does not take these parameters")   // status 400: PVE refused the parameters
-	ErrNotPVE     = errors.New("the endpoint is not a Proxmox VE API") //
-	ErrTimeout    = errors.New("the guest did not shut down in time")  //
-	ErrTooLarge   = errors.New("the answer is larger than PVE's are")  // also for an answer that is too deeply nested
-	ErrAnswer     = errors.New("the answer cannot be used")            // the answer is not of the expected kind
-	ErrNoQuorum   = errors.New("the node's cluster has no quorum")     // /etc/pve is read-only
+	ErrNotFound   = errors.New("not found")                                      // a VM, storage, task or mapping does not exist
+	ErrPermission = errors.New("permission denied")                              // status 403, or a setting that only root may change
+	ErrLogin      = errors.New("not logged in")                                  // status 401
+	ErrStale      = errors.New("changed by somebody else")                       // the digest no longer matches
+	ErrLocked     = errors.New("locked")                                         // a task or a lock holds the configuration
+	ErrInUse      = errors.New("PCI device in use")                              //
+	ErrExists     = errors.New("exists already")                                 //
+	ErrNotRunning = errors.New("not running")                                    // the VM is off
+	ErrAgent      = errors.New("guest agent does not answer")                    // the agent is not configured or does not run
+	ErrNoAnswer   = errors.New("no answer: it may have had effect")              // status 595 or 596, or a lost connection
+	ErrInvalid    = errors.New("PVE does not take these parameters")             // status 400: PVE refused the parameters
+	ErrNotPVE     = errors.New("the endpoint is not a Proxmox VE API")           //
+	ErrTimeout    = errors.New("the guest did not shut down in time")            //
+	ErrTooLarge   = errors.New("the answer is larger than PVE's answers can be") // also for an answer that is too deeply nested
+	ErrAnswer     = errors.New("the answer cannot be used")                      // the answer is not of the expected kind
+	ErrNoQuorum   = errors.New("the node's cluster has no quorum")               // /etc/pve is read-only
 )
 
 var errNotJSON = fmt.Errorf("%w: the answer is not JSON", ErrNotPVE)

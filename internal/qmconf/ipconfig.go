@@ -21,7 +21,7 @@ func IPConfigProblem(value string) string {
 		case routed && !fixed:
 			return v.gateway + " needs " + v.ip + " with an address of its own"
 		case routed && (err != nil || router.Is4() != prefix.Addr().Is4()):
-			return v.gateway + " is no such address"
+			return v.gateway + " is not an address of the same kind as " + v.ip
 		case routed && v.ip == "ip" && !prefix.Contains(router):
 			return v.gateway + " is not in the network of " + v.ip
 		}
