@@ -80,7 +80,7 @@ func (d *differ) checkCards(vm VM, have map[string]string) {
 		_, same := qmconf.Merge(key, have[key], vm.Config[key])
 		same = same && have[key] != ""
 		if _, known := node.Mapping(h.Mapping); h.Mapping != "" && !known && !same {
-			d.problems.add(vm, key, h.Mapping, "no such resource mapping on the cluster, and the Spec makes none")
+			d.problems.add(vm, key, h.Mapping, "no such resource mapping on the cluster, and the Spec does not make it")
 			continue
 		}
 		for _, f := range node.Check(key, h, vm.Guest) {
@@ -133,7 +133,7 @@ func (d *differ) conflicts(after Facts) {
 	now := d.facts.PCI().CheckClaims(d.facts.Claims())
 	for _, f := range node.CheckClaims(after.Claims()) {
 		if f.Severity == proxstation.Blocker && slices.Contains(now, f) {
-			f.Severity, f.Why = proxstation.Warning, "It is so today. "+f.Why
+			f.Severity, f.Why = proxstation.Warning, "This is so today already. "+f.Why
 		}
 		d.find(f)
 	}

@@ -18,7 +18,7 @@ func (d *differ) checkDevices(vm VM, have, will map[string]string) {
 	before := facts.handovers(VMFacts{ID: vm.ID, Name: vm.Name, Config: have})
 	for _, f := range facts.handovers(VMFacts{ID: vm.ID, Name: vm.Name, Config: will}) {
 		if f.Severity == proxstation.Blocker && slices.Contains(before, f) {
-			f.Severity, f.Why = proxstation.Warning, "It is so today. "+f.Why
+			f.Severity, f.Why = proxstation.Warning, "This is so today already. "+f.Why
 		}
 		d.find(f)
 	}

@@ -28,7 +28,7 @@ func (d *differ) checkOSK(vm VM, config map[string]string, have string) (hidden 
 		return config, proxstation.Secret{}
 	}
 	if osk.IsZero() {
-		d.problems.add(vm, "osk", "", "macOS does not boot without the key of its system management controller: read it from a Mac of yours, and supply it")
+		d.problems.add(vm, "osk", "", "macOS does not boot without the key of its system management controller: read the key from a Mac of yours, and give it (osk: on the page of homelab, MACOS_OSK for examples/macos)")
 	}
 	return withValue(config, "args", args), osk
 }
@@ -49,18 +49,18 @@ func (d *differ) macOS(after Facts) {
 			return slices.ContainsFunc(vm.Notes, func(f proxstation.Finding) bool { return strings.HasPrefix(f.ID, "opencore."+part) })
 		}
 		if will[macos.RecoverySlot] != "" && !noted("image") {
-			tell("macos.scan-policy", proxstation.Info, macos.RecoverySlot+" boots the recovery system; as recovery.WriteDisk makes it, it is FAT without GPT", "OpenCore's own ScanPolicy looks at APFS only: its menu then has no recovery system",
-				"let ScanPolicy be 0 in Misc, Security of OpenCore's config.plist")
+			tell("macos.scan-policy", proxstation.Info, macos.RecoverySlot+" boots the recovery system, from a FAT file system without a partition table (as recovery.WriteDisk makes it)", "with OpenCore's own ScanPolicy, its menu shows only APFS and so no recovery system",
+				"set ScanPolicy to 0 in Misc, Security of OpenCore's config.plist")
 		}
 		card := d.cardOf(will)
 		if model := gpu.MacModel(vm.Guest, card); model != "" && !noted("") {
-			tell("macos.model", proxstation.Info, vm.Guest.String()+" is for Macs that Apple gives it to", "what OpenCore says it is decides; the VM's smbios1 does not",
-				"let SystemProductName be "+model+" in PlatformInfo, Generic of OpenCore's config.plist")
+			tell("macos.model", proxstation.Info, "Apple gives "+vm.Guest.String()+" only to certain models of Mac", "the model that OpenCore shows to macOS decides; the VM's smbios1 has no effect",
+				"set SystemProductName to "+model+" in PlatformInfo, Generic of OpenCore's config.plist")
 		}
 		have := d.facts.VMs[vm.ID].Config["machine"]
 		if want := will["machine"]; have != "" && want != have && !qmconf.PinsMachine("machine", have, want) {
-			tell("macos.machine", proxstation.Warning, fmt.Sprintf("machine: %s becomes %s", have, want), "every device of the guest gets another place; the boot loader must know this machine",
-				"have OpenCore support it before, and keep the virtual display until macOS has booted there")
+			tell("macos.machine", proxstation.Warning, fmt.Sprintf("machine: %s becomes %s", have, want), "every device of the guest gets another PCI address, and OpenCore must support this machine type",
+				"first configure OpenCore for this machine type, and keep the virtual display until macOS has booted on it")
 		}
 		if card.Integrated() {
 			d.macOSCard(will, tell)
@@ -75,7 +75,7 @@ func (d *differ) macOSCPU(config map[string]string, tell teller) {
 	emulated := !strings.Contains(config["args"], "-cpu host")
 	if d.facts.CPU != "" && !macos.KnowsCPU(d.facts.CPU) && !emulated {
 		tell("macos.cpu", proxstation.Warning, "-cpu host on "+d.facts.CPU, "macOS does not know this processor and stops at once",
-			"set MacOS.HostCPU to Facts.CPU, so that a processor of a Mac is emulated")
+			"in args, write -cpu with a processor that Macs had in place of -cpu host (the profile chooses this processor if MacOS.HostCPU is Facts.CPU)")
 	}
 	if bits := macos.CPUOf(config).AddressBits(0); macos.Hangs(bits) {
 		tell("macos.address-bits", proxstation.Warning, fmt.Sprintf("the guest's processor has %d bits of physical address", bits),
@@ -95,7 +95,7 @@ func macOSFit(config map[string]string, card gpu.Card, tell teller) {
 		if model := macos.ModelFor(card.Family()); model != "" {
 			fix += ", or add " + model + " to -cpu"
 		}
-		tell("macos.cpu-model", proxstation.Warning, "-cpu "+cpu.String()+" beside "+card.Name(), "Lilu takes the generation of the graphics from the guest's processor, and loads the drivers of another", fix)
+		tell("macos.cpu-model", proxstation.Warning, "-cpu "+cpu.String()+" beside "+card.Name(), "Lilu takes the generation of the graphics from the guest's processor, and so loads the drivers of another generation", fix)
 	}
 }
 
@@ -106,8 +106,8 @@ func (d *differ) macOSImages(vm VM, tell teller) {
 	choice, new := d.chosen[diskName(vm.ID, macos.OpenCoreSlot)]
 	thin := slices.ContainsFunc(d.facts.Pools, func(p storage.Pool) bool { return p.Name == choice.Pool && p.Type == "lvmthin" })
 	if new && thin {
-		tell("macos.import", proxstation.Info, macos.OpenCoreSlot+" on "+choice.Pool+", an LVM-thin storage", "the first MiB of an image that PVE copies there was found damaged by some: the firmware then sees no OpenCore",
-			"if it does not boot, write the image's first MiB to the volume again, with dd on the node")
+		tell("macos.import", proxstation.Info, macos.OpenCoreSlot+" on "+choice.Pool+", an LVM-thin storage", "some people found the first MiB damaged after PVE had copied an image there: the firmware then sees no OpenCore",
+			"if the VM does not boot, write the image's first MiB to the volume again, on the node: dd if=IMAGE of=/dev/VG/VOLUME bs=1M count=1 conv=notrunc")
 	}
 }
 
@@ -116,19 +116,19 @@ func (d *differ) macOSImages(vm VM, tell teller) {
 func (d *differ) macOSCard(config map[string]string, tell teller) {
 	tell("macos.console", proxstation.Warning, "the guest gets the host's integrated graphics",
 		"the host's console goes dark when the VM starts, and stays dark when it stops: PVE does not give the card back to its driver",
-		"reach the host over the network; for the console, bind 0000:00:02.0 to i915 again (iommu's Binding.Release)")
-	tell("macos.firmware", proxstation.Info, "no API tells the settings of the host's firmware", "macOS wants 128 MB for the iGPU, and its option ROM a host that started by UEFI",
+		"reach the host over the network; to get the console back after the VM has stopped, bind the iGPU to i915 again: cd /sys/bus/pci/drivers && echo 0000:00:02.0 > vfio-pci/unbind && echo 0000:00:02.0 > i915/bind")
+	tell("macos.firmware", proxstation.Info, "no API shows the settings of the host's firmware", "macOS needs 128 MB for the iGPU, and the iGPU's option ROM needs a host that was started by UEFI",
 		"in the firmware: DVMT Pre-Allocated of 128 MB or more, the iGPU as primary display, no CSM")
 	h, err := gpu.ParseHostPCI(config["hostpci0"])
 	if err != nil || h.ROMFile == "" {
 		return
 	}
 	sum, known := gpu.ROMChecksum(h.ROMFile)
-	fix := "put it there, and compare its checksum with its publisher's"
+	fix := "put the ROM there, and compare its checksum with the publisher's checksum"
 	if known {
-		fix = fmt.Sprintf("put it there from %s; sha256sum /usr/share/kvm/%s must say %s", gpu.ROMRelease, h.ROMFile, sum)
+		fix = fmt.Sprintf("put the ROM there from %s; sha256sum /usr/share/kvm/%s must say %s", gpu.ROMRelease, h.ROMFile, sum)
 	}
-	tell("macos.rom", proxstation.Info, "romfile="+h.ROMFile, "QEMU reads /usr/share/kvm/"+h.ROMFile+" on the node and does not start without it; no API tells whether it is there", fix)
+	tell("macos.rom", proxstation.Info, "romfile="+h.ROMFile, "QEMU reads /usr/share/kvm/"+h.ROMFile+" on the node and does not start without it; no API shows whether the file is there", fix)
 }
 
 // cardOf returns the first card of the node that a VM has.

@@ -78,7 +78,7 @@ func (d Disk) check(vm VM, problems *problems) {
 	case d.Volume != "" && d.Import != "":
 		problems.add(vm, d.Slot, d.Import, "Import makes a new disk, and Volume is an existing disk: set only one of them")
 	case strings.Contains(d.Import, ":iso/"):
-		problems.add(vm, d.Slot, d.Import, "PVE makes disks of volumes of content type import, not iso: bring the file there as .raw, or name its path on the node, as root@pam with a password")
+		problems.add(vm, d.Slot, d.Import, "PVE makes a disk only from a volume of content type import, not iso: upload the file under Import, with a name that ends in .raw, or name its path on the node (root@pam with a password only)")
 	case d.Volume == "" && (d.Size > 0 && d.Size < smallest || d.NewSize > 0 && d.NewSize < smallest):
 		problems.add(vm, d.Slot, fmt.Sprintf("%d bytes", int64(max(d.Size, d.NewSize))), "a disk cannot be that small"+rules.UnitMeant)
 	case d.isCD() && media != "" && media != "cdrom":

@@ -64,7 +64,7 @@ type TakenError struct {
 // Error implements error.
 func (e *TakenError) Error() string {
 	if strings.Contains(e.Have, " on node ") { // another kind of guest, or on another node
-		return printable.Sprintf("workstation: VM %d is %s, so %q cannot be made here: choose a free VMID, or plan on the node where it is", e.VMID, e.Have, e.Want)
+		return printable.Sprintf("workstation: VM %d is %s, so this VMID is taken and %q cannot be made: choose a free VMID, or plan on the node where it is", e.VMID, e.Have, e.Want)
 	}
 	return printable.Sprintf("workstation: VM %d is %q, not %q: choose a free VMID, or give the Spec that name to take the VM over",
 		e.VMID, e.Have, e.Want)

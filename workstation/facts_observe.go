@@ -140,8 +140,8 @@ func (n *Node) observeVMs(ctx context.Context, o *observation) error {
 			switch {
 			case errors.Is(err, ErrNotFound): // the VM was removed after it was listed
 			case errors.Is(err, pve.ErrAnswer):
-				o.facts.Unknown = append(o.facts.Unknown, unread(v.String(), err, "the VM is left out, and with it what it has of the node's devices and storages",
-					fmt.Sprintf("on the host, look at it with qm config %d", v.ID)))
+				o.facts.Unknown = append(o.facts.Unknown, unread(v.String(), err, "the VM is left out, so its devices and disks are not known",
+					fmt.Sprintf("on the host, look at the VM with qm config %d", v.ID)))
 				o.facts.Unread[v.ID] = v.Name
 			case err != nil:
 				return err

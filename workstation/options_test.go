@@ -49,7 +49,7 @@ func TestValidateOptions(t *testing.T) {
 		"a private key":            {cloud(profile.CloudInit{SSHKeys: []string{"-----BEGIN OPENSSH PRIVATE KEY-----\nhunter2"}}), "that is a private key"},
 		"a gateway alone":          {cloud(profile.CloudInit{Gateway: own.Addr()}), "gw needs ip with an address of its own"},
 		"a gateway elsewhere":      {cloud(profile.CloudInit{Address: own, Gateway: netip.MustParseAddr("10.0.1.1")}), "gw is not in the network of ip"},
-		"a gateway of another age": {cloud(profile.CloudInit{Address: own, Gateway: netip.MustParseAddr("fe80::1")}), "gw is no such address"},
+		"a gateway of another age": {cloud(profile.CloudInit{Address: own, Gateway: netip.MustParseAddr("fe80::1")}), "gw is not an address of the same kind as"},
 		"an address without length": {edit(cloud(profile.CloudInit{}), func(vm *workstation.VM) { vm.Config["ipconfig0"] = "ip=10.0.0.5" }),
 			"ip wants an address with the length of its network"},
 		"SLAAC": {edit(cloud(profile.CloudInit{}), func(vm *workstation.VM) { vm.Config["ipconfig1"] = "ip=dhcp,ip6=auto" }), ""},

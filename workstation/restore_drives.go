@@ -107,5 +107,5 @@ func (r *restoring) lostDrive(key string, old storage.Drive) {
 
 func (r *restoring) keptDisk(id, key, why string) {
 	r.tell(id, proxstation.Finding{Severity: proxstation.Info, Seen: key + ": " + r.vm.Config[key], Why: why + "; restoring takes no disk away.",
-		Fix: fmt.Sprintf("To detach it, shut the VM down and qm disk unlink %d --idlist %s, which keeps it as unused.", r.vm.ID, key)})
+		Fix: fmt.Sprintf("To detach the disk, shut the VM down and run qm disk unlink %d --idlist %s, which keeps the disk as unused.", r.vm.ID, key)})
 }

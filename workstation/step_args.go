@@ -90,7 +90,7 @@ func argLines(have, want, note string) []StepLine {
 
 // keyLogged explains what happens to the key of an SMC when args are changed;
 // see MacOS.OSK of package profile.
-const keyLogged = "PVE writes all of args into its logs, with the key"
+const keyLogged = "PVE writes the whole line args into its logs, with the key"
 
 // keyLines returns the plan's lines for a change of args that changes only the
 // SMC's key. The key is hidden, so each line shows the same text as old and

@@ -10,7 +10,7 @@ func TestStepsDoNotShowTheOSK(t *testing.T) {
 	const sent = `-device isa-applesmc,osk="new" -cpu host -set device.hostpci0.x-igd-lpc=on`
 	step := ChangeVM{Set: map[string]string{"args": sent}, Have: map[string]string{"args": `-device isa-applesmc,osk=old,id=smc -cpu max -no-reboot`}}.hideOSK()
 	const want = `~ VM 0 
-    - args  -device isa-applesmc,osk=[secret],id=smc   # PVE writes all of args into its logs, with the key
+    - args  -device isa-applesmc,osk=[secret],id=smc   # PVE writes the whole line args into its logs, with the key
     ~ args  -cpu max -> -cpu host
     - args  -no-reboot
     + args  -device isa-applesmc,osk="[secret]"
@@ -34,7 +34,7 @@ func TestStepsDoNotShowTheOSK(t *testing.T) {
 func TestAnotherKeyIsAChange(t *testing.T) {
 	t.Parallel()
 	step := ChangeVM{Set: map[string]string{"args": "-device isa-applesmc,osk=new"}, Have: map[string]string{"args": "-device isa-applesmc,osk=old"}}.hideOSK()
-	if text := step.change().String(); !strings.Contains(text, "~ args  -device isa-applesmc,osk=[secret] -> -device isa-applesmc,osk=[secret]   # another key; PVE writes all of args into its logs, with the key") {
+	if text := step.change().String(); !strings.Contains(text, "~ args  -device isa-applesmc,osk=[secret] -> -device isa-applesmc,osk=[secret]   # another key; PVE writes the whole line args into its logs, with the key") {
 		t.Errorf("the step does not say what changes:\n%s", text)
 	}
 }

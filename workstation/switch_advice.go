@@ -96,11 +96,11 @@ func (db DualBoot) adviseBackup(job BackupJob) []proxstation.Finding {
 	}
 	seen := fmt.Sprintf("mode %s, VMs %s, %s", job.Mode, strings.Join(members, ", "), job.Schedule)
 	findings := []proxstation.Finding{{ID: "switch.backup-off", Severity: proxstation.Warning, Subject: subject, Seen: seen,
-		Why: "To back up a VM that is off PVE starts it, paused, with its card: that fails while another has the card, and keeps the others from it meanwhile.",
-		Fix: "Let the job run when all of them are off, or back each up while it runs."}}
+		Why: "To back up a VM that is off, PVE starts the VM, paused and with its card. This fails while another VM has the card. Until the backup ends, no other VM can have the card.",
+		Fix: "Let the job run at a time when all these VMs are off, or back up each VM while it runs."}}
 	if job.Mode != "snapshot" {
 		findings = append(findings, proxstation.Finding{ID: "switch.backup", Severity: proxstation.Warning, Subject: subject, Seen: seen,
-			Why: "It takes the VM that runs away from who sits at it, and gives the card free for a moment.",
+			Why: "The backup shuts down the running VM while somebody may be using it, and the card is free for a moment.",
 			Fix: "Use mode snapshot for these VMs."})
 	}
 	return findings

@@ -105,7 +105,7 @@ func preflightHolderHA(db DualBoot, v VMFacts, facts Facts) []proxstation.Findin
 	if !db.Force && len(findings) == 0 {
 		findings = append(findings, blocker("switch.holder-ha", v.String(), "it runs, and is under high availability",
 			fmt.Sprintf("the HA manager pulls the plug of a guest that has not shut down after %s", db.Grace),
-			fmt.Sprintf("allow Force, or shut the guest down from inside after: ha-manager set vm:%d --state ignored", v.ID)))
+			fmt.Sprintf("allow Force; or run ha-manager set vm:%d --state ignored, and then shut the guest down from inside", v.ID)))
 	}
 	return findings
 }
@@ -115,7 +115,7 @@ func preflightHolderHA(db DualBoot, v VMFacts, facts Facts) []proxstation.Findin
 func haBusy(v VMFacts) []proxstation.Finding {
 	if v.HAState == "error" {
 		return []proxstation.Finding{blocker("switch.ha-error", v.String(), "high availability: error",
-			"the HA manager gave the VM up after an error, and takes no request for it",
+			"the HA manager gave up on the VM after an error, and takes no request for it",
 			fmt.Sprintf("look at its last tasks, and when the reason is gone: ha-manager set vm:%d --state disabled; ha-manager set vm:%d --state stopped", v.ID, v.ID))}
 	}
 	if why, is := moving[v.HAState]; is {

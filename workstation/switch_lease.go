@@ -73,12 +73,12 @@ type leasedError struct {
 
 // Error implements error.
 func (e *leasedError) Error() string {
-	return fmt.Sprintf("%s: its lease counts for %s more if it is not renewed", e.lease, e.left.Round(time.Second))
+	return fmt.Sprintf("%s: its lease ends in %s unless it is renewed", e.lease, e.left.Round(time.Second))
 }
 
 // This describes the wait. The text changes every ten seconds.
 func (e *leasedError) waiting() string {
-	return fmt.Sprintf("waiting for another controller, %s at most unless it goes on: %s", (e.left + 9*time.Second).Truncate(10*time.Second), e.lease)
+	return fmt.Sprintf("waiting for another controller, at most %s if it does not renew its lease: %s", (e.left + 9*time.Second).Truncate(10*time.Second), e.lease)
 }
 
 // take writes our lease if no member holds a lease, or if the lease that a
@@ -126,7 +126,7 @@ func (s *switching) outlived(id int, lease Lease) error {
 	case lease.Owner == s.db.Owner || left == 0 || lease.ID == s.db.TakeOver:
 		return nil
 	case s.db.TakeOver != "":
-		return fmt.Errorf("%w: the lease is not the one to be taken over, so its owner is alive: %v", ErrLeased, &leasedError{lease, left}) //nolint:errorlint // it is not to be waited for
+		return fmt.Errorf("%w: this is not the lease that was to be taken over, so its owner is alive: %v", ErrLeased, &leasedError{lease, left}) //nolint:errorlint // it is not to be waited for
 	}
 	return &leasedError{lease, left}
 }
@@ -154,7 +154,7 @@ func (s *switching) write(ctx context.Context, config pve.Config, lease Lease) e
 
 // errOvertaken reports that another controller has taken over the lease and is
 // at work.
-var errOvertaken = errors.New("it is at work now")
+var errOvertaken = errors.New("that controller is at work now")
 
 // renew extends the lease for the next phase. If another controller has taken
 // the lease over, renew fails, and the phase does not begin.

@@ -350,7 +350,7 @@ func TestWaitingForALeaseIsTold(t *testing.T) {
 				t.Errorf("%q has the limit %s", e.Message, e.Limit)
 			}
 		})
-		if len(told) < 3 || len(told) > 5 || told[0] != "waiting for another controller, 10m0s at most unless it goes on: sofa is switching to VM 141 (phase stop)" || !strings.Contains(told[2], "9m") {
+		if len(told) < 3 || len(told) > 5 || told[0] != "waiting for another controller, at most 10m0s if it does not renew its lease: sofa is switching to VM 141 (phase stop)" || !strings.Contains(told[2], "9m") {
 			t.Errorf("told %q", told)
 		}
 		if !errors.Is(err, workstation.ErrLeased) || !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "sofa") || !strings.Contains(err.Error(), "9m") {

@@ -85,9 +85,9 @@ func preflightTarget(db DualBoot, target VMFacts, facts Facts) []proxstation.Fin
 	resumes := target.Lock == "backup" && target.Running // PVE starts the guest in the backup's QEMU
 	switch {
 	case target.Asleep && !db.Wake:
-		block("switch.paused", "its guest sleeps", "it has the card, and PVE does not start what has a process already", fmt.Sprintf("wake it: qm resume %d; or allow Wake", target.ID))
+		block("switch.paused", "its guest sleeps", "it has the card, and PVE does not start a VM that has a process already", fmt.Sprintf("wake it: qm resume %d; or allow Wake", target.ID))
 	case target.Paused && !target.Asleep && !resumes:
-		block("switch.paused", "it is paused", "it has the card, and PVE does not start what has a process already", fmt.Sprintf("resume it: qm resume %d", target.ID))
+		block("switch.paused", "it is paused", "it has the card, and PVE does not start a VM that has a process already", fmt.Sprintf("resume it: qm resume %d", target.ID))
 	}
 	switch {
 	case target.Lock == "suspended":
@@ -96,7 +96,7 @@ func preflightTarget(db DualBoot, target VMFacts, facts Facts) []proxstation.Fin
 		block("switch.locked", "lock: "+target.Lock, "PVE does not start a locked VM", "wait for the "+target.Lock+" to end")
 	}
 	if target.Config["template"] == "1" {
-		block("switch.template", "template: 1", "a template cannot be started", "use a clone of it")
+		block("switch.template", "template: 1", "a template cannot be started", "name a clone of the template instead")
 	}
 	return append(findings, preflightHA(target, facts)...)
 }
@@ -149,7 +149,7 @@ func preflightCards(db DualBoot, target VMFacts, facts Facts) []proxstation.Find
 		}
 		if _, known := node.Mapping(h.Mapping); h.Mapping != "" && !known {
 			findings = append(findings, proxstation.Finding{ID: "switch.no-mapping", Severity: proxstation.Warning, Subject: "mapping " + h.Mapping,
-				Seen: "not among the mappings that the login may see", Why: "PVE does not start the VM if it does not exist.", Fix: "Create it, or give the login Mapping.Audit."})
+				Seen: "not among the mappings that the login may see", Why: "If the mapping does not exist, PVE does not start the VM.", Fix: "Create the mapping, or give the login Mapping.Audit."})
 			continue
 		}
 		for _, f := range node.Check(key, h, gpu.AnyGuest) {
@@ -249,7 +249,7 @@ func preflightStorage(target VMFacts, facts Facts, subject string) []proxstation
 		case i < 0:
 			findings = append(findings, proxstation.Finding{ID: "switch.no-storage", Severity: proxstation.Warning, Subject: subject,
 				Seen: fmt.Sprintf("%s is on %s, which is not among the storages that the login may see", key, used),
-				Why:  "The VM cannot start if it does not exist.", Fix: "Enable it on this node, or give the login Datastore.Audit."})
+				Why:  "If the storage does not exist, the VM cannot start.", Fix: "Enable the storage on this node, or give the login Datastore.Audit."})
 		case !facts.Pools[i].Active:
 			findings = append(findings, proxstation.Finding{ID: "switch.storage-offline", Severity: proxstation.Blocker, Subject: subject,
 				Seen: fmt.Sprintf("%s is on %s, which is not reachable", key, used), Why: "The VM cannot start without its disk.", Fix: "Bring the storage back."})
@@ -266,8 +266,8 @@ func preflightMemory(db DualBoot, target VMFacts, facts Facts, subject string) [
 	}
 	if pages := target.Config["hugepages"]; pages != "" {
 		return []proxstation.Finding{{ID: "switch.hugepages", Severity: proxstation.Info, Subject: subject, Seen: "hugepages: " + pages,
-			Why: "How many huge pages are free the API does not tell; PVE makes them at the start, and fails if memory is too scattered.",
-			Fix: "Reserve them with the kernel argument hugepages=."}}
+			Why: "The API does not show how many huge pages are free. PVE makes them when the VM starts, which fails if the free memory is too scattered.",
+			Fix: "Reserve them when the host boots, with the kernel argument hugepages=NUMBER."}}
 	}
 	available := facts.MemoryAvailable
 	for _, id := range db.Members {
@@ -282,11 +282,11 @@ func preflightMemory(db DualBoot, target VMFacts, facts Facts, subject string) [
 	}
 	short := proxstation.Finding{ID: "switch.memory", Severity: proxstation.Blocker, Subject: subject,
 		Seen: fmt.Sprintf("it needs %s, and %s will be available", need.Human(), available.Human()),
-		Why:  "With a passed-through card all memory is taken at the start.", Fix: "Shut down other VMs, or give this one less."}
+		Why:  "A VM with a passed-through card takes all its memory when it starts.", Fix: "Shut down other VMs, or give this VM less memory."}
 	if need <= facts.MemoryTotal && slices.ContainsFunc(facts.Pools, func(p storage.Pool) bool { return p.Type == "zfspool" }) {
 		short.Severity = proxstation.Warning
-		short.Why += " ZFS's cache counts as used, and makes room as far as it can."
-		short.Fix += " Or bound the cache (zfs_arc_max)."
+		short.Why += " ZFS's cache counts as used memory, but the cache shrinks as far as it can."
+		short.Fix += " Or limit the cache: write options zfs zfs_arc_max=BYTES in /etc/modprobe.d/zfs.conf, run update-initramfs -u -k all, and restart."
 	}
 	return []proxstation.Finding{short}
 }

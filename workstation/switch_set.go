@@ -80,11 +80,11 @@ func (db DualBoot) withDefaults() (DualBoot, error) {
 	case db.Members[0] < minVMID || db.Members[len(db.Members)-1] > maxVMID:
 		return invalid("members", fmt.Sprint(db.Members), "VMIDs go from 100 to 999999999")
 	case db.Grace < 0 || db.Boot < 0:
-		return invalid("grace and boot", fmt.Sprintf("%s and %s", db.Grace, db.Boot), "no time is below zero")
+		return invalid("grace and boot", fmt.Sprintf("%s and %s", db.Grace, db.Boot), "a time cannot be below zero")
 	}
 	db.Grace, db.Boot = cmp.Or(db.Grace, 3*time.Minute), cmp.Or(db.Boot, 5*time.Minute)
 	if longest := max(db.stopTime()+db.Boot, 2*db.Boot) + leaseSlack; longest > maxTTL || max(db.Grace, db.Boot) > maxTTL {
-		return invalid("grace and boot", fmt.Sprintf("%s and %s", db.Grace, db.Boot), fmt.Sprintf("a switch must not take longer than its lease may count, %s", maxTTL))
+		return invalid("grace and boot", fmt.Sprintf("%s and %s", db.Grace, db.Boot), fmt.Sprintf("a switch must not take longer than its lease can last, %s", maxTTL))
 	}
 	return db, nil
 }

@@ -74,7 +74,7 @@ var (
 	ErrGuest = errors.New("access: the guest refuses")
 	// ErrNotTaken reports a guest that still differs from the wanted state
 	// after all steps.
-	ErrNotTaken = errors.New("access: not taken")
+	ErrNotTaken = errors.New("access: the guest did not take the change")
 )
 
 // Apply makes the changes of the plan and reads the guest again. An empty plan

@@ -39,7 +39,7 @@ func (r RDP) validate() error {
 	case r.User == "" && password != "":
 		return fmt.Errorf("%w: a password needs a user", ErrInvalid)
 	case r.User != "" && (!localUser.MatchString(r.User) || strings.Trim(r.User, ". ") != r.User):
-		return fmt.Errorf("%w: user %q: want 1 to 20 characters without signs, as Windows' local users have", ErrInvalid, r.User)
+		return fmt.Errorf("%w: user %q: want 1 to 20 characters, without the special characters that Windows forbids in a user's name", ErrInvalid, r.User)
 	case strings.ContainsAny(password, "\r\n\x00") || len(password) > 127:
 		return fmt.Errorf("%w: password: want at most 127 characters in one line", ErrInvalid)
 	}

@@ -116,7 +116,7 @@ func (c *candidate) score(facts workstation.Facts, plan workstation.Plan, on *no
 		c.scores[0].good = fmt.Sprintf("its %s of memory fit beside what is there", need.Human())
 	}
 	if shared := sharers(c.vm, facts, on.vms); len(shared) > 0 {
-		c.scores[1] = score{int64(len(shared)), "", "its card is also that of " + strings.Join(shared, " and ") + ": only one of them runs at a time"}
+		c.scores[1] = score{int64(len(shared)), "", "its card is also the card of " + strings.Join(shared, " and ") + ": only one of them runs at a time"}
 	} else {
 		c.scores[1].good = "no other VM has its card there"
 	}

@@ -98,7 +98,7 @@ func (a *ability) disks(vm workstation.VMFacts, home, to workstation.Facts) {
 		case there.Shared:
 		case holds(there.Images, volume): // an image to install from, of which the node has a copy
 		case holds(there.Volumes, volume):
-			a.notes = append(a.notes, fmt.Sprintf("%s: %s there is a copy by replication: what was written since its last run would be lost", key, volume))
+			a.notes = append(a.notes, fmt.Sprintf("%s: the node has only a replicated copy of %s: data written since the last replication would be lost", key, volume))
 		default:
 			a.why = append(a.why, fmt.Sprintf("%s: %s is on storage %s of node %s, which the nodes do not share", key, volume, pool, home.Node))
 		}
@@ -130,9 +130,9 @@ func taken(vm workstation.VMFacts, facts workstation.Facts, h HA) (why []string)
 		managed, is := h.VM(other)
 		switch {
 		case is && managed.Wanted == "started":
-			why = append(why, fmt.Sprintf("its card is that of %s, which the HA manager keeps running there", facts.VMs[other]))
+			why = append(why, fmt.Sprintf("its card is the card of %s, which the HA manager keeps running there", facts.VMs[other]))
 		case facts.VMs[other].Running:
-			why = append(why, fmt.Sprintf("its card is that of %s, which runs there", facts.VMs[other]))
+			why = append(why, fmt.Sprintf("its card is the card of %s, which runs there", facts.VMs[other]))
 		}
 	}
 	return why

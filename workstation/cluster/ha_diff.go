@@ -104,7 +104,7 @@ func (d *haDiff) vm(want HAVM) (change HAVMChange, needed bool) {
 		d.refuse(want.VMID, "state", want.Wanted, "PVE knows "+strings.Join(states[1:], ", "))
 		return change, false
 	case want.Failback != proxstation.Unknown && d.have.Groups && want.Failback != have.Failback:
-		d.refuse(want.VMID, "failback", want.Failback.String(), "on PVE 8 the VM's group says it: ha-manager groupset GROUP --nofailback 1")
+		d.refuse(want.VMID, "failback", want.Failback.String(), "on PVE 8 this is a setting of the VM's group: ha-manager groupset GROUP --nofailback 1")
 		return change, false
 	}
 	if !is && want.Wanted == "" {

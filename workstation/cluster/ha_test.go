@@ -104,7 +104,7 @@ func TestRecovery(t *testing.T) {
 		"a replica": {func(f *cluster.Facts, _ *cluster.HA) {
 			edit(f, "scsi1", "local-lvm:vm-140-disk-1,size=8G")
 			f.Nodes[1].Facts.Pools[1].Volumes = []storage.Volume{{ID: "local-lvm:vm-140-disk-1"}}
-		}, "yes first scsi1: local-lvm:vm-140-disk-1 there is a copy by replication: what was written since its last run would be lost", "cluster.ha-replica cluster.ha-wrong-node", "pvesr update"},
+		}, "yes first scsi1: the node has only a replicated copy of local-lvm:vm-140-disk-1: data written since the last replication would be lost", "cluster.ha-replica cluster.ha-wrong-node", "pvesr update"},
 		"an image that b has too": {func(f *cluster.Facts, _ *cluster.HA) {
 			edit(f, "ide2", "local-lvm:iso/x.iso,media=cdrom")
 			f.Nodes[1].Facts.Pools[1].Images = []storage.Volume{{ID: "local-lvm:iso/x.iso"}}
@@ -118,7 +118,7 @@ func TestRecovery(t *testing.T) {
 		"no bridge":                {func(f *cluster.Facts, _ *cluster.HA) { f.Nodes[1].Facts.Bridges = []string{"vmbr1"} }, "no first net0: it has no bridge vmbr0", "cluster.ha-wrong-node", ""},
 		"bridges that are unknown": {func(f *cluster.Facts, _ *cluster.HA) { f.Nodes[1].Facts.Bridges = nil }, "yes first", "", ""},
 		"too little memory":        {func(f *cluster.Facts, _ *cluster.HA) { f.Nodes[1].Facts.MemoryTotal = 8 * storage.GiB }, "no first it has 8.0 GiB of memory, and the VM takes 16.0 GiB", "cluster.ha-wrong-node", ""},
-		"the card is taken":        {func(f *cluster.Facts, _ *cluster.HA) { rival(f, nil, 1, true) }, "no first its card is that of VM 141 linux, which runs there", "cluster.ha-wrong-node", ""},
+		"the card is taken":        {func(f *cluster.Facts, _ *cluster.HA) { rival(f, nil, 1, true) }, "no first its card is the card of VM 141 linux, which runs there", "cluster.ha-wrong-node", ""},
 		"the card is free":         {func(f *cluster.Facts, _ *cluster.HA) { rival(f, nil, 1, false) }, "yes first", "", ""},
 		"b cannot be read":         {func(f *cluster.Facts, _ *cluster.HA) { f.Nodes[1].State = cluster.Slow }, "unknown first it is slow", "cluster.ha-unsure", "b: it is slow"},
 		"b is away":                {func(f *cluster.Facts, _ *cluster.HA) { f.Nodes[1].State = cluster.Away }, "unknown it is away", "cluster.ha-unsure", ""},
@@ -151,7 +151,7 @@ func TestRecovery(t *testing.T) {
 			r.Ignored = []string{"too many"}
 			h.Rules = []cluster.HARule{r}
 		}, "yes first", "cluster.ha-rule-ignored", "too many"},
-		"one card for two": {func(f *cluster.Facts, h *cluster.HA) { rival(f, h, 1, true) }, "no first its card is that of VM 141 linux, which the HA manager keeps running there", "cluster.ha-same-card cluster.ha-wrong-node cluster.ha-wrong-node", "ha-manager rules add resource-affinity vm140-vm141 --affinity negative --resources vm:140,vm:141"},
+		"one card for two": {func(f *cluster.Facts, h *cluster.HA) { rival(f, h, 1, true) }, "no first its card is the card of VM 141 linux, which the HA manager keeps running there", "cluster.ha-same-card cluster.ha-wrong-node cluster.ha-wrong-node", "ha-manager rules add resource-affinity vm140-vm141 --affinity negative --resources vm:140,vm:141"},
 		"two VMs, one card": {func(f *cluster.Facts, h *cluster.HA) {
 			rival(f, h, 1, true)
 			delete(f.Nodes[1].Facts.VMs[141].Config, "hostpci0")
@@ -159,13 +159,13 @@ func TestRecovery(t *testing.T) {
 		"one card for two, apart": {func(f *cluster.Facts, h *cluster.HA) {
 			rival(f, h, 1, true)
 			h.Rules = []cluster.HARule{{Name: "apart", Kind: cluster.Apart, VMs: []int{140, 141}}}
-		}, "no refused its card is that of VM 141 linux, which the HA manager keeps running there", "", ""},
+		}, "no refused its card is the card of VM 141 linux, which the HA manager keeps running there", "", ""},
 		"one card for two, on other nodes": {func(f *cluster.Facts, h *cluster.HA) {
 			rival(f, h, 1, true)
 			r := onNodes(true, map[string]int{"b": 0})
 			r.Name, r.VMs = "other", []int{141}
 			h.Rules = []cluster.HARule{onNodes(true, map[string]int{"a": 0, "c": 0}), r}
-		}, "no refused its card is that of VM 141 linux, which the HA manager keeps running there", "cluster.ha-pinned", ""},
+		}, "no refused its card is the card of VM 141 linux, which the HA manager keeps running there", "cluster.ha-pinned", ""},
 		"in error":  {func(_ *cluster.Facts, h *cluster.HA) { h.VMs[0].State, h.VMs[0].Node = "error", "a" }, "yes first", "cluster.ha-error", "ha-manager set vm:140 --state disabled"},
 		"two nodes": {func(f *cluster.Facts, _ *cluster.HA) { f.Nodes = f.Nodes[:2] }, "yes first", "cluster.ha-two-nodes", "pvecm qdevice setup"},
 	} {
@@ -249,7 +249,7 @@ func TestDiffHA(t *testing.T) {
 		"nodes of a rule for VMs":    {cluster.HASpec{VMs: []cluster.HAVM{{VMID: 141}}, Rules: []cluster.HARule{{Name: "apart", Kind: cluster.Apart, VMs: []int{140, 141}, Strict: true}}}, nil, `only a rule of the kind "on nodes" names nodes`},
 		"groups":                     {cluster.HASpec{Rules: []cluster.HARule{onNodes(true, map[string]int{"a": 2})}}, func(_ *cluster.Facts, h *cluster.HA) { h.Groups = true }, "+ group desk of high availability"},
 		"apart with groups":          {cluster.HASpec{VMs: []cluster.HAVM{{VMID: 141}}, Rules: []cluster.HARule{apart}}, func(_ *cluster.Facts, h *cluster.HA) { h.Groups = true }, "PVE 8 has groups of nodes"},
-		"failback with groups":       {cluster.HASpec{VMs: []cluster.HAVM{{VMID: 140, Failback: proxstation.No}}}, func(_ *cluster.Facts, h *cluster.HA) { h.Groups = true }, "on PVE 8 the VM's group says it"},
+		"failback with groups":       {cluster.HASpec{VMs: []cluster.HAVM{{VMID: 140, Failback: proxstation.No}}}, func(_ *cluster.Facts, h *cluster.HA) { h.Groups = true }, "on PVE 8 this is a setting of the VM's group"},
 		"a node that knows no rules": {cluster.HASpec{Rules: []cluster.HARule{onNodes(true, map[string]int{"a": 0})}}, func(f *cluster.Facts, _ *cluster.HA) { f.Nodes[2].Facts.Version = "8.4.1" }, "cluster.ha-mixed"},
 		"the state after the plan":   {cluster.HASpec{Rules: []cluster.HARule{onNodes(true, map[string]int{"a": 0})}}, func(f *cluster.Facts, _ *cluster.HA) { unmapped(f, "b", "c") }, "cluster.ha-pinned"},
 	} {

@@ -38,7 +38,7 @@ func (i Image) problem() string {
 	case i.URL != "" && i.Open != nil:
 		return "the image has a URL and a way to open it: want one of them"
 	case i.URL != "" && (err != nil || len(sum) != sha256.Size):
-		return "a URL wants the SHA-256 checksum of the image, 64 hexadecimal digits"
+		return "a URL needs the SHA-256 checksum of the image, 64 hexadecimal digits"
 	}
 	return ""
 }
@@ -126,11 +126,11 @@ func (i *imaging) bring(volume, name, file, content string) string {
 		return its == file
 	})
 	if source < 0 {
-		i.why = append(i.why, volume+" is not on the node"+i.elsewhere(file)+", and the Spec says no place to bring it from")
+		i.why = append(i.why, volume+" is not on the node"+i.elsewhere(file)+", and the Spec does not say where to get it")
 		return volume
 	}
 	if problem := i.spec[source].problem(); problem != "" {
-		i.why = append(i.why, volume+" is not on the node, and the Spec says no place to bring it from: "+problem)
+		i.why = append(i.why, volume+" is not on the node, and the Spec does not say where to get it: "+problem)
 		return volume
 	}
 	var best *storage.Pool

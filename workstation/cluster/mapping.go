@@ -108,7 +108,7 @@ func (m *mapper) card(card Card) {
 		change.Have, change.Mapping = &have, have
 	}
 	if card.Kind == (Kind{}) && change.Have == nil {
-		m.problems = append(m.problems, &workstation.InvalidError{Field: "mapping", Value: card.Mapping, Why: "the cluster has no such resource mapping, and the card has no kind by which it could be made: name its kind"})
+		m.problems = append(m.problems, &workstation.InvalidError{Field: "mapping", Value: card.Mapping, Why: "the cluster has no such resource mapping, and a plan can make it only for a kind of card: name the kind"})
 		return
 	}
 	for _, node := range m.facts.readable() {
@@ -200,7 +200,7 @@ func (m *mapper) entries(card Card, facts workstation.Facts, change *MappingChan
 			why = err.Error()
 			continue
 		case !first && made.MDev != change.Mapping.MDev && (change.Have == nil || len(nodesOf(change.Mapping)) > 1):
-			why = fmt.Sprintf("%s offers mediated devices on this node or on the others, and a mapping must say one of both", c)
+			why = fmt.Sprintf("%s offers mediated devices either only on this node or only on the others, and a mapping has one setting (mdev) for all nodes", c)
 			continue
 		default:
 			change.Mapping.MDev = made.MDev

@@ -222,12 +222,12 @@ func (j *mover) target() {
 		}
 	}
 	if shared := sharers(workstation.VM{ID: j.move.VMID, Name: j.move.Name, Config: j.vm.Config}, j.to, nil); len(shared) > 0 {
-		j.find(proxstation.Info, "cluster.move-card", "on node "+j.move.To+" its card is also that of "+strings.Join(shared, " and "), "only one of them runs at a time", "")
+		j.find(proxstation.Info, "cluster.move-card", "on node "+j.move.To+" its card is also the card of "+strings.Join(shared, " and "), "only one of them runs at a time", "")
 	}
 	if len(j.facts.HA) > 0 {
 		j.block("cluster.move-rule", strings.Join(j.facts.HA, ", "), "a rule of high availability forbids node "+j.move.To, "change the rule (ha-manager rules list), or choose another node")
 	}
 	if need := memory(workstation.VM{Config: j.vm.Config}); j.to.MemoryTotal > 0 && need > j.to.MemoryTotal {
-		j.block("cluster.move-memory", fmt.Sprintf("it has %s of memory, node %s %s", need.Human(), j.move.To, j.to.MemoryTotal.Human()), "it could not start there", "choose another node, or give it less memory")
+		j.block("cluster.move-memory", fmt.Sprintf("it has %s of memory, node %s has %s", need.Human(), j.move.To, j.to.MemoryTotal.Human()), "the VM could not start there", "choose another node, or give the VM less memory")
 	}
 }

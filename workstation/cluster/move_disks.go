@@ -163,7 +163,7 @@ func (m Move) time() string {
 	case m.Estimate > 0:
 		text = fmt.Sprintf("about %s for %s", m.Estimate, m.Copied.Human())
 	default:
-		text = fmt.Sprintf("not known, because the speed is not: %s are copied, which takes about %s on a network of 1 Gbit/s", m.Copied.Human(),
+		text = fmt.Sprintf("not known, because no speed is given: %s are copied, which takes about %s on a network of 1 Gbit/s", m.Copied.Human(),
 			(time.Duration(m.Copied/gigabit) * time.Second).Round(time.Second))
 	}
 	if !m.LastSync.IsZero() {

@@ -53,7 +53,7 @@ func TestAMoveIsJudged(t *testing.T) {
 	}{
 		"shared disks":          {says: "~ node  a -> b   # it has to be off\n    ~ time  seconds: all its disks are on storages that both nodes share"},
 		"a speed that is known": {with: func(_ *cluster.Facts, m *cluster.MoveFacts) { onLVM(m) }, speed: 100 * storage.MiB, says: "~ disk  local-lvm:vm-140-disk-1, 200.0 GiB   # copied\n    ~ time  about 34m8s for 200.0 GiB"},
-		"no speed is known":     {with: func(_ *cluster.Facts, m *cluster.MoveFacts) { onLVM(m) }, says: "not known, because the speed is not: 200.0 GiB are copied, which takes about 31m1s on a network of 1 Gbit/s"},
+		"no speed is known":     {with: func(_ *cluster.Facts, m *cluster.MoveFacts) { onLVM(m) }, says: "not known, because no speed is given: 200.0 GiB are copied, which takes about 31m1s on a network of 1 Gbit/s"},
 		"a size that is not known": {with: func(_ *cluster.Facts, m *cluster.MoveFacts) {
 			m.Disks = []cluster.MoveDisk{{Volume: "local-lvm:vm-140-disk-9"}}
 		}, speed: storage.GiB, says: "not known: the size of 1 disks"},
@@ -107,7 +107,7 @@ func TestAMoveIsJudged(t *testing.T) {
 		"a type": {with: func(_ *cluster.Facts, m *cluster.MoveFacts) {
 			m.Disks = []cluster.MoveDisk{{Volume: "san:0.0.1.scsi-36", Size: 1 << 30}}
 		}, id: "cluster.move-type", level: proxstation.Blocker, says: "a storage of type iscsi"},
-		"memory":   {with: func(f *cluster.Facts, _ *cluster.MoveFacts) { f.Nodes[1].Facts.MemoryTotal = 8 * storage.GiB }, id: "cluster.move-memory", level: proxstation.Blocker, says: "it has 16.0 GiB of memory, node b 8.0 GiB"},
+		"memory":   {with: func(f *cluster.Facts, _ *cluster.MoveFacts) { f.Nodes[1].Facts.MemoryTotal = 8 * storage.GiB }, id: "cluster.move-memory", level: proxstation.Blocker, says: "it has 16.0 GiB of memory, node b has 8.0 GiB"},
 		"the same": {with: func(_ *cluster.Facts, m *cluster.MoveFacts) { m.To = "a" }, id: "cluster.move-here", level: proxstation.Blocker, says: "it is on node a"},
 		"no VM":    {with: func(f *cluster.Facts, _ *cluster.MoveFacts) { delete(f.Nodes[0].Facts.VMs, 140) }, id: "cluster.move-no-vm", level: proxstation.Blocker, says: "node a has no VM 140"},
 		"away": {with: func(f *cluster.Facts, _ *cluster.MoveFacts) {

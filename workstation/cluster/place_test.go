@@ -96,7 +96,7 @@ func TestPlace(t *testing.T) {
 		}, says: []string{"b: its 8.0 GiB of memory fit beside what is there", "a (not as good): 8.0 GiB of memory do not fit beside what is there: 4.0 GiB are available"}},
 		"the card is another VM's": {hosts: twins(), vm: linux(140, "rtx"), want: "b", with: func(_ *cluster.Spec, f *cluster.Facts) {
 			f.Nodes[0].Facts.VMs[150] = workstation.VMFacts{ID: 150, Name: "old", Config: map[string]string{"hostpci0": "0000:01:00,pcie=1"}}
-		}, says: []string{"b: no other VM has its card there", "a (not as good): its card is also that of VM 150 old"}},
+		}, says: []string{"b: no other VM has its card there", "a (not as good): its card is also the card of VM 150 old"}},
 		"another VM has a fault": {hosts: twins(), vm: linux(140, ""), want: "a", with: func(_ *cluster.Spec, f *cluster.Facts) {
 			f.Nodes[0].Facts.VMs[200] = workstation.VMFacts{ID: 200, Name: "other", Config: map[string]string{"hostpci0": "0000:01:00,odd=1"}}
 		}, says: []string{"nothing else tells the nodes apart"}},
@@ -195,7 +195,7 @@ func TestPlacedOneAfterTheOther(t *testing.T) {
 	if want := []string{"a", "b", "a"}; !slices.Equal(nodes, want) {
 		t.Errorf("nodes %v, want %v", nodes, want)
 	}
-	if text := placements[1].String(); !strings.Contains(text, "a (not as good): its card is also that of VM 140 linux140") {
+	if text := placements[1].String(); !strings.Contains(text, "a (not as good): its card is also the card of VM 140 linux140") {
 		t.Error(text)
 	}
 
@@ -329,8 +329,8 @@ func TestImagesAreFoundOrBrought(t *testing.T) {
 		}, images: []cluster.Image{from(iso)}, volume: iso, brings: iso},
 		"no storage takes it":             {node: "b", with: func(f *cluster.Facts) { f.Nodes[1].Facts.Pools = f.Nodes[1].Facts.Pools[1:] }, images: []cluster.Image{from(iso)}, says: "none of its storages takes content of the type iso"},
 		"nobody knows where from":         {node: "b", images: []cluster.Image{{Volume: iso}}, says: "the image has neither a URL nor a way to open it"},
-		"nobody knows which file":         {node: "b", images: []cluster.Image{{Volume: iso, URL: "https://example.org/win.iso", SHA256: "ab"}}, says: "a URL wants the SHA-256 checksum"},
-		"what is brought is another file": {node: "b", images: []cluster.Image{from("local:iso/other.iso")}, says: "the Spec says no place to bring it from"},
+		"nobody knows which file":         {node: "b", images: []cluster.Image{{Volume: iso, URL: "https://example.org/win.iso", SHA256: "ab"}}, says: "a URL needs the SHA-256 checksum"},
+		"what is brought is another file": {node: "b", images: []cluster.Image{from("local:iso/other.iso")}, says: "the Spec does not say where to get it"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -184,7 +184,7 @@ func (d *decoder) workstation(node ast.Node, v reflect.Value, key string) {
 // parse fills v with a scalar. If the text is not valid, it returns the reason.
 func parse(text string, v reflect.Value) (why string) {
 	if known := words[v.Type()]; known != nil && !slices.Contains(known, text) {
-		return fmt.Sprintf("%q cannot be: %s", text, unknown(known, text))
+		return fmt.Sprintf("%q is not valid: %s", text, unknown(known, text))
 	}
 	if n, special := notations[v.Type()]; special {
 		value, err := n.parse(text)
@@ -211,25 +211,25 @@ func parseKind(text string, v reflect.Value) (why string) {
 		v.SetString(text)
 	case reflect.Bool:
 		if text != "true" && text != "false" {
-			return fmt.Sprintf("%q cannot be: want true or false", text)
+			return fmt.Sprintf("%q is not valid: want true or false", text)
 		}
 		v.SetBool(text == "true")
 	case reflect.Int, reflect.Int64:
 		n, err := strconv.ParseInt(text, 10, v.Type().Bits())
 		if err != nil || n < 0 || strings.HasPrefix(text, "+") {
-			return fmt.Sprintf("%q cannot be: want a whole number from 0 on", text)
+			return fmt.Sprintf("%q is not valid: want a whole number, 0 or more", text)
 		}
 		v.SetInt(n)
 	case reflect.Uint16:
 		n, err := strconv.ParseUint(text, 10, v.Type().Bits())
 		if err != nil {
-			return fmt.Sprintf("%q cannot be: want a whole number from 0 to 65535", text)
+			return fmt.Sprintf("%q is not valid: want a whole number from 0 to 65535", text)
 		}
 		v.SetUint(n)
 	case reflect.Float64:
 		f, err := strconv.ParseFloat(text, 64)
 		if err != nil {
-			return fmt.Sprintf("%q cannot be: want a number", text)
+			return fmt.Sprintf("%q is not valid: want a number", text)
 		}
 		v.SetFloat(f)
 	default:

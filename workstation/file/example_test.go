@@ -238,7 +238,7 @@ func ExampleIdentity() {
 	}
 	fmt.Println(source.Page.Workstations["mac"].(*file.MacOS).OpenCore.Identity.MadeUp)
 	// Output:
-	// file: 1:80: workstations.mac.opencore.identity: half an identity: Apple's services compare all four numbers; add uuid, rom
+	// file: 1:80: workstations.mac.opencore.identity: Apple's services compare all four numbers, and some are missing: add uuid, rom
 	// true
 }
 

@@ -99,11 +99,11 @@ var volumeForm = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9._-]*:(import|iso)/`)
 func (o OpenCore) check(errs *Errors, key string) {
 	switch {
 	case o.Volume != "" && (o.Image != "" || o.configures()):
-		errs.add(key, "want volume, which is used as it is, or image with what its copy gets, not both")
+		errs.add(key, "want either volume, for an image that is used as it is, or image, for an image of which a copy is configured")
 	case o.Image == "" && o.configures():
 		errs.add(key, "kexts, identity, storage and replace are for the copy of an image: add %s.image", key)
 	case volumeForm.MatchString(o.Image):
-		errs.add(key+".image", "nobody can read the content of a volume over PVE's API: give the file from which it was made, or %s.volume to use it as it is", key)
+		errs.add(key+".image", "PVE's API shows nobody the content of a volume: give the file from which the volume was made, or give the volume as %s.volume to use it as it is", key)
 	case o.Volume != "" && !strings.Contains(o.Volume, ":") && !strings.HasPrefix(o.Volume, "/"):
 		errs.add(key, "%q is neither a volume (local:import/...) nor a path of the node; to configure a copy of a file, give it as %s.image", o.Volume, key)
 	}
@@ -124,7 +124,7 @@ func (i Identity) check(errs *Errors, key string) {
 	case i.MadeUp && len(missing) < 4:
 		errs.add(key, "the numbers are either made up or given: take made-up away, or the numbers")
 	case len(missing) > 0 && len(missing) < 4:
-		errs.add(key, "half an identity: Apple's services compare all four numbers; add %s", strings.Join(missing, ", "))
+		errs.add(key, "Apple's services compare all four numbers, and some are missing: add %s", strings.Join(missing, ", "))
 	}
 }
 

@@ -47,7 +47,7 @@ func (p Page) Reach(resolve Resolver) ([]Reach, error) {
 			switch {
 			case !slices.Contains(p.Remote.on()[way.key], name):
 			case !known || !slices.Contains(way.systems, system):
-				c.errs.add("remote."+way.key+".guests", "%s runs %s, and this way in is for %v", name, guestText(w.guest()), way.systems)
+				c.errs.add("remote."+way.key+".guests", "%s runs %s, and this kind of remote access is for %v", name, guestText(w.guest()), way.systems)
 			default:
 				way.add()
 			}

@@ -285,11 +285,11 @@ func checkSetUp(errs *Errors, key string, w Workstation) {
 	}
 	switch {
 	case user && cloudInit:
-		errs.add(key+".cloud-init", "the guest would be told two things: want user, network and setup, or cloud-init")
+		errs.add(key+".cloud-init", "user, network and setup exclude cloud-init, because both configure the guest: want only one of the two")
 	case !user && setup:
 		errs.add(key+".setup", "without a user nobody could log in: add user")
 	case !user && network:
-		errs.add(key+".network", "it is for guests that set themselves up: add user, or put it into cloud-init")
+		errs.add(key+".network", "network is for guests that set themselves up: add user, or put the address into cloud-init")
 	}
 }
 

@@ -128,7 +128,7 @@ func (n Network) check(f *fields) {
 	if !n.Address.IsValid() {
 		f.want(!n.Gateway.IsValid() && len(n.DNS) == 0, "Network.Address", "a gateway or a name server needs an address: set Address too")
 	} else {
-		f.want(len(n.MAC) == 6, "Network.MAC", "an address belongs to a card: want the card's hardware address, 6 bytes, as net0 of the VM has it")
+		f.want(len(n.MAC) == 6, "Network.MAC", "a fixed address needs the network card's hardware address: want 6 bytes, as net0 of the VM has them")
 		f.want(ofOneHost(n.Address), "Network.Address", "%s is the address of the network itself, of all its hosts, or of no card: want the guest's own address", n.Address)
 		f.want(!n.Gateway.IsValid() || n.reaches(n.Gateway), "Network.Gateway", "%s is not in the network of %s", n.Gateway, n.Address)
 		f.want(n.Gateway != n.Address.Addr(), "Network.Gateway", "%s is the guest's own address", n.Gateway)

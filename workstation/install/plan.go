@@ -108,7 +108,7 @@ func (p Plan) complete(first workstation.Spec, facts workstation.Facts) (Plan, e
 		if lacks := facts.Lacks(s.Needs...); len(lacks) > 0 {
 			p.First.Findings = append(p.First.Findings, proxstation.Finding{ID: "install.privilege", Severity: proxstation.Blocker,
 				Subject: fmt.Sprintf("VM %d %s", s.VMID, s.Name), Seen: "the login lacks " + list(lacks),
-				Why: "PVE would refuse a step of the set-up when its seed lies on the node.", Fix: "Add these privileges to the login's role (PVE manual, User Management)."})
+				Why: "PVE would refuse a step in the middle of the set-up, when the seed with the password is already on the node.", Fix: "Add these privileges to the login's role (PVE manual, User Management)."})
 		}
 	}
 	return p, nil

@@ -171,7 +171,7 @@ func (r *run) again(ctx context.Context) error {
 	// The old state is overwritten, so that it does not count as the state of
 	// this attempt.
 	if err := r.agent.WriteFile(ctx, r.guest.system().state, []byte("phase=agent\n")); err != nil {
-		return r.fail("the guest has no set-up of ours", err)
+		return r.fail("the guest has no set-up of this program", err)
 	}
 	return r.inside(ctx, r.guest.system().again, 5*time.Minute)
 }
@@ -180,7 +180,7 @@ func (r *run) again(ctx context.Context) error {
 func (r *run) inside(ctx context.Context, argv []string, atMost time.Duration) error {
 	out, err := r.agent.Run(ctx, proxstation.GuestCommand{Argv: argv, Timeout: atMost})
 	if err != nil {
-		return r.fail(argv[0]+" did not end well", err)
+		return r.fail("it is not known how "+argv[0]+" ended", err)
 	}
 	if out.Code != 0 {
 		return r.withLog(ctx, fmt.Sprintf("%s ended with %d: %s", argv[0], out.Code, cmp.Or(strings.TrimSpace(out.Stderr), strings.TrimSpace(out.Stdout), "no message")))

@@ -160,7 +160,7 @@ func (c Copy) check(file *os.File) error {
 		err = &opencore.ImageError{Found: fmt.Sprintf("a file of %d bytes", info.Size()), Why: fmt.Sprintf("the copy has %d", c.Plan.Size)}
 	}
 	if err != nil {
-		return fmt.Errorf("loader: VM %d: %s is not the configured copy; move it away, and it is written anew: %w", c.VMID(), printable.Line(c.To), err)
+		return fmt.Errorf("loader: VM %d: %s is not the configured copy; move this file away, and the next apply writes the copy anew: %w", c.VMID(), printable.Line(c.To), err)
 	}
 	return nil
 }

@@ -156,7 +156,7 @@ func (s Source) configure(vmid int, machine opencore.Machine) (opencore.Plan, er
 	}
 	o := &opencore.Options{Identity: s.Identity}
 	if missing := s.missing(); len(missing) > 0 && len(missing) < 4 {
-		return opencore.Plan{}, &SourceError{VMID: vmid, Field: "identity", Err: fmt.Errorf("%w: half an identity: Apple's services compare all four numbers; give %s too", opencore.ErrIdentity, strings.Join(missing, ", "))}
+		return opencore.Plan{}, &SourceError{VMID: vmid, Field: "identity", Err: fmt.Errorf("%w: Apple's services compare all four numbers, and some are missing: give %s too", opencore.ErrIdentity, strings.Join(missing, ", "))}
 	}
 	if s.MadeUp {
 		o.MakeUp = rand.Reader

@@ -21,11 +21,11 @@ func (j *judge) judgeAMD() {
 	}
 	j.judgePikera()
 	if n, known := j.get("Booter", "Quirks", "ResizeAppleGpuBars").Int(); !known || n != 0 && n != -1 {
-		j.want("opencore.rebar", proxstation.Blocker, Key{"Booter", "Quirks", "ResizeAppleGpuBars"}, IntegerValue(-1), "macOS takes no other sizes of the card's memory region than the least, which is 0", manual+", Booter, Quirks")
+		j.want("opencore.rebar", proxstation.Blocker, Key{"Booter", "Quirks", "ResizeAppleGpuBars"}, IntegerValue(-1), "macOS works only with the smallest memory region of the card, which the value 0 sets", manual+", Booter, Quirks")
 	}
 	j.want("opencore.rebar", proxstation.Warning, Key{"UEFI", "Quirks", "ResizeGpuBars"}, IntegerValue(-1), "the firmware would make the card's memory region larger, and macOS 12 and older do not start with that", manual+", UEFI, Quirks")
 	if j.get("Kernel", "Quirks", "IncreasePciBarSize").True() {
-		j.want("opencore.rebar", proxstation.Warning, Key{"Kernel", "Quirks", "IncreasePciBarSize"}, BoolValue(false), "it is for cards that ask for more than 4 MB behind one bridge, and breaks others", manual+", Kernel, Quirks")
+		j.want("opencore.rebar", proxstation.Warning, Key{"Kernel", "Quirks", "IncreasePciBarSize"}, BoolValue(false), "it is for cards that need more than 4 MB behind one bridge, and breaks other cards", manual+", Kernel, Quirks")
 	}
 	if j.machine.Release >= gpu.MacOSVentura && !j.avx2() {
 		j.say("opencore.avx2-amd", proxstation.Blocker, "-cpu "+macos.CPUOf(j.machine.VM).String(), "AMD's drivers use AVX2 from Ventura on", "use -cpu host or Cascadelake-Server in the VM's args", "CryptexFixup README")
@@ -62,7 +62,7 @@ func (j *judge) judgePikera() {
 	}
 	severity, why := proxstation.Warning, "most of these cards show no picture without it"
 	if !macos.BehindBridge(j.path) {
-		severity, why = proxstation.Blocker, "the card is directly below the PCI root, where WhateverGreen does not do it by itself: no picture"
+		severity, why = proxstation.Blocker, "the card is directly below the PCI root, where WhateverGreen does not apply agdpmod by itself: the card shows no picture"
 	}
 	j.argument("opencore.pikera", severity, "", "agdpmod=pikera", why, buyersGuide+"; "+wegReadme)
 }

@@ -24,7 +24,7 @@ func (j *judge) judgeSecurity() {
 	dmgKey, dmg := security("DmgLoading")
 	off := model.Text == "Disabled"
 	if dmg.Text == "Any" && !off {
-		j.want("opencore.dmg-loading", proxstation.Blocker, dmgKey, TextValue("Signed"), "with Apple's Secure Boot on, OpenCore refuses every start with Any", manual+", DmgLoading")
+		j.want("opencore.dmg-loading", proxstation.Blocker, dmgKey, TextValue("Signed"), "with Any and Apple's Secure Boot on, OpenCore refuses every start", manual+", DmgLoading")
 	}
 	if dmg.Text == "Disabled" && j.machine.recovery() {
 		j.want("opencore.dmg-loading", proxstation.Blocker, dmgKey, TextValue("Signed"), "the recovery system is a disk image, and OpenCore would not start it", manual+", DmgLoading")
@@ -32,11 +32,11 @@ func (j *judge) judgeSecurity() {
 	if off || model.Text == "x86legacy" {
 		return
 	}
-	j.want("opencore.secure-boot", proxstation.Warning, Key{"Kernel", "Quirks", "ForceSecureBootScheme"}, BoolValue(true), "in a VM macOS asks for another scheme than the model's, and refuses its own update", manual+", Kernel, Quirks")
+	j.want("opencore.secure-boot", proxstation.Warning, Key{"Kernel", "Quirks", "ForceSecureBootScheme"}, BoolValue(true), "in a VM macOS uses another scheme of Secure Boot than the Mac's model has, and refuses its own updates", manual+", Kernel, Quirks")
 	product := j.get(genericKey("SystemProductName")...).Text
 	want, t2 := map[string]string{"iMac20,1": "j185", "iMac20,2": "j185f", "iMacPro1,1": "j137", "MacPro7,1": "j160", "Macmini8,1": "j174", "MacBookPro16,2": "j214k"}[product]
 	if model.Text != "Default" && model.Text != "" && (!t2 || model.Text != want) && j.machine.Release >= gpu.MacOSMonterey {
-		j.want("opencore.secure-boot", proxstation.Warning, modelKey, TextValue("Default"), "from macOS 12 on it must be that of SystemProductName, "+product, manual+", SecureBootModel")
+		j.want("opencore.secure-boot", proxstation.Warning, modelKey, TextValue("Default"), "from macOS 12 on, it must be the value for SystemProductName, "+product, manual+", SecureBootModel")
 	}
 }
 
@@ -96,7 +96,7 @@ func (j *judge) judgeProcessor() {
 		if model := macos.ModelFor(family); model != "" {
 			fix += ", or add " + model + " to -cpu"
 		}
-		j.say("opencore.cpu-model", proxstation.Blocker, "-cpu "+cpu.String()+" beside "+j.machine.Card.Name(), "Lilu takes the generation of the graphics from the processor, and loads the drivers of another", fix, liluCPU)
+		j.say("opencore.cpu-model", proxstation.Blocker, "-cpu "+cpu.String()+" beside "+j.machine.Card.Name(), "Lilu takes the generation of the graphics from the processor, and so loads the drivers of another generation", fix, liluCPU)
 	}
 	if bits := cpu.AddressBits(j.machine.HostBits); macos.Hangs(bits) {
 		j.say("opencore.address-bits", proxstation.Blocker, fmt.Sprintf("the guest's processor has %d bits of physical address", bits), "the firmware puts the card's memory above 16 TiB, and macOS hangs while it sets PCI up",
@@ -164,7 +164,7 @@ func (j *judge) judgeNVRAM() {
 		if j.get("NVRAM", "Add", variables, name).Kind == Absent || slices.ContainsFunc(have.Items, func(i Item) bool { return i.Value.Text == name }) {
 			continue
 		}
-		f := j.say("opencore.nvram", proxstation.Warning, fmt.Sprintf("%s: %s is in NVRAM -> Add and not in NVRAM -> Delete", configFile, name), "a value that the VM's EFI disk has already stays: OpenCore overwrites nothing that is not deleted before",
+		f := j.say("opencore.nvram", proxstation.Warning, fmt.Sprintf("%s: %s is in NVRAM -> Add and not in NVRAM -> Delete", configFile, name), "if the VM's EFI disk has a value already, the old value stays: OpenCore only writes values that Delete removes first",
 			fmt.Sprintf("add %s to %s", name, list), manual+", NVRAM")
 		f.Key, f.Want = append(slices.Clone(list), strconv.Itoa(len(have.Items))), TextValue(name)
 		f.Changes = []Change{{Key: f.Key, Want: f.Want}}

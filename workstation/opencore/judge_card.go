@@ -23,7 +23,7 @@ func (j *judge) judgeCard() {
 	}
 	if j.path == "" {
 		j.say("opencore.card-place", proxstation.Warning, j.machine.slot()+": "+j.machine.VM[j.machine.slot()]+", args: "+macos.HideOSK(j.machine.VM["args"]),
-			"the card's place in the VM is not known, and properties are found by it", "put the card where PVE puts it, without -set device."+j.machine.slot()+".bus in args", liluDevices)
+			"the card's place in the VM is not known, and properties belong to a place", "put the card where PVE puts it, without -set device."+j.machine.slot()+".bus in args", liluDevices)
 		return
 	}
 	j.judgeDeviceID(verdict)
@@ -56,9 +56,9 @@ func (j *judge) judgeArguments() {
 		case kills && j.mode != NoCard:
 			j.argument("opencore.boot-args", proxstation.Blocker, argument, "", argument+" switches off "+off, wegReadme)
 		case name == "igfxframe" && j.mode != NoCard:
-			j.argument("opencore.boot-args", proxstation.Warning, argument, "", "it overrides AAPL,ig-platform-id, in which the mode is said", wegFAQ)
+			j.argument("opencore.boot-args", proxstation.Warning, argument, "", "it overrides AAPL,ig-platform-id, which sets the mode", wegFAQ)
 		case name == "amfi_get_out_of_my_way" && !strings.HasSuffix(argument, "=0"):
-			j.argument("opencore.boot-args", proxstation.Info, argument, "", "it switches off macOS's check of programs' signatures, and programs lose permissions by it", manual)
+			j.argument("opencore.boot-args", proxstation.Info, argument, "", "it switches off macOS's check of signatures, which costs programs their permissions", manual)
 		}
 	}
 }
@@ -106,15 +106,15 @@ func (j *judge) judgeIGPU() {
 	}
 	j.judgeOtherPlaces()
 	if j.mode == Headless && j.machine.q35() && j.machine.Release >= gpu.MacOSSequoia {
-		j.say("opencore.headless-experimental", proxstation.Warning, j.machine.Card.Name()+" without legacy-igd on q35, "+j.machine.Release.String(), "this is experimental: nobody has reported in public that macOS 15 or newer accelerates such an iGPU",
-			"keep the virtual display and a copy of the image, and check it with the list in docs/macos.md; the mode legacy on i440fx is the one that people report", igpuPassthru)
+		j.say("opencore.headless-experimental", proxstation.Warning, j.machine.Card.Name()+" without legacy-igd on q35, "+j.machine.Release.String(), "this is experimental: nobody has reported in public that macOS 15 or newer draws with such an iGPU",
+			"keep the virtual display and a copy of the image, and check the card with the list in docs/macos.md; people report success with the mode legacy on i440fx", igpuPassthru)
 	}
 }
 
 var whyProperty = map[string]string{
-	"framebuffer-patch-enable": "the patches of memory take effect with it only",
-	"framebuffer-stolenmem":    "the driver panics where the firmware gives less memory than the framebuffer wants; this one asks for 19 MB",
-	"enable-metal":             "without connectors macOS offers Metal only if it is told to",
+	"framebuffer-patch-enable": "without it, the patches of memory have no effect",
+	"framebuffer-stolenmem":    "the driver panics where the firmware gives less memory than the framebuffer wants; with this value the framebuffer wants 19 MB",
+	"enable-metal":             "on an iGPU without connectors, macOS offers Metal only with this property",
 	"AAPL,GfxYTile":            "Skylake draws artefacts with Kaby Lake's drivers without it",
 }
 
@@ -130,15 +130,15 @@ func (j *judge) judgePlatformID(f framebuffer, want Value) {
 	case f.accepts(now, j.mode):
 		return
 	case now.Kind == Absent:
-		why = "without it the driver takes a framebuffer for another Mac"
+		why = "without it, the driver takes the framebuffer of another Mac"
 	case now.Text == "":
-		why = "an empty value is worse than none: the driver does not load"
+		why = "with an empty value the driver does not load"
 	case now.Kind != Data:
 		why = "it is a " + now.Kind.String() + ", and the driver reads four bytes"
 	case f.reversed(now):
-		why = "the bytes stand the wrong way round: the lowest comes first"
+		why = "the bytes are in the wrong order: the lowest byte comes first"
 	case f.accepts(now, other):
-		severity, why = proxstation.Warning, "it is a framebuffer for the mode "+other.String()+", and the VM's is "+j.mode.String()
+		severity, why = proxstation.Warning, "it is a framebuffer for the mode "+other.String()+", and the VM's mode is "+j.mode.String()
 	default:
 		severity, why = proxstation.Warning, "it is not recommended for "+j.machine.Card.Family().String()
 	}

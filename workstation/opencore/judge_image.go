@@ -65,7 +65,7 @@ func (j *judge) judgeVersion() {
 	}
 	if !j.image.Version.Before(Version{1, 0, 4}) && j.get("Booter", "Quirks", "ClearTaskSwitchBit").Kind == Absent {
 		j.say("opencore.schema", proxstation.Info, fmt.Sprintf("OpenCore %s with a config.plist of before 1.0.4: Booter -> Quirks -> ClearTaskSwitchBit is absent", j.image.Version),
-			"keys that are missing have OpenCore's safest values, and it warns of each", "compare with ocvalidate of that version, which is in OpenCore's release", changelog)
+			"for each key that is missing, OpenCore takes its safest value and shows a warning", "compare with ocvalidate of that version, which is in OpenCore's release", changelog)
 	}
 }
 

@@ -29,7 +29,7 @@ func (j *judge) judgeMac() {
 	case now.Text == "":
 		j.want("opencore.model", proxstation.Blocker, key, want, "macOS starts only on a model that Apple gives it to", appleModels)
 	case !known:
-		j.want("opencore.model", proxstation.Warning, key, want, "this model is not one of those that the releases for Intel know", appleModels)
+		j.want("opencore.model", proxstation.Warning, key, want, "the releases of macOS for Intel do not know this model", appleModels)
 	case j.machine.Release < model.first || j.machine.Release > model.last:
 		j.want("opencore.model", proxstation.Blocker, key, want, "Apple gives "+now.Text+" the releases from "+model.first.String()+" to "+model.last.String()+" only", appleModels)
 	case integrated && !model.igpu:
@@ -37,8 +37,8 @@ func (j *judge) judgeMac() {
 	}
 	if j.get(key...).Text == "MacPro7,1" {
 		if _, there := j.kext("as.vit9696.RestrictEvents"); !there {
-			j.say("opencore.mac-pro", proxstation.Info, configFile+": SystemProductName is MacPro7,1", "macOS warns of memory modules in wrong slots; nothing else comes of it",
-				"RestrictEvents, from github.com/acidanthera/RestrictEvents/releases, given as a kernel extension, silences it", "RestrictEvents README")
+			j.say("opencore.mac-pro", proxstation.Info, configFile+": SystemProductName is MacPro7,1", "macOS warns of memory modules in wrong slots; this has no other effect",
+				"give RestrictEvents from github.com/acidanthera/RestrictEvents/releases as a kernel extension, which stops the warning", "RestrictEvents README")
 		}
 	}
 	j.judgeIdentity()
@@ -95,7 +95,7 @@ func (j *judge) judgeIdentity() {
 	for i, names := range found {
 		if len(names) > 0 {
 			f := j.say("opencore.identity", proxstation.Warning, fmt.Sprintf("%s: %s -> %s: %s", configFile, generic, strings.Join(names, ", "), faults[i].seen), faults[i].why,
-				"give an identity of your own, or have one made up; look the serial number up on checkcoverage.apple.com, where it must be nobody's", postInstall+", universal/iservices")
+				"give an identity of your own, or have one made up; look the serial number up on checkcoverage.apple.com: it must be unknown there", postInstall+", universal/iservices")
 			f.Key = generic
 		}
 	}

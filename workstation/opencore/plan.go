@@ -148,7 +148,7 @@ func Configure(image Image, machine Machine, o *Options) (Plan, error) {
 	}
 	model, serial := genericKey("SystemProductName"), genericKey("SystemSerialNumber")
 	if have := with.Config.Get(serial...).Text; !with.Config.Get(model...).Equal(image.Config.Get(model...)) && o.Identity.Serial.IsZero() && o.MakeUp == nil && have != "" && !isPublished(have) {
-		plan.Notes = append(plan.Notes, "The Mac's model changes and its serial number stays: it is one of the model that the image had.")
+		plan.Notes = append(plan.Notes, "The Mac's model changes, but its serial number stays, and belongs to the model that the image had.")
 	}
 	unnamed := with.ConfigText
 	if err := plan.identify(&with, machine, o); err != nil {

@@ -15,7 +15,7 @@ import (
 // findings are the findings that remain.
 func (p Plan) NotesFor(subject string) []proxstation.Finding {
 	notes := []proxstation.Finding{{ID: "opencore.image", Severity: proxstation.Info, Subject: subject, Seen: p.Image + ": " + strings.Join(p.Lines(), "; "),
-		Why: "The VM starts from a copy of the image in which this changes.", Fix: strings.Join(append(p.Notes, "The image itself stays: it is the way back."), " ")}}
+		Why: "The VM starts from a copy of the image with these changes.", Fix: strings.Join(append(p.Notes, "The image itself stays: it is the way back."), " ")}}
 	if p.Empty() {
 		notes[0].Seen, notes[0].Why, notes[0].Fix = p.Image, "The image is as the VM needs it.", ""
 	}

@@ -144,7 +144,7 @@ func (o *Checkout) look(root fs.FS, scriptDir string) {
 			"run apt-get install "+strings.Join(o.Missing, " ")+", if you want to use its menu")
 	}
 	if !slices.ContainsFunc(o.Images, func(i Image) bool { return i.Release == gpu.AnyGuest }) {
-		add("osxproxmox.no-opencore", proxstation.Warning, "no OpenCore image in "+o.Dir+"/EFI, nor on a storage", "macOS does not boot without it", "fetch the checkout again, or bring an OpenCore image of another source")
+		add("osxproxmox.no-opencore", proxstation.Warning, "no OpenCore image in "+o.Dir+"/EFI, nor on a storage", "macOS does not boot without it", "fetch the checkout again, or bring an OpenCore image from another project")
 	}
 	o.traces(root, add)
 }
@@ -155,7 +155,7 @@ func (o *Checkout) traces(root fs.FS, add func(id string, severity proxstation.S
 	ran := exists(root, "etc/pve/qemu-server/.osx-proxmox")
 	if !ran {
 		add("osxproxmox.setup", proxstation.Info, "its set-up did not run", "the set-up is not needed, and it removes the host's graphics drivers for good",
-			"do not run its first menu; let iommu's host plan prepare the host")
+			"do not run its first menu; to keep a card for guests: go run ./examples/host -keep ADDRESS -apply")
 	}
 	for file, why := range map[string]string{
 		"etc/modprobe.d/iommu_unsafe_interrupts.conf": "it turns off the protection of interrupt remapping, so a guest with a device can disturb the host",
@@ -163,7 +163,7 @@ func (o *Checkout) traces(root fs.FS, add func(id string, severity proxstation.S
 	} {
 		text, err := fs.ReadFile(root, file)
 		if ran && err == nil && (strings.Contains(string(text), "allow_unsafe_interrupts=1") || strings.Contains(string(text), "blacklist amdgpu")) {
-			add("osxproxmox.setup-ran", proxstation.Warning, "/"+file+", as its set-up writes it", why, "remove the lines that this host does not need, and let iommu's host plan do the rest")
+			add("osxproxmox.setup-ran", proxstation.Warning, "/"+file+", as its set-up writes it", why, "remove the lines that this host does not need, and keep cards for guests with go run ./examples/host -keep ADDRESS -apply")
 		}
 	}
 	slices.SortStableFunc(o.Findings, func(a, b proxstation.Finding) int { return strings.Compare(a.ID+a.Seen, b.ID+b.Seen) })

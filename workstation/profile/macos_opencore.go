@@ -74,10 +74,10 @@ func (p MacOS) loaderNotes(vmid int) []proxstation.Finding {
 	}
 	model := ""
 	if mac := gpu.MacModel(p.release(), p.Card); mac != "" {
-		model = "Let SystemProductName be " + mac + " in PlatformInfo, Generic of its config.plist. "
+		model = "Set SystemProductName to " + mac + " in PlatformInfo, Generic of its config.plist. "
 	}
 	return []proxstation.Finding{{ID: "opencore.unread", Severity: proxstation.Info, Subject: subject, Seen: p.OpenCore + " is taken as it is: nobody looked into it",
-		Why: "Its config.plist decides which Mac macOS sees, and whether macOS accelerates the card; the VM's smbios1 does not.",
+		Why: "Its config.plist decides which Mac macOS sees, and whether macOS draws with the card; the VM's smbios1 does not.",
 		Fix: model + "Or have a copy configured: opencore: {image: FILE} on the page of homelab, or -opencore FILE of examples/macos (docs/macos.md)."}}
 }
 
@@ -106,7 +106,7 @@ const (
 	legacyPrice = "The host's console goes dark, PVE's console shows nothing, and the machine type is pc (i440fx), which OpenCore has to start on. " +
 		"A VM that was installed on q35 sees all its devices at other addresses."
 	headlessPrice = "A monitor on the board stays dark; the picture comes over Screen Sharing or RustDesk, and PVE's console stays. " +
-		"On macOS 15 and newer it is experimental: nobody has reported in public that macOS accelerates an Intel iGPU in this way."
+		"On macOS 15 and newer it is experimental: nobody has reported in public that macOS draws with an Intel iGPU in this way."
 )
 
 // Finding returns the choice as a finding for a person: the mode, its reason
@@ -145,7 +145,7 @@ func (p MacOS) Choose(facts workstation.Facts) IGPUChoice {
 		// host's bridge, and with a bridge of the 500 series the connectors
 		// stay dark (acidanthera/bugtracker 2360; QEMU docs/igd-assign.txt).
 		if f.Address.String() == "0000:00:1f.0" && f.Model.Vendor == gpu.Intel && f.Model.Device >= 0x4380 && f.Model.Device <= 0x439f && p.Card.Family() != gpu.IntelIceLake {
-			return IGPUChoice{IGPUHeadless, fmt.Sprintf("The board's chipset, %s at 0000:00:1f.0, is of the 500 series: macOS lights no connector there, but may compute.", f.Model), headlessPrice}
+			return IGPUChoice{IGPUHeadless, fmt.Sprintf("The board's chipset, %s at 0000:00:1f.0, is of the 500 series: the connectors stay dark in macOS there, but the iGPU may compute.", f.Model), headlessPrice}
 		}
 	}
 	return IGPUChoice{IGPULegacy, name + " can be a guest's boot display, and it is the mode in which people report acceleration.", legacyPrice}

@@ -99,7 +99,7 @@ func ParseChunklist(data []byte) (*Chunklist, error) {
 	if data[10] == methodRSA2048 {
 		list.signature = list.data[signature:]
 	} else if sum := sha256.Sum256(data[:signature]); !bytes.Equal(sum[:], data[signature:]) {
-		return malformed("its checksum is another")
+		return malformed("its checksum is wrong")
 	}
 	for entry := range slices.Chunk(data[headerSize:signature], chunkSize) {
 		chunk := Chunk{Size: le.Uint32(entry), SHA256: [sha256.Size]byte(entry[4:])}

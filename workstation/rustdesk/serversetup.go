@@ -66,7 +66,7 @@ type program struct {
 func (s ServerSetup) script(root string) (Script, error) {
 	server := Server{ID: s.Host}
 	if server.Public() {
-		return Script{}, fmt.Errorf("%w: no host for clients to find it at", ErrServer)
+		return Script{}, fmt.Errorf("%w: want the host name or the address at which clients find the server", ErrServer)
 	}
 	if err := server.Validate(); err != nil {
 		return Script{}, err

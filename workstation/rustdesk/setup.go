@@ -142,7 +142,7 @@ func (s Setup) validate(suffixes []string) error {
 func (p Package) validate(system OS, suffixes []string) error {
 	u, err := url.Parse(p.URL)
 	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || strings.ContainsFunc(p.URL, unprintable) || strings.ContainsAny(p.URL, `"\`) {
-		return fmt.Errorf("%w: want an URL with http or https", ErrPackage)
+		return fmt.Errorf("%w: want a URL with http or https", ErrPackage)
 	}
 	if u.User != nil || u.RawQuery != "" || u.Fragment != "" {
 		return fmt.Errorf("%w: URL at %s: has credentials or a query", ErrPackage, u.Host)
