@@ -321,7 +321,7 @@ func TestHighAvailabilityThatCannotBe(t *testing.T) { //nolint:paralleltest // t
 		strings.Replace(haPage, "apart: b", "apart: c", 1):           "workstations.a.ha.apart[0]: no workstation of the page has the name",
 		strings.Replace(haPage, "ha: {}", "memory: 4GiB", 1):         "the key stands here twice",
 		strings.Replace(haPage, ", ha: {}", "", 1):                   "b is not under high availability: add ha: {} to it",
-		strings.Replace(haPage, "state: started", "state: run", 1):   `"run" cannot be`,
+		strings.Replace(haPage, "state: started", "state: run", 1):   `"run" is not valid`,
 		strings.Replace(haPage, "nodes: {pve: 0, pve2: 0}, ", "", 1): "workstations.a.ha.strict: it is about nodes",
 		strings.Replace(haPage, "apart: b", "apart: a", 1):           "it is this workstation",
 		strings.Replace(haPage, "ha: {}", "ha: {together: a}", 1):    "b is to be on the node of a as well",

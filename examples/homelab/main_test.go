@@ -295,7 +295,7 @@ func TestRefusals(t *testing.T) {
 		{"plan -f nothing.yaml", 1, "there is no page nothing.yaml: homelab init writes a page"},
 		{"plan -f " + broken, 1, "broken.yaml:2:27: workstations.w.memroy: no such key: did you mean memory?"},
 		{"plan -f " + small, 1, "small.yaml:2:35: workstation: VM 140: memory"},
-		{"plan now", 1, `"now" is too much: homelab plan`},
+		{"plan now", 1, `"now" is one argument too many: want homelab plan`},
 		{"plan -yes", 1, "flag provided but not defined: -yes"},
 		{"switch -f " + l.page, 1, "which workstations? The page has [linux-ai macos windows]"},
 		{"switch macos -f " + l.page, 1, "macos takes turns with nobody"},

@@ -49,7 +49,7 @@ func states() []state {
 		{name: "done", set: func(s *scene) { s.during = func(s *scene) { s.runs(141) }; close(s.end) }, steps: append(begin, says("#news", "Linux AI has the card"))},
 		{name: "returned", set: ended(rolledBack), steps: append(begin, says("#alerts", "Windows runs again"), click("#alerts summary"))},
 		{name: "leased", set: lease, steps: []action{says("#lease", "Take over")}},
-		{name: "takes-over", set: lease, steps: []action{click("#lease button"), says("#dialog", "only if you know that it is dead")}},
+		{name: "takes-over", set: lease, steps: []action{click("#lease button"), says("#dialog", "only if you know that this controller is dead")}},
 		{name: "blocked", set: blocked, steps: []action{click("#system-141 summary"), says("#system-141", "lock: backup")}},
 		{name: "hung", set: func(s *scene) { s.hangs = 1 }, steps: []action{says("#trouble", "It has not answered for")}},
 		{name: "notes", steps: []action{click("#host summary"), says("#host", "To do")}},

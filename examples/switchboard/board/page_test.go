@@ -145,7 +145,7 @@ func TestTakingOver(t *testing.T) {
 		}
 		b.want(http.StatusConflict, "sofa is switching to Linux AI. Nothing was begun.", "POST", "/switch/141", "from=140")
 		b.want(http.StatusConflict, `"code":"leased"`, "POST", "/api/switch", `{"vmid":141}`)
-		question := b.want(http.StatusOK, "Take over only if you know that it is dead", "GET", "/takeover", "").Body.String()
+		question := b.want(http.StatusOK, "Take over only if you know that this controller is dead", "GET", "/takeover", "").Body.String()
 		b.want(http.StatusSeeOther, "", "POST", "/switch/141", form(t, question, "/switch/141"))
 		time.Sleep(2 * time.Minute)
 		b.want(http.StatusOK, "Linux AI has the card.", "GET", "/", "")
