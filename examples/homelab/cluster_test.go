@@ -68,6 +68,7 @@ func TestAPageOnSeveralNodes(t *testing.T) { //nolint:paralleltest // the enviro
 	l, sim := newRack(t)
 	saved := filepath.Join(t.TempDir(), "plan.json")
 	l.want(2, "VM 140 windows goes to node pve2: as asked for", "", "plan", "-f", l.page, "-out", saved)
+	l.want(0, "linux-ai missing can have it: no", "", "status", "-f", l.page)
 	l.want(0, "Done: 3 changes, 0 guests set up.", "", "apply", saved, "-yes")
 	l.want(4, "plan is stale", "", "apply", saved, "-yes")
 	l.want(0, "nothing to do", "", "plan", "-f", l.page)
@@ -305,6 +306,7 @@ func TestHighAvailability(t *testing.T) { //nolint:paralleltest // the environme
 	}
 	l.want(0, "Done: 6 changes", "", "apply", plan, "-yes")
 	l.want(0, "nothing to do", "", "plan", "-f", l.page)
+	l.want(3, "rule nodes-140 allows only pve, pve2", "", "move", "-f", l.page, "a", "pve3", "-yes")
 	if err := os.WriteFile(l.page, []byte(strings.Replace(haPage, "apart: b", "together: b", 1)), 0o600); err != nil {
 		t.Fatal(err)
 	}

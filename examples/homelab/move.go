@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"slices"
 
 	"github.com/proxstation/proxstation/storage"
 	"github.com/proxstation/proxstation/workstation/cluster"
@@ -66,6 +67,11 @@ func (s site) moves(ctx context.Context, id int, to string, opts cluster.MoveOpt
 	facts, err := s.cluster.ObserveMove(ctx, id, from, to)
 	if err != nil {
 		return cluster.Plan{}, err
+	}
+	if home, _ := s.all.Node(from); slices.Contains(home.Facts.HA, id) {
+		if opts.HA, err = s.cluster.ObserveHA(ctx); err != nil {
+			return cluster.Plan{}, err
+		}
 	}
 	return facts.Plan(s.all, &opts), nil
 }

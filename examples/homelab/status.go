@@ -229,6 +229,8 @@ func (a *app) printSet(set setView) {
 			state = "has the card"
 		case m.Away:
 			state = "not known"
+		case slices.ContainsFunc(m.Why, func(f proxstation.Finding) bool { return f.ID == "switch.no-vm" }):
+			state = "missing"
 		}
 		fmt.Fprintf(a.out, "  %-20s %-14s can have it: %s\n", m.Name, state, m.CanStart)
 		if m.CanStart != proxstation.Yes {

@@ -86,5 +86,5 @@ func ExampleHA_Judge() {
 	}
 	// Output:
 	// cluster.ha-error
-	// ha-manager set vm:140 --state disabled; mend what its last task on node b says; then ha-manager set vm:140 --state started.
+	// ha-manager set vm:140 --state disabled; mend what its last task on node b says; then ha-manager set vm:140 --state started, or --state stopped if another VM has its turn.
 }

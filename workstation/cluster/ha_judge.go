@@ -25,7 +25,7 @@ func (h HA) Judge(f Facts) []proxstation.Finding {
 		if v.State == "error" {
 			j.find(v.VMID, proxstation.Warning, "cluster.ha-error", "ha-manager status: vm:"+fmt.Sprint(v.VMID)+" is in the state error",
 				"a start, a stop or a move of it failed, and the HA manager does nothing more",
-				fmt.Sprintf("ha-manager set vm:%d --state disabled; mend what its last task on node %s says; then ha-manager set vm:%[1]d --state started", v.VMID, v.Node))
+				fmt.Sprintf("ha-manager set vm:%d --state disabled; mend what its last task on node %s says; then ha-manager set vm:%[1]d --state started, or --state stopped if another VM has its turn", v.VMID, v.Node))
 		}
 		switch r, err := h.Recovery(f, v.VMID); {
 		case errors.Is(err, workstation.ErrUnread):

@@ -27,7 +27,8 @@ func ofKind(kind Kind, facts workstation.Facts, e gpu.MappingEntry) bool {
 
 // CheckMappings compares the mappings of the cluster with the devices of the
 // nodes. Each finding names a node on which VMs with the mapping would not
-// start. The IDs are the IDs of [gpu.Node.Drift].
+// start, or an entry of a node that the cluster does not have. The IDs are the
+// IDs of [gpu.Node.Drift], and cluster.mapping-node.
 func (f Facts) CheckMappings() []proxstation.Finding { return f.drift(f.mappings()) }
 
 // The method drift returns a warning for each wrong entry of the mappings.
@@ -44,6 +45,13 @@ func (f Facts) drift(mappings []gpu.Mapping) []proxstation.Finding {
 				finding.Severity = min(finding.Severity, proxstation.Warning)
 				finding.Subject += " on node " + facts.Node
 				findings = append(findings, finding)
+			}
+		}
+		for _, name := range nodesOf(m) {
+			if _, there := f.Node(name); !there {
+				findings = append(findings, proxstation.Finding{ID: "cluster.mapping-node", Severity: proxstation.Info, Subject: "mapping " + m.ID, Seen: entryText(m.On(name)),
+					Why: "The entry is about node " + name + ", which the cluster does not have, so no VM uses the entry.",
+					Fix: "If the node was removed for good, remove the entry: Datacenter, Resource Mappings, PCI Devices, " + m.ID + "."})
 			}
 		}
 	}

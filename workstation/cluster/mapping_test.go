@@ -55,18 +55,19 @@ func TestMappings(t *testing.T) {
 		want []string // the entries after the plan
 		says string   // a part of the plan or of the error
 	}{
-		"a new mapping":                {a: a(), b: b(), kind: rtx.Kind, want: []string{entryA, entryB}, says: "+ mapping rtx\n    + a  " + entryA},
-		"an entry is missing":          {a: a(), b: b(), kind: rtx.Kind, have: []string{entryA}, want: []string{entryA, entryB}, says: "~ mapping rtx\n    + b  " + entryB},
-		"the models are the kind":      {a: a(), b: b(), have: []string{entryA}, want: []string{entryA, entryB}, says: "    + b  " + entryB},
-		"an entry of another card":     {a: a(), b: b(), kind: rtx.Kind, have: []string{igpuA, entryB}, want: []string{entryB, entryA}, says: "~ a  " + igpuA + " -> " + entryA},
-		"no card but another card's":   {a: named("a", a(), without), b: b(), kind: rtx.Kind, have: []string{igpuA, entryB}, says: "nothing to do"},
-		"nothing is missing":           {a: a(), b: b(), kind: rtx.Kind, have: []string{entryA, entryB}, says: "nothing to do"},
-		"the other has no such":        {a: a(), b: pvetest.AMD(), kind: rtx.Kind, have: []string{entryA}, says: "nothing to do"},
-		"the card has moved":           {a: named("a", a(), moved), b: b(), kind: rtx.Kind, have: []string{entryA, entryB}, want: []string{entryB, strings.Replace(entryA, "01:00", "03:00", 1)}, says: "~ a  " + entryA + " -> id=10de:2c05,iommugroup=12,node=a,path=0000:03:00"},
-		"the card is gone":             {a: named("a", a(), without), b: b(), kind: rtx.Kind, have: []string{entryA, entryB}, says: "mapping rtx on node a (gpu.mapping-gone)"},
-		"another group":                {a: a(), b: b(), kind: rtx.Kind, have: []string{strings.Replace(entryA, "group=12", "group=9", 1), entryB}, want: []string{entryB, entryA}, says: "iommugroup=9"},
-		"two cards":                    {a: named("a", a(), second), b: b(), kind: rtx.Kind, want: []string{entryA, "id=10de:2c05,iommugroup=20,node=a,path=0000:05:00,subsystem-id=1462:5315", entryB}},
-		"two cards, and one is enough": {a: named("a", a(), second), b: b(), kind: rtx.Kind, have: []string{entryA, entryB}, says: "nothing to do"},
+		"a new mapping":                   {a: a(), b: b(), kind: rtx.Kind, want: []string{entryA, entryB}, says: "+ mapping rtx\n    + a  " + entryA},
+		"an entry is missing":             {a: a(), b: b(), kind: rtx.Kind, have: []string{entryA}, want: []string{entryA, entryB}, says: "~ mapping rtx\n    + b  " + entryB},
+		"the models are the kind":         {a: a(), b: b(), have: []string{entryA}, want: []string{entryA, entryB}, says: "    + b  " + entryB},
+		"an entry of another card":        {a: a(), b: b(), kind: rtx.Kind, have: []string{igpuA, entryB}, want: []string{entryB, entryA}, says: "~ a  " + igpuA + " -> " + entryA},
+		"no card but another card's":      {a: named("a", a(), without), b: b(), kind: rtx.Kind, have: []string{igpuA, entryB}, says: "nothing to do"},
+		"nothing is missing":              {a: a(), b: b(), kind: rtx.Kind, have: []string{entryA, entryB}, says: "nothing to do"},
+		"the other has no such":           {a: a(), b: pvetest.AMD(), kind: rtx.Kind, have: []string{entryA}, says: "nothing to do"},
+		"the card has moved":              {a: named("a", a(), moved), b: b(), kind: rtx.Kind, have: []string{entryA, entryB}, want: []string{entryB, strings.Replace(entryA, "01:00", "03:00", 1)}, says: "~ a  " + entryA + " -> id=10de:2c05,iommugroup=12,node=a,path=0000:03:00"},
+		"the card is gone":                {a: named("a", a(), without), b: b(), kind: rtx.Kind, have: []string{entryA, entryB}, says: "mapping rtx on node a (gpu.mapping-gone)"},
+		"an entry of a node that is gone": {a: a(), b: b(), kind: rtx.Kind, have: []string{entryA, entryB, strings.Replace(entryB, "node=b", "node=old", 1)}, says: "(cluster.mapping-node)"},
+		"another group":                   {a: a(), b: b(), kind: rtx.Kind, have: []string{strings.Replace(entryA, "group=12", "group=9", 1), entryB}, want: []string{entryB, entryA}, says: "iommugroup=9"},
+		"two cards":                       {a: named("a", a(), second), b: b(), kind: rtx.Kind, want: []string{entryA, "id=10de:2c05,iommugroup=20,node=a,path=0000:05:00,subsystem-id=1462:5315", entryB}},
+		"two cards, and one is enough":    {a: named("a", a(), second), b: b(), kind: rtx.Kind, have: []string{entryA, entryB}, says: "nothing to do"},
 		"two cards, one is another VM's": {a: named("a", a(), second), b: b(), kind: rtx.Kind, with: func(f *cluster.Facts) {
 			f.Nodes[0].Facts.VMs[150] = workstation.VMFacts{ID: 150, Config: map[string]string{"hostpci0": "0000:01:00"}}
 		}, want: []string{"id=10de:2c05,iommugroup=20,node=a,path=0000:05:00,subsystem-id=1462:5315", entryB}},

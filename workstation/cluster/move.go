@@ -58,6 +58,10 @@ type MoveOptions struct {
 	Speed storage.Size
 	// Place says how far storages may be filled.
 	Place *storage.PlaceOptions
+	// HA holds the rules of high availability, from [Cluster.ObserveHA]. A rule
+	// that forbids the target blocks the move: PVE would move the VM, and move
+	// it back before its next start. The zero HA forbids nothing.
+	HA HA
 }
 
 // MoveFacts holds PVE's facts about a VM and about the node to which the VM
@@ -141,7 +145,7 @@ func (m MoveFacts) Plan(facts Facts, opts *MoveOptions) Plan {
 	}
 	from, _ := facts.Node(m.From)
 	to, _ := facts.Node(m.To) // for an unknown node, to is zero: a node that was not read
-	j := &mover{facts: m, from: from.Facts, to: to.Facts, opts: *opts, vm: from.Facts.VMs[m.VMID]}
+	j := &mover{facts: m, all: facts, from: from.Facts, to: to.Facts, opts: *opts, vm: from.Facts.VMs[m.VMID]}
 	j.move = Move{VMID: m.VMID, Name: j.vm.Name, From: m.From, To: m.To, Digest: j.vm.Digest, HA: slices.Contains(j.from.HA, m.VMID)}
 	if why := to.away(); why != "" {
 		j.block("cluster.move-away", m.To+": "+why, "the target has to take the VM", "bring the node back, or choose another node")
@@ -158,6 +162,7 @@ func (m MoveFacts) Plan(facts Facts, opts *MoveOptions) Plan {
 // A mover holds the state while one move is judged.
 type mover struct {
 	facts    MoveFacts
+	all      Facts
 	from, to workstation.Facts
 	vm       workstation.VMFacts
 	opts     MoveOptions
@@ -224,8 +229,12 @@ func (j *mover) target() {
 	if shared := sharers(workstation.VM{ID: j.move.VMID, Name: j.move.Name, Config: j.vm.Config}, j.to, nil); len(shared) > 0 {
 		j.find(proxstation.Info, "cluster.move-card", "on node "+j.move.To+" its card is also the card of "+strings.Join(shared, " and "), "only one of them runs at a time", "")
 	}
-	if len(j.facts.HA) > 0 {
-		j.block("cluster.move-rule", strings.Join(j.facts.HA, ", "), "a rule of high availability forbids node "+j.move.To, "change the rule (ha-manager rules list), or choose another node")
+	forbidden := strings.Join(j.facts.HA, ", ")
+	if _, refused := j.opts.HA.allows(j.all, j.move.VMID, j.move.To); forbidden == "" && j.move.HA {
+		forbidden = refused
+	}
+	if forbidden != "" {
+		j.block("cluster.move-rule", forbidden, "a rule of high availability forbids node "+j.move.To, "change the rule (ha-manager rules list), or choose another node")
 	}
 	if need := memory(workstation.VM{Config: j.vm.Config}); j.to.MemoryTotal > 0 && need > j.to.MemoryTotal {
 		j.block("cluster.move-memory", fmt.Sprintf("it has %s of memory, node %s has %s", need.Human(), j.move.To, j.to.MemoryTotal.Human()), "the VM could not start there", "choose another node, or give the VM less memory")

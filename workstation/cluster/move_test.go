@@ -140,6 +140,36 @@ func TestAMoveIsJudged(t *testing.T) {
 	}
 }
 
+// A rule of high availability that forbids the target blocks the move, if the
+// HA manager has the VM.
+func TestARuleForbidsTheTarget(t *testing.T) {
+	t.Parallel()
+	strict := cluster.HA{Rules: []cluster.HARule{onNodes(true, map[string]int{"a": 0})}}
+	for name, test := range map[string]struct {
+		managed bool
+		ha      cluster.HA
+		blocked bool
+	}{
+		"a strict rule":      {true, strict, true},
+		"without the HA":     {false, strict, false},
+		"a rule that allows": {true, cluster.HA{Rules: []cluster.HARule{onNodes(true, map[string]int{"b": 0})}}, false},
+		"a preference":       {true, cluster.HA{Rules: []cluster.HARule{onNodes(false, map[string]int{"a": 0})}}, false},
+		"no rules":           {true, cluster.HA{}, false},
+	} {
+		f, m := movable()
+		if test.managed {
+			f.Nodes[0].Facts.HA = []int{140}
+		}
+		plan := m.Plan(f, &cluster.MoveOptions{HA: test.ha})
+		if blocked := proxstation.Worst(plan.Findings) == proxstation.Blocker; blocked != test.blocked {
+			t.Errorf("%s: blocked: %t: %v", name, blocked, plan.Findings)
+		}
+		if test.blocked {
+			finding(t, plan.Findings, "cluster.move-rule", proxstation.Blocker, "rule desk allows only a")
+		}
+	}
+}
+
 func lock(f *cluster.Facts, reason string) {
 	v := f.Nodes[0].Facts.VMs[140]
 	v.Lock = reason
