@@ -65,8 +65,8 @@ var desks = cluster.HASpec{
 	},
 }
 
-// Apply makes high availability match the Spec. If a request fails on the way,
-// a second Apply does. Afterwards a new plan has no changes.
+// If a request fails, Apply of the same plan is tried again, and then makes
+// high availability match the Spec. Afterwards a new plan has no changes.
 func TestApplyHA(t *testing.T) {
 	t.Parallel()
 	const resources, rules = "/cluster/ha/resources", "/cluster/ha/rules"

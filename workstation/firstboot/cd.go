@@ -12,16 +12,16 @@ import (
 // sector is the size of a CD's sector in bytes (ECMA-119 section 6.1.2).
 const sector = 2048
 
-// Image returns the CD with two sets of names: Linux reads the names of ISO
-// 9660 with Rock Ridge, and Windows reads the names of Joliet. All files are in
-// the root of the CD, because go-diskfs 1.9.4 writes wrong positions into
-// Joliet for files in directories.
+// Image returns the CD. Its files have two names each: Linux reads the names of
+// ISO 9660 with Rock Ridge, and Windows reads the names of Joliet. All files
+// are in the root of the CD, because go-diskfs 1.9.4 writes wrong positions
+// into Joliet for files in directories.
 //
-// go-diskfs works with files. Image keeps these files in a directory in
-// [os.TempDir] that only this user can read, and removes them before it
-// returns. Errors come from writing these files.
+// Image writes the files into a directory in [os.TempDir] that only this user
+// can read, because go-diskfs needs files. It removes the directory before it
+// returns. An error is about these files.
 func (s Seed) Image() (image []byte, err error) {
-	dir, err := os.MkdirTemp("", "proxstation-firstboot-") // the directory has mode 0700
+	dir, err := os.MkdirTemp("", "proxstation-firstboot-") // with mode 0700
 	if err != nil {
 		return nil, fmt.Errorf("firstboot: %w", err)
 	}
@@ -50,7 +50,7 @@ func (s Seed) write(files, cd string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = target.Close() }() // an error does no harm, because the file is read again below
+	defer func() { _ = target.Close() }() // the error does not matter, because the file is read again below
 	system, err := iso9660.Create(disk.New(target, false), 0, 0, sector, files)
 	if err != nil {
 		return nil, err
@@ -62,7 +62,7 @@ func (s Seed) write(files, cd string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	// go-diskfs 1.9.4 does not fill the last sector. Readers would then miss
-	// the end of the CD.
+	// go-diskfs 1.9.4 leaves the last sector incomplete, and readers would then
+	// miss the end of the CD.
 	return append(image, make([]byte, (sector-len(image)%sector)%sector)...), nil
 }

@@ -24,8 +24,8 @@ func image(t *testing.T, s Seed) string {
 	return path
 }
 
-// reader runs a program of other people that reads CDs. It returns the
-// program's output.
+// The function reader runs an independent program that reads CDs, and returns
+// its output.
 func reader(t *testing.T, name string, args ...string) []byte {
 	t.Helper()
 	program, err := exec.LookPath(name)
@@ -42,9 +42,9 @@ func reader(t *testing.T, name string, args ...string) []byte {
 	return out
 }
 
-// long returns a Seed with all kinds of names and sizes that files on CDs can
-// have: names that are not in 8.3 form, empty files, a file that ends at the
-// end of a sector, and a directory of more than one sector.
+// The function long returns a Seed with unusual files: names that are not in
+// 8.3 form, empty files, a file that ends at the end of a sector, and a
+// directory of more than one sector.
 func long() Seed {
 	contents := map[string]string{"user-data": "#cloud-config\n{}\n", "Autounattend.xml": strings.Repeat("x", 3*sector), "one.longer-name_of.a.file.ps1": "1"}
 	for i := range 60 {

@@ -28,14 +28,14 @@ func (e *FieldError) Error() string { return printable.Sprintf("firstboot: %s: %
 // Is makes the error match [ErrField].
 func (e *FieldError) Is(target error) bool { return target == ErrField }
 
-// A fields value collects the errors in the fields of one guest.
+// A fields value collects the errors about the fields of one guest.
 type fields struct{ errs []error }
 
 func (f *fields) add(field, why string, args ...any) {
 	f.errs = append(f.errs, &FieldError{Field: field, Why: fmt.Sprintf(why, args...)})
 }
 
-// want adds an error unless the condition holds.
+// Adds an error if the condition does not hold.
 func (f *fields) want(holds bool, field, why string, args ...any) {
 	if !holds {
 		f.add(field, why, args...)
@@ -44,17 +44,18 @@ func (f *fields) want(holds bool, field, why string, args ...any) {
 
 func (f *fields) err() error { return errors.Join(f.errs...) }
 
-// password refuses characters that cannot be typed on a keyboard, and
-// characters at which a program that reads lines would cut the password. The
-// parameter maxRunes is the greatest length that the guest accepts.
+// Refuses characters that cannot be typed on a keyboard, and characters at
+// which a program that reads lines would cut the password. The parameter
+// maxRunes is the greatest length that the guest accepts.
 func (f *fields) password(field string, secret proxstation.Secret, maxRunes int) {
 	text := secret.Reveal()
 	f.want(utf8.RuneCountInString(text) <= maxRunes, field, "it has more than %d characters", maxRunes)
 	f.want(prints(text), field, "it has a control character or is not valid UTF-8, which nobody could type at a login")
 }
 
-// prints reports whether the text is valid UTF-8 without control characters and
-// without unused characters (XML 1.0 section 2.2, YAML 1.2 section 5.1).
+// The function prints reports whether the text is valid UTF-8 without control
+// characters and without characters that Unicode leaves unused (XML 1.0 section
+// 2.2, YAML 1.2 section 5.1).
 func prints(text string) bool {
 	return utf8.ValidString(text) && !strings.ContainsFunc(text, func(r rune) bool {
 		return unicode.IsControl(r) || r == utf8.RuneError || r == 0x2028 || r == 0x2029 || r == 0xFEFF || r&0xFFFE == 0xFFFE

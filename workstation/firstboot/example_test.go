@@ -32,7 +32,7 @@ func ExampleSeed() {
 		fmt.Println(err)
 		return
 	}
-	image, err := seed.Image() // Node.Upload would store the image as storage:iso/ with this name
+	image, err := seed.Image() // Node.Upload would store the image under this name, below storage:iso/
 	fmt.Println(strings.HasPrefix(seed.Name(), "firstboot-linux-ai-"), len(image)%2048, err)
 	// Output: true 0 <nil>
 }

@@ -44,8 +44,8 @@ WantedBy=multi-user.target
 //go:embed scripts/linux.sh
 var linuxTemplate string
 
-// script returns the program that sets the guest up. All paths in it are below
-// root, which is "" in a real guest.
+// Returns the program that sets the guest up. All paths in it are below root,
+// which is "" in a real guest.
 func (g LinuxAI) script(root string) (string, error) {
 	t, err := template.New("linux.sh").Funcs(template.FuncMap{"sh": quoteSh, "join": strings.Join, "hasSuffix": strings.HasSuffix}).Parse(linuxTemplate)
 	if err != nil {

@@ -30,7 +30,7 @@ case "$*" in *Status*) grep -qx "$p" "$M/installed" 2>/dev/null && echo installe
 	"sha256sum":  `cat >/dev/null; [ ! -e "$M/wrong-sum" ]`,
 }
 
-// A machine is a directory with the files of a guest and with the stand-ins.
+// A machine is a directory with the files of a guest, and with the stand-ins.
 type machine struct {
 	t    *testing.T
 	root string
@@ -75,7 +75,7 @@ func (m machine) read(name string) string {
 	return string(data)
 }
 
-// The method run runs the set-up of a guest as at a boot of the guest.
+// Runs the set-up as a guest does when it boots.
 func (m machine) run(g LinuxAI) State {
 	m.t.Helper()
 	script, err := g.withDefaults().script(m.root)
@@ -215,7 +215,7 @@ func TestSetUpRunsAgain(t *testing.T) {
 		t.Fatalf("a key of another repository is trusted: %s", state)
 	}
 	m.write("fingerprint", "absent", 0)
-	m.write("usr/share/keyrings/proxstation-container.gpg", "key", 0o600) // the stand-in for gpg can show only one fingerprint
+	m.write("usr/share/keyrings/proxstation-container.gpg", "key", 0o600) // because the stand-in for gpg can show only one fingerprint
 	if state := m.run(g); state.Phase != PhaseDone || state.Found["docker"] != "1.0" {
 		t.Fatal(state)
 	}

@@ -70,15 +70,15 @@ func (s Seed) ReadFile(name string) ([]byte, error) {
 	return nil, &fs.PathError{Op: "read", Path: name, Err: fs.ErrNotExist}
 }
 
-// nameRounds is the number of rounds of the hash in a Seed's name. It makes
-// guessing the password from the name about as expensive as guessing it from a
-// hash of the password.
+// nameRounds is the number of rounds of the hash in a Seed's name. With so many
+// rounds, guessing the password from the name is about as expensive as guessing
+// it from a hash of the password.
 const nameRounds = 100_000
 
-// Name returns the name of the image: the guest's name and a hash of the
-// content, so that new content has a new name. The content holds a password,
-// and everybody who may list a storage sees the name. The hash is therefore
-// slow and short, so that it helps little in guessing the password.
+// Name returns the name of the image. It consists of the guest's name and a
+// hash of the content, so that new content has a new name. The content holds a
+// password, and everybody who may list a storage sees the name. The hash is
+// therefore slow and short, so that it helps little in guessing the password.
 func (s Seed) Name() string {
 	if s.name == nil {
 		return ""
@@ -86,7 +86,6 @@ func (s Seed) Name() string {
 	return s.name()
 }
 
-// hashed computes the name.
 func (s Seed) hashed() string {
 	content := sha256.New()
 	for _, f := range s.files {
@@ -95,7 +94,7 @@ func (s Seed) hashed() string {
 	}
 	key, err := pbkdf2.Key(sha256.New, string(content.Sum(nil)), []byte("proxstation firstboot "+s.guest), nameRounds, 6)
 	if err != nil {
-		panic(err) // cannot fail: pbkdf2 refuses only lengths that are not used here
+		panic(err) // impossible, because pbkdf2 refuses only other lengths
 	}
 	return "firstboot-" + s.guest + "-" + hex.EncodeToString(key) + ".iso"
 }

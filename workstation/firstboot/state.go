@@ -13,8 +13,8 @@ import (
 // A Phase says how far the set-up inside a guest has come.
 type Phase string
 
-// These are the phases of a set-up inside a guest, in their order. A guest
-// skips the phases that it does not need.
+// The phases of a set-up inside a guest, in their order. A guest skips the
+// phases that it does not need.
 const (
 	PhaseAgent      Phase = "agent"      // the guest agent is being installed
 	PhaseModels     Phase = "models"     // the disk for models is being made ready
@@ -25,26 +25,25 @@ const (
 	PhaseDone       Phase = "done"       // the set-up is complete
 )
 
-// A State is the report of a set-up, which the set-up writes into a file of its
-// guest.
+// A State is the report that a set-up writes into a file of its guest.
 type State struct {
 	// Phase says how far the set-up has come.
 	Phase Phase
 	// Failed says why the set-up stopped. It is empty if the set-up has not
 	// failed.
 	Failed string
-	// Found holds the set-up's findings by name: "agent" and "driver" are
-	// versions, "models" is "formatted" or "kept", "card" names the cards,
-	// "restart" says why the guest restarts.
+	// Found holds what the set-up found, by name. "agent" and "driver" are
+	// versions, "models" is "formatted" or "kept", "card" holds the names of
+	// the cards, and "restart" says why the guest restarts.
 	Found map[string]string
 }
 
 // ErrState reports a text that is not the report of a set-up.
 var ErrState = errors.New("firstboot: not the state of a set-up")
 
-// ParseState parses the content of the file [LinuxState] or [WindowsState]: a
-// line "KEY=VALUE" for each value, the line of "phase" first. The error matches
-// [ErrState].
+// ParseState parses the content of the file [LinuxState] or [WindowsState]. The
+// file has a line "KEY=VALUE" for each value, beginning with the line of
+// "phase". The error matches [ErrState].
 func ParseState(text string) (State, error) {
 	s := State{Found: map[string]string{}}
 	lines := strings.Split(strings.TrimSuffix(strings.ReplaceAll(strings.TrimPrefix(text, "\uFEFF"), "\r\n", "\n"), "\n"), "\n")

@@ -20,12 +20,12 @@ type Guest interface {
 
 // Wanted describes how a Linux guest should be after its set-up.
 type Wanted struct {
-	// Driver asks for NVIDIA's driver, and Card for a card that the driver
-	// runs.
+	// Driver says that NVIDIA's driver is wanted, and Card that the driver
+	// should run a card.
 	Driver, Card bool
 	// Disks holds the disks that should be mounted.
 	Disks []ModelsDisk
-	// RustDesk asks for RustDesk as a service with an ID.
+	// RustDesk says that RustDesk is wanted, as a service with an ID.
 	RustDesk bool
 }
 
@@ -40,11 +40,11 @@ func (g LinuxAI) Wanted() Wanted {
 	return w
 }
 
-// A Check is the result of an inspection of one thing in a guest. If the Answer
-// is yes, its Severity is [proxstation.Info], and Why and Fix are empty.
+// A Check is the result of looking at one thing in a guest. If the Answer is
+// yes, its Severity is [proxstation.Info], and Why and Fix are empty.
 type Check struct {
-	// Answer is yes if the guest is as wanted, no if it is not, and unknown if
-	// that could not be found out.
+	// Answer is yes if the guest is as wanted, and no if it is not. It is
+	// unknown if this could not be found out.
 	Answer proxstation.Answer `json:"answer"`
 	proxstation.Finding
 }
@@ -57,7 +57,7 @@ const (
 	CheckAgent    = "firstboot.agent"    // the guest agent runs
 	CheckDriver   = "firstboot.driver"   // NVIDIA's driver is installed and loaded
 	CheckCard     = "firstboot.card"     // nvidia-smi lists a card
-	CheckDisk     = "firstboot.disk"     // a disk is mounted where it belongs; the Subject is its slot
+	CheckDisk     = "firstboot.disk"     // the disk is mounted in its directory; the Subject is its slot
 	CheckRustDesk = "firstboot.rustdesk" // RustDesk runs and has an ID
 )
 
@@ -65,9 +65,9 @@ const (
 var verifyScript string
 
 // Verify inspects a Linux guest and returns a check for each wanted thing. The
-// check's answer is Yes, No, or Unknown if Verify could not look. Verify
-// changes nothing in the guest. It returns an error only if it cannot run a
-// command in the guest.
+// check's Answer is unknown if Verify could not find it out. Verify changes
+// nothing in the guest. It returns an error only if it cannot run a command in
+// the guest.
 func Verify(ctx context.Context, guest Guest, wanted Wanted) ([]Check, error) {
 	seen, err := look(ctx, guest, wanted.Disks)
 	if err != nil {
@@ -76,7 +76,7 @@ func Verify(ctx context.Context, guest Guest, wanted Wanted) ([]Check, error) {
 	return wanted.judge(seen), nil
 }
 
-// look runs the script in the guest and parses the script's report.
+// Runs the script in the guest and parses its report.
 func look(ctx context.Context, guest Guest, disks []ModelsDisk) (sight, error) {
 	argv := []string{"/bin/sh", "-c", verifyScript, "verify"}
 	for _, d := range disks {
@@ -89,12 +89,13 @@ func look(ctx context.Context, guest Guest, disks []ModelsDisk) (sight, error) {
 	return parseSight(out), nil
 }
 
-// A sight is the report of the script: the values that the script saw in a
-// guest, and for each value that it could not see, the reason.
+// A sight is the report of the script. It holds the values that the script saw
+// in a guest. For each value that the script could not see, it holds the
+// reason.
 type sight struct {
 	values  map[string]string
 	unseen  map[string]string // the reasons, by the name of the missing value
-	unended string            // why the script did not come to its end, or ""
+	unended string            // why the script ended early, or ""
 }
 
 // parseSight parses the script's report. It ignores lines that are not from the
@@ -119,8 +120,8 @@ func parseSight(out proxstation.GuestOutput) sight {
 	return s
 }
 
-// get returns a value by its name. If there is no such value, reason says why;
-// otherwise reason is "".
+// Returns a value by its name. If there is no such value, reason says why.
+// Otherwise reason is "".
 func (s sight) get(name string) (value, reason string) {
 	if value, ok := s.values[name]; ok {
 		return value, ""

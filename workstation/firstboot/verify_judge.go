@@ -8,8 +8,8 @@ import (
 	"github.com/proxstation/proxstation/internal/printable"
 )
 
-// judge compares the guest that the script saw with the wanted guest. It reads
-// nothing else.
+// Compares the report with the wanted guest. The method does not run anything
+// in the guest.
 func (w Wanted) judge(s sight) []Check {
 	checks := []Check{s.agent()}
 	if w.Driver || w.Card {
@@ -103,7 +103,6 @@ func (s sight) card() Check {
 	return no(CheckCard, subject, "nvidia-smi lists no card", why, "Read dmesg in the guest for NVRM.")
 }
 
-// join appends the text b to the text a, unless the condition is empty.
 func join(a, b, condition string) string {
 	if condition == "" {
 		return a

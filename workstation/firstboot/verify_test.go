@@ -14,8 +14,8 @@ import (
 	"github.com/proxstation/proxstation/internal/printable"
 )
 
-// A here is a Guest that runs commands on this machine. Programs in the
-// directory programs replace the machine's own programs.
+// The Guest of type here runs commands on this machine. The directory programs
+// holds programs that replace the machine's own.
 type here struct{ programs string }
 
 func (h here) Run(ctx context.Context, c proxstation.GuestCommand) (proxstation.GuestOutput, error) {
@@ -31,7 +31,7 @@ func (h here) Run(ctx context.Context, c proxstation.GuestCommand) (proxstation.
 	return proxstation.GuestOutput{Code: cmd.ProcessState.ExitCode(), Stdout: stdout.String(), Stderr: stderr.String()}, nil
 }
 
-// A said is a Guest that answers every command with the same report.
+// The Guest of type said answers every command with the same report.
 type said string
 
 func (s said) Run(context.Context, proxstation.GuestCommand) (proxstation.GuestOutput, error) {
@@ -59,7 +59,7 @@ var all = Wanted{Driver: true, Card: true, Disks: []ModelsDisk{{Slot: "scsi1", L
 func TestVerify(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		change []string // lines that replace the line with the same key; a key alone deletes its line
+		change []string // each line replaces the line with its key; a key alone deletes the line
 		id     string
 		want   proxstation.Answer
 		seen   string
@@ -165,7 +165,7 @@ func TestVerifyScript(t *testing.T) {
 	}
 }
 
-// Verify reports another device that is mounted over the disk for models.
+// A disk may be mounted over the disk for models, and Verify reports this.
 // findmnt lists the mounts of a directory in the order in which they were
 // mounted (measured with 2.41).
 func TestVerifySeesTheMountOnTop(t *testing.T) {
@@ -197,7 +197,7 @@ func FuzzParseSight(f *testing.F) {
 }
 
 func ExampleVerify() {
-	guest := said(strings.Replace(everything, "driven=NVIDIA GeForce RTX 5070 Ti, 580.95.05", "driven!nvidia-smi ended with 6: No devices were found", 1)) // a real program passes Node.Agent here
+	guest := said(strings.Replace(everything, "driven=NVIDIA GeForce RTX 5070 Ti, 580.95.05", "driven!nvidia-smi ended with 6: No devices were found", 1)) // a real program uses the result of Node.Agent
 	checks, err := Verify(context.Background(), guest, Wanted{Driver: true, Card: true})
 	for _, c := range checks {
 		fmt.Println(c.Answer, c.Subject)

@@ -29,8 +29,8 @@ type Windows11 struct {
 	// ComputerName is the name in the network: at most 15 letters, digits and
 	// hyphens, but not only digits.
 	ComputerName string
-	// User is the local account, an administrator. Password is the password of
-	// this account. The seed holds the password in a form from which it can be
+	// User is the local account, which is an administrator. Password is its
+	// password. The seed holds the password in a form from which it can be
 	// read.
 	User     string
 	Password proxstation.Secret
@@ -46,8 +46,8 @@ type Windows11 struct {
 	// Edition chooses the edition of Windows, but does not activate Windows.
 	// The default is Pro.
 	Edition Edition
-	// ProductKey is a key of your own. It activates Windows, and it chooses the
-	// edition in place of Edition.
+	// ProductKey is a key of your own. It activates Windows. It also chooses
+	// the edition, and the field Edition is then not used.
 	ProductKey proxstation.Secret
 	// Games is the disk for drive D:. nil means no such disk.
 	Games *GamesDisk
@@ -135,9 +135,9 @@ func crlf(text string) string { return strings.ReplaceAll(text, "\n", "\r\n") }
 //go:embed scripts/autounattend.xml
 var answersTemplate string
 
-// answers returns the answer file. The XML has no line breaks between its
-// parts, because Windows would take a line break in a value as part of the
-// value (cschneegans/unattend-generator issue 6).
+// The method answers returns the answer file. The XML has no line breaks
+// between its parts, because Windows would take a line break in a value as part
+// of the value (cschneegans/unattend-generator issue 6).
 func (g Windows11) answers() (string, error) {
 	t, err := template.New("autounattend.xml").Funcs(template.FuncMap{"x": escapeXML, "add1": func(i int) int { return i + 1 }}).Parse(answersTemplate)
 	if err != nil {

@@ -23,15 +23,17 @@ var (
 )
 
 // cdLanguages holds the languages in which Microsoft publishes Windows 11. The
-// installer stops if its CD lacks the language (Microsoft, "Language packs for
-// Windows", the table of language packs; the others are packs on top of these).
+// installer stops if its CD lacks the language. Microsoft, "Language packs for
+// Windows", lists these languages in the table of language packs; the languages
+// in its other tables are packs on top of them.
 var cdLanguages = strings.Fields(`ar-SA bg-BG cs-CZ da-DK de-DE el-GR en-GB en-US es-ES es-MX et-EE fi-FI fr-CA fr-FR
 	he-IL hr-HR hu-HU it-IT ja-JP ko-KR lt-LT lv-LV nb-NO nl-NL pl-PL pt-BR pt-PT ro-RO ru-RU sk-SK sl-SI sr-Latn-RS
 	sv-SE th-TH tr-TR uk-UA zh-CN zh-TW`)
 
 // reservedUsers holds the names that Windows already uses for groups, accounts
-// or devices (Microsoft, "Naming conventions in Active Directory"), also in the
-// CD's languages: Windows translates the names of its own accounts and groups.
+// or devices (Microsoft, "Naming conventions in Active Directory"). It also
+// holds their translations in the CD's languages, because Windows translates
+// the names of its own accounts and groups.
 var reservedUsers = []string{"administrator", "administrators", "guest", "guests", "users", "defaultaccount", "wdagutilityaccount",
 	"system", "network", "localsystem", "localservice", "networkservice", "none", "con", "prn", "aux", "nul", "com1", "com2", "com3", "com4", "com5", "com6", "com7", "com8", "com9",
 	"lpt1", "lpt2", "lpt3", "lpt4", "lpt5", "lpt6", "lpt7", "lpt8", "lpt9", "everyone", "interactive", "service", "batch", "dialup", "owner", "creator owner",

@@ -9,8 +9,8 @@ import (
 	"text/template"
 )
 
-// These are the paths of the set-up in a Windows guest. Only administrators may
-// write in C:\Windows.
+// The paths of the set-up in a Windows guest. Only administrators may write in
+// C:\Windows.
 const (
 	// WindowsState is the file in which the set-up records its phase.
 	// [ParseState] reads it.
@@ -23,13 +23,13 @@ const (
 	diskScript = "firstboot-disk.cmd"
 )
 
-// letters holds the drive letters that the CDs may have in Windows' installer.
-// Their order is not known (quickemu issue 1475). X: belongs to the installer
-// itself.
+// The constant letters holds the drive letters that the CDs may have in
+// Windows' installer. Their order is not known (quickemu issue 1475). X:
+// belongs to the installer itself.
 const letters = "CDEFGHIJKLM"
 
-// rdpRules names the firewall's group of rules for Remote Desktop. The name is
-// the same in every language (cschneegans/unattend-generator
+// rdpRules is the name of the firewall's group of rules for Remote Desktop. It
+// is the same in every language (cschneegans/unattend-generator
 // modifier/Optimizations.cs).
 const rdpRules = "@FirewallAPI.dll,-28752"
 
@@ -69,8 +69,8 @@ func driverPaths() []string {
 }
 
 // inSetup returns the commands that the installer runs. They start the disk
-// script from the drive that has it. Only this script makes partitions, so the
-// disk stays unchanged if the script is missing.
+// script from the drive that has it. Only this script makes partitions. If the
+// script is missing, the disk therefore stays unchanged.
 func inSetup() []string {
 	var commands []string
 	for _, letter := range letters {
@@ -102,12 +102,12 @@ func (v registryValue) command() string {
 	return fmt.Sprintf(`reg.exe add "%s" /v %s /t REG_DWORD /d %d /f`, v.key, v.name, v.data)
 }
 
-// registry holds the values that the set-up writes into the machine's registry,
-// each with its reason and source.
+// The variable registry holds the values that the set-up writes into the
+// registry of the machine, each with its reason and source.
 var registry = []registryValue{
-	// Without this value, fast startup would leave the NTFS of a shut-down
-	// guest, and the card, in a state as in hibernation (unattend-generator
-	// modifier/Optimizations.cs).
+	// Without this value, a shut-down guest would hibernate in part (fast
+	// startup). Its NTFS and its card would not be in the state of a guest that
+	// is off (unattend-generator modifier/Optimizations.cs).
 	{`HKLM\SYSTEM\CurrentControlSet\Control\Session Manager\Power`, "HiberbootEnabled", 0},
 	// Without this value, 24H2 encrypts the disk of a new system, with a key
 	// that nobody has (Microsoft, "BitLocker drive encryption in Windows 11 for
@@ -129,7 +129,7 @@ var diskScriptText string
 //go:embed scripts/firstboot.ps1
 var baseScriptText string
 
-// script returns the set-up's script with the guest's values.
+// Returns the set-up's script with the guest's values.
 func (g Windows11) script() (string, error) {
 	t, err := template.New(baseScript).Funcs(template.FuncMap{"ps": quotePowerShell}).Parse(baseScriptText)
 	if err != nil {
@@ -146,8 +146,8 @@ func (g Windows11) script() (string, error) {
 	return b.String(), nil
 }
 
-// lun returns the logical unit number of the disk in the guest, or -1 if there
-// is no disk. PVE gives the slot scsiN the logical unit N (qemu-server
+// lun returns the logical unit number by which the guest knows the disk, or -1
+// if there is no disk. PVE gives the slot scsiN the logical unit N (qemu-server
 // PVE/QemuServer/DriveDevice.pm).
 func (d *GamesDisk) lun() int {
 	if d == nil {

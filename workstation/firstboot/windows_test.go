@@ -57,7 +57,7 @@ func (e element) attr(name string) string {
 	return ""
 }
 
-// The method all returns the texts of all elements on a path of names.
+// Returns the texts of all elements on a path of names.
 func (e element) all(path ...string) []string {
 	if len(path) == 0 {
 		return []string{strings.TrimSpace(e.Text)}
@@ -88,10 +88,9 @@ func answersOf(t testing.TB, g Windows11) element {
 	return root
 }
 
-// components holds the components of Windows 11 that an answer file may set,
-// with the passes in which each component is valid and its settings. All are
-// from Microsoft's reference "Unattended Windows Setup", where each component
-// has a page under its name:
+// The components of Windows 11 that an answer file may set, with the passes in
+// which each component is valid and its settings. The source is Microsoft's
+// reference "Unattended Windows Setup", which has a page for each component:
 // learn.microsoft.com/windows-hardware/customize/desktop/unattend/
 var components = map[string]struct {
 	passes   []string
@@ -114,8 +113,8 @@ var inPass = map[string]string{
 	"FirstLogonCommands": "oobeSystem", "OOBE": "oobeSystem", "UserAccounts": "oobeSystem", "AutoLogon": "oobeSystem",
 }
 
-// limits maps names of elements to the greatest lengths of their texts (the
-// same reference: RunSynchronousCommand, Path; SynchronousCommand, CommandLine;
+// The greatest lengths of texts, by the name of the element (the same
+// reference: RunSynchronousCommand, Path; SynchronousCommand, CommandLine;
 // DriverPaths, Path).
 var limits = map[string]int{"Path": 259, "CommandLine": 1024}
 
@@ -215,7 +214,7 @@ func TestAnswersSay(t *testing.T) {
 	}
 }
 
-// plain decodes a password that was written in the form of PlainText=false.
+// Decodes a password that was written in the form of PlainText=false.
 func plain(t *testing.T, hidden string) string {
 	t.Helper()
 	data, err := base64.StdEncoding.DecodeString(hidden)

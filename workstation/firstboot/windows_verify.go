@@ -10,12 +10,12 @@ import (
 )
 
 // Verify inspects a Windows guest and returns a check for each wanted thing.
-// The check's answer is Yes, No, or Unknown if Verify could not look. Verify
-// always checks the guest agent, which runs the commands. If card is set, it
-// checks the graphics card and its driver. If there is a disk for games, it
-// checks drive D:. If rustDesk is set, it checks RustDesk's ID. Verify changes
-// nothing in the guest. It returns an error only if it cannot run a command in
-// the guest.
+// The check's Answer is unknown if Verify could not find it out. Verify always
+// checks the guest agent, which runs the commands. If card is set, it checks
+// the graphics card and its driver. If there is a disk for games, it checks
+// drive D:. If rustDesk is set, it checks RustDesk's ID. Verify changes nothing
+// in the guest. It returns an error only if it cannot run a command in the
+// guest.
 func (g Windows11) Verify(ctx context.Context, guest Guest, card, rustDesk bool) ([]Check, error) {
 	g = g.withDefaults()
 	ask := func(argv ...string) (proxstation.GuestOutput, error) {
@@ -41,8 +41,8 @@ func (g Windows11) Verify(ctx context.Context, guest Guest, card, rustDesk bool)
 	return checks, nil
 }
 
-// unanswered returns the reason why a program gave no usable answer. For a
-// usable answer it returns "".
+// unanswered returns the reason why a program gave no usable answer, or "" if
+// it gave a usable answer.
 func unanswered(program string, out proxstation.GuestOutput, err error) string {
 	switch {
 	case err != nil:

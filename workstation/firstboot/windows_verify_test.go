@@ -9,8 +9,7 @@ import (
 	"github.com/proxstation/proxstation"
 )
 
-// A windowsSays is a Guest that maps the name of a program to the answer of a
-// command.
+// A windowsSays is a Guest. It maps the name of a program to its answer.
 type windowsSays map[string]proxstation.GuestOutput
 
 var errNoWay = errors.New("no way in")
@@ -32,7 +31,7 @@ func TestVerifyWindows(t *testing.T) {
 	const yes, no, unknown = proxstation.Yes, proxstation.No, proxstation.Unknown
 	for name, test := range map[string]struct {
 		program string
-		out     *proxstation.GuestOutput // output of the program; nil if it cannot be run
+		out     *proxstation.GuestOutput // nil if the program cannot be run
 		check   string
 		want    proxstation.Answer
 	}{

@@ -7,18 +7,20 @@ import (
 	"github.com/proxstation/proxstation/internal/printable"
 )
 
-// ErrSameBundle reports given kernel extensions of which an image can hold only
-// one. The error is a [SameBundleError].
+// ErrSameBundle reports kernel extensions from the caller of which an image can
+// hold only one. The error is a [SameBundleError].
 var ErrSameBundle = errors.New("kernel extensions that exclude each other")
 
-// A SameBundleError names two given kernel extensions that have the same
-// identifier, or the same path in the image. OpenCore would put both into
-// macOS's kernel, or the second would overwrite the first.
+// A SameBundleError names two kernel extensions from the caller that have the
+// same identifier, or the same path in the image. With the same identifier,
+// OpenCore would load both into macOS. With the same path, the second would
+// overwrite the first.
 type SameBundleError struct {
-	// First and Second say where the extensions come from: Bundle.From, and the
-	// path below it for a plug-in.
+	// First and Second say where the extensions come from. The value is
+	// Bundle.From, followed for a plug-in by its path in the bundle.
 	First, Second string
-	// Same is what both are: "as.vit9696.Lilu", or "EFI/OC/Kexts/Lilu.kext".
+	// Same is the identifier or path that both have: "as.vit9696.Lilu", or
+	// "EFI/OC/Kexts/Lilu.kext".
 	Same string
 }
 
@@ -30,7 +32,7 @@ func (e *SameBundleError) Error() string {
 // Is makes the error match [ErrSameBundle].
 func (e *SameBundleError) Is(target error) bool { return target == ErrSameBundle }
 
-// distinct returns a [SameBundleError] if two bundles or plug-ins have the same
+// Returns a [SameBundleError] if two bundles or plug-ins have the same
 // identifier or the same path.
 func distinct(bundles []Bundle) error {
 	from := map[string]string{}

@@ -15,8 +15,8 @@ import (
 	"github.com/proxstation/proxstation/internal/opencoretest"
 )
 
-// volumeOf returns a sparse file with an image at its beginning. It is as long
-// as a logical volume, which is a multiple of 4 MiB.
+// volumeOf returns a sparse file that begins with an image. Like a logical
+// volume, the file has a size that is a multiple of 4 MiB.
 func volumeOf(t *testing.T, image []byte, size int64) string {
 	t.Helper()
 	name := filepath.Join(t.TempDir(), "vm-130-disk-1")
@@ -30,9 +30,9 @@ func volumeOf(t *testing.T, image []byte, size int64) string {
 	return name
 }
 
-// An image on a disk that is larger than the image is read and configured. The
-// copy has the size of the disk. The test includes a GPT, whose backup is then
-// not at the end of the disk.
+// An image can be on a disk that is larger than the image. The configured copy
+// has the size of the disk. One image has a GPT, whose backup is then not at
+// the end of the disk.
 func TestImageOnALargerDisk(t *testing.T) {
 	t.Parallel()
 	tree := opencoretest.New(opencoretest.Config)
@@ -42,8 +42,7 @@ func TestImageOnALargerDisk(t *testing.T) {
 	}
 }
 
-// configured makes a copy of an image, configured for an iGPU, and reads the
-// copy back.
+// Configures a copy of an image for an iGPU, and reads the copy back.
 func configured(t *testing.T, name, from string, size int64) {
 	t.Helper()
 	plan, err := PlanFile(from, onDisplay(), nil)
@@ -80,8 +79,8 @@ func TestBlockDevice(t *testing.T) {
 	configured(t, device, device, 24<<20)
 }
 
-// A path that is neither a file nor a disk is refused. A pipe is refused
-// without waiting for its writer.
+// A path that is neither a file nor a disk is refused. This also goes for a
+// pipe, which is not opened, because opening it would wait for a writer.
 func TestNeitherFileNorDisk(t *testing.T) {
 	t.Parallel()
 	pipe := filepath.Join(t.TempDir(), "pipe")
@@ -100,7 +99,7 @@ func TestNeitherFileNorDisk(t *testing.T) {
 }
 
 // The mark of a copy depends on the whole image and on everything that is put
-// into the copy. The numbers of a made-up identity have no effect on it.
+// into the copy, except for the numbers of a made-up identity.
 func TestMark(t *testing.T) {
 	t.Parallel()
 	of := func(tree opencoretest.Tree, o *Options) string {

@@ -66,7 +66,7 @@ func machine() opencore.Machine {
 func ExampleMachine() {
 	m := machine()
 	fmt.Println(m.Mode(), m.Path())
-	m.VM["args"] = "" // PVE then puts the card behind a bridge, and Lilu takes it for an external card
+	m.VM["args"] = "" // without the args, PVE puts the card behind a bridge, and Lilu takes it for an external card
 	fmt.Println(m.Path())
 	// Output:
 	// headless PciRoot(0x0)/Pci(0x2,0x0)
@@ -139,7 +139,7 @@ func ExamplePlanFile() {
 	}
 	plan, err := opencore.PlanFile(from, machine(), nil)
 	if err == nil {
-		err = plan.Err() // reports problems that config.plist cannot solve
+		err = plan.Err() // the problems that config.plist cannot solve
 	}
 	if err == nil {
 		err = opencore.WriteFile(from, filepath.Join(dir, opencore.CopyName(from, plan)), plan)
@@ -150,7 +150,7 @@ func ExamplePlanFile() {
 
 // An identity is made up only if somebody asks for it, and is never shown.
 func ExampleMakeIdentity() {
-	identity, err := opencore.MakeIdentity("iMac19,1", "BC:24:11:00:00:01", bytes.NewReader(make([]byte, 64))) // crypto/rand.Reader
+	identity, err := opencore.MakeIdentity("iMac19,1", "BC:24:11:00:00:01", bytes.NewReader(make([]byte, 64))) // a program passes crypto/rand.Reader
 	fmt.Println(identity.Serial, len(identity.Serial.Reveal()), err)
 	_, err = opencore.MakeIdentity("PowerBook5,8", "", bytes.NewReader(make([]byte, 64)))
 	fmt.Println(errors.Is(err, opencore.ErrIdentity))
@@ -184,7 +184,7 @@ func ExampleReadBundles() {
 	// true
 }
 
-// Two kernel extensions of one identifier are refused before anything is
+// Two kernel extensions with the same identifier are refused before anything is
 // planned.
 func ExampleSameBundleError() {
 	lilu := opencore.Kext{Path: "Lilu.kext", ID: "as.vit9696.Lilu", Version: "1.7.1"}

@@ -10,12 +10,12 @@ import (
 	"github.com/proxstation/proxstation/internal/printable"
 )
 
-// A Finding describes a fault because of which an image and the VM do not work
-// together. The fault is in the image or in the VM.
+// A Finding describes a fault of an image or of a VM because of which the image
+// and the VM do not work together.
 type Finding struct {
 	proxstation.Finding
-	// Key is the key of config.plist with the fault. It is nil if the fault is
-	// in a file or in the VM.
+	// Key is the key of config.plist that has the fault. It is nil if the fault
+	// is in a file or in the VM.
 	Key Key
 	// Now is the key's present value. Want is the wanted value.
 	Now, Want Value
@@ -45,7 +45,7 @@ const (
 	darwinKVM    = "royalgraphx DarwinKVM"
 )
 
-// variables is the vendor GUID of Apple's NVRAM variables.
+// The vendor GUID of Apple's NVRAM variables.
 const variables = "7C436110-AB2A-4BBB-A880-FE41995C9F82"
 
 var bootArgs = Key{"NVRAM", "Add", variables, "boot-args"}
@@ -57,14 +57,14 @@ type judge struct {
 	mode    Mode
 	path    string
 	found   []Finding
-	misfits []misfit // values that are left out of image.Config
+	misfits []misfit // the values that judgeOf took out of image.Config
 
 	drop []string // boot arguments to remove
 	add  []string // boot arguments to add
 }
 
-// judgeOf returns a judge that sees config.plist as OpenCore reads it: without
-// values of a wrong type.
+// judgeOf returns a judge whose config.plist has no values of a wrong type,
+// because OpenCore leaves them out too.
 func judgeOf(image Image) *judge {
 	j := &judge{image: image}
 	j.image.Config, j.misfits = configShape.fitting(image.Config, nil)
@@ -94,8 +94,7 @@ func Judge(image Image, machine Machine) []Finding {
 	return j.found
 }
 
-// lower turns a blocker into a warning if the VM would not have this blocker
-// without the card.
+// Turns blockers into warnings that the VM would not have without the card.
 func (j *judge) lower() {
 	without := j.machine
 	without.Card, without.CardLater = gpu.Card{}, false
@@ -110,18 +109,16 @@ func (j *judge) lower() {
 	}
 }
 
-// say adds a finding that is not about a key of config.plist.
+// Adds a finding that is not about a key of config.plist.
 func (j *judge) say(id string, severity proxstation.Severity, seen, why, fix, source string) *Finding {
 	j.found = append(j.found, Finding{Source: source, Finding: proxstation.Finding{
 		ID: id, Severity: severity, Subject: "OpenCore for " + j.machine.Release.String(), Seen: seen, Why: printable.Sentence(why), Fix: printable.Sentence(fix)}})
 	return &j.found[len(j.found)-1]
 }
 
-// get returns a value of config.plist.
 func (j *judge) get(key ...string) Value { return j.image.Config.Get(key...) }
 
-// want checks a key. It adds a finding if the key does not have the wanted
-// value.
+// Adds a finding if the key does not have the wanted value.
 func (j *judge) want(id string, severity proxstation.Severity, key Key, want Value, why, source string) {
 	now := j.get(key...)
 	if now.Equal(want) {
@@ -135,8 +132,8 @@ func (j *judge) want(id string, severity proxstation.Severity, key Key, want Val
 	f.Key, f.Now, f.Want, f.Changes = key, now, want, []Change{{key, now, want}}
 }
 
-// arguments returns the boot arguments in config.plist. They are a string, or
-// data with the characters, which a zero byte may end.
+// Returns the boot arguments in config.plist. The value is a string, or data
+// that holds the characters and may end with a zero byte.
 func (j *judge) arguments() []string {
 	v := j.get(bootArgs...)
 	if v.Kind == Data {
@@ -146,8 +143,8 @@ func (j *judge) arguments() []string {
 	return strings.Fields(v.Text)
 }
 
-// argument adds a finding about boot arguments. drop is the argument to remove,
-// and add the argument to set.
+// Adds a finding about boot arguments. The parameter drop is an argument to
+// remove, and add is an argument to set.
 func (j *judge) argument(id string, severity proxstation.Severity, drop, add, why, source string) {
 	f := j.say(id, severity, fmt.Sprintf("%s: %s is %s", configFile, bootArgs, j.get(bootArgs...)), why, "", source)
 	f.Key, f.Now = bootArgs, j.get(bootArgs...)
@@ -163,8 +160,8 @@ func (j *judge) argument(id string, severity proxstation.Severity, drop, add, wh
 	}
 }
 
-// finishBootArgs gives all findings about boot arguments the same wanted value.
-// This value solves all of them.
+// finishBootArgs sets the wanted value of all findings about boot arguments.
+// They all want the same value, which solves all of them.
 func (j *judge) finishBootArgs() {
 	if len(j.drop)+len(j.add) == 0 {
 		return
@@ -183,8 +180,8 @@ func (j *judge) finishBootArgs() {
 	}
 }
 
-// atLeast returns the first severity for a card that macOS should drive, and
-// the second for a virtual display.
+// atLeast returns the severity card if macOS should drive a card, and none if
+// the VM has only a virtual display.
 func (j *judge) atLeast(card, none proxstation.Severity) proxstation.Severity {
 	if j.mode == NoCard {
 		return none

@@ -41,8 +41,7 @@ type Identity struct {
 	ROM proxstation.Secret
 }
 
-// values returns the fields that are set, by key. The error is an
-// [IdentityError].
+// Returns the fields that are set, by key. The error is an [IdentityError].
 func (i Identity) values() (map[string]Value, error) {
 	values := map[string]Value{}
 	for name, secret := range map[string]proxstation.Secret{"SystemSerialNumber": i.Serial, "MLB": i.Board, "SystemUUID": i.UUID, "ROM": i.ROM} {
@@ -71,10 +70,10 @@ func (i Identity) values() (map[string]Value, error) {
 	return values, nil
 }
 
-// codes holds, by model, the codes that its serial numbers contain (OpenCorePkg
-// AppleModels: AppleModelCode, AppleBoardCode). Two codes stand for a time when
-// the model was sold: half is for the machine's number, year for the board's
-// number.
+// The variable codes holds, by model, the codes that serial numbers contain
+// (OpenCorePkg AppleModels: AppleModelCode, AppleBoardCode). The codes half and
+// year stand for a time when the model was sold. The machine's number contains
+// half, and the board's number contains year.
 var codes = map[string]struct{ model, board, half, year string }{
 	"iMac13,1": {"DNCT", "DYWF", "J", "2"}, "iMac14,4": {"FY0T", "G36D", "N", "4"}, "iMac16,2": {"GG7F", "GQRY", "Q", "5"},
 	"iMac17,1": {"GG7L", "GPF7", "Q", "5"}, "iMac18,1": {"H7JY", "H69F", "T", "7"}, "iMac19,1": {"JV3Q", "LNV9", "Y", "9"},
@@ -83,17 +82,17 @@ var codes = map[string]struct{ model, board, half, year string }{
 }
 
 const (
-	digits34 = "0123456789ABCDEFGHJKLMNPQRSTUVWXYZ" // digits and letters without I and O
-	weeks    = "123456789CDFGHJKLMNPQRTVWX"         // the weeks of a half-year
+	digits34 = "0123456789ABCDEFGHJKLMNPQRSTUVWXYZ" // the digits and the letters without I and O
+	weeks    = "123456789CDFGHJKLMNPQRTVWX"         // each character stands for a week of the half-year
 )
 
 // MakeIdentity makes up an identity for a model such as "iMac19,1". Its numbers
 // have Apple's form, but a real Mac may have the same numbers. Before you use
 // an Apple account, look up the serial number on checkcoverage.apple.com: it
-// must be unknown there. address is the MAC address of the VM's network card.
-// If it is "", the ROM is made up too. random is crypto/rand's Reader. Tests
-// may pass another reader. The error is an [IdentityError] if this package does
-// not know the numbers of the model.
+// must be unknown there. The parameter address is the MAC address of the VM's
+// network card. If it is "", the ROM is made up too. The parameter random is
+// crypto/rand's Reader. Tests may pass another reader. If this package does not
+// know the numbers of the model, the error is an [IdentityError].
 func MakeIdentity(model, address string, random io.Reader) (Identity, error) {
 	c, known := codes[model]
 	if !known {
@@ -114,7 +113,7 @@ func MakeIdentity(model, address string, random io.Reader) (Identity, error) {
 	board := fmt.Sprintf("C02%s%02d%s%s%s%s%s%s%s", c.year, week, next(digits34), next(digits34), next(digits34), next(digits34), next(digits34), c.board, next(digits34))
 	board += string(digits34[checkDigit(board)])
 	uuid := bytes[:16]
-	uuid[6], uuid[8] = uuid[6]&0x0F|0x40, uuid[8]&0x3F|0x80 // version 4 (RFC 9562)
+	uuid[6], uuid[8] = uuid[6]&0x0F|0x40, uuid[8]&0x3F|0x80 // the bits of version 4 (RFC 9562)
 	if address == "" {
 		address = hex.EncodeToString(append([]byte{bytes[16]&0xFC | 2}, bytes[17:22]...)) // a locally administered address
 	}

@@ -7,14 +7,15 @@ import (
 	"github.com/proxstation/proxstation/gpu"
 )
 
-// A framebuffer holds the properties with which Apple's drivers accept the
+// A framebuffer holds the property values with which Apple's drivers accept the
 // iGPUs of a generation.
 type framebuffer struct {
-	// display and headless hold values of AAPL,ig-platform-id, the recommended
-	// value first. headless is empty if the generation has no headless value.
+	// The lists display and headless hold values of AAPL,ig-platform-id,
+	// beginning with the recommended value. The list headless is empty if the
+	// generation has no such value.
 	display, headless []uint32
-	// tiles says that the card needs the property AAPL,GfxYTile. Skylake needs
-	// it with Kaby Lake's drivers.
+	// If tiles is true, the card needs the property AAPL,GfxYTile. Skylake
+	// needs it with Kaby Lake's drivers.
 	tiles bool
 }
 
@@ -29,9 +30,9 @@ var framebuffers = map[gpu.Family]framebuffer{
 	gpu.IntelIceLake:    {display: []uint32{0x8A520000}},
 }
 
-// framebufferOf returns the framebuffer of a card in a release. If the release
-// has no drivers for the card's generation, it returns a framebuffer of Kaby
-// Lake, whose drivers accept the card.
+// framebufferOf returns the framebuffer of a card in a release of macOS. If the
+// release has no drivers for Skylake or Coffee Lake, it returns the framebuffer
+// of Kaby Lake, whose drivers accept such a card.
 func framebufferOf(release gpu.Guest, family gpu.Family) (framebuffer, bool) {
 	switch {
 	case family == gpu.IntelSkylake && release >= gpu.MacOSVentura:
@@ -45,17 +46,17 @@ func framebufferOf(release gpu.Guest, family gpu.Family) (framebuffer, bool) {
 	return f, known
 }
 
-// number returns a platform id or a device number in the form of a property:
-// four bytes, the lowest first.
+// The function number returns a platform id or a device number as a property
+// has it: four bytes, the lowest first.
 func number(id uint32) Value { return DataValue(binary.LittleEndian.AppendUint32(nil, id)) }
 
-// one is the value of properties that switch a feature on.
+// The value of properties that switch a feature on.
 var one = DataValue([]byte{1, 0, 0, 0})
 
-// properties returns the properties that a card needs in a mode, in the order
-// in which they are written. For a display, they make the driver reserve only
-// 19 MB, because the firmware may have reserved less memory than the driver
-// wants (WhateverGreen FAQ.IntelHD, "Fix the 32mb BIOS, 19mb framebuffer and
+// Returns the properties that a card needs in a mode, in the order in which
+// they are written. For a display, they make the driver reserve only 19 MB,
+// because the firmware may have reserved less memory than the driver wants by
+// default (WhateverGreen FAQ.IntelHD, "Fix the 32mb BIOS, 19mb framebuffer and
 // 9mb cursor memory requirements").
 func (f framebuffer) properties(mode Mode) []Item {
 	if mode == Headless {
@@ -77,7 +78,7 @@ func (f framebuffer) tiled(items []Item) []Item {
 	return items
 }
 
-// accepts reports whether a value of AAPL,ig-platform-id suits a mode.
+// Reports whether a value of AAPL,ig-platform-id suits a mode.
 func (f framebuffer) accepts(value Value, mode Mode) bool {
 	ids := f.display
 	if mode == Headless {
@@ -86,8 +87,8 @@ func (f framebuffer) accepts(value Value, mode Mode) bool {
 	return slices.ContainsFunc(ids, func(id uint32) bool { return value.Equal(number(id)) })
 }
 
-// reversed reports whether a value holds a platform id with the highest byte
-// first. People write ids like this, but drivers do not understand it.
+// Reports whether a value holds a platform id with the highest byte first.
+// People write ids like this, but drivers do not understand them.
 func (f framebuffer) reversed(value Value) bool {
 	return slices.ContainsFunc(slices.Concat(f.display, f.headless), func(id uint32) bool {
 		return value.Equal(DataValue(binary.BigEndian.AppendUint32(nil, id)))

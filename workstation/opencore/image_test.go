@@ -71,8 +71,8 @@ func TestReadsEveryLayout(t *testing.T) {
 	}
 }
 
-// byMtools checks that mtools finds the same config.plist at the place that
-// Read reported.
+// byMtools checks that Read found config.plist at the right place: mtools must
+// find the same file there.
 func byMtools(t *testing.T, file opencoretest.Memory, image Image) {
 	t.Helper()
 	mtype, err := exec.LookPath("mtype")
@@ -92,7 +92,7 @@ func byMtools(t *testing.T, file opencoretest.Memory, image Image) {
 		t.Errorf("mtools reads %d bytes of %d (%v)", len(out), len(image.ConfigText), err)
 	}
 	sgdisk, err := exec.LookPath("/usr/sbin/sgdisk")
-	if image.Layout.Sector != 512 || err != nil { // of a file, sgdisk expects sectors of 512 bytes
+	if image.Layout.Sector != 512 || err != nil { // sgdisk assumes that a file has sectors of 512 bytes
 		return
 	}
 	if said, err := exec.CommandContext(t.Context(), sgdisk, "-v", name).CombinedOutput(); err != nil || !strings.Contains(string(said), "No problems found") {
@@ -158,9 +158,9 @@ func TestReadFromTheBackupOfGPT(t *testing.T) {
 	}
 }
 
-// The drives that PVE makes have sectors of 512 bytes, so the firmware of a VM
-// does not see a partition table that counts in larger sectors. The file system
-// alone is an image that it sees.
+// PVE's drives have sectors of 512 bytes. The firmware of a VM therefore does
+// not see a partition table that counts in larger sectors, but it sees a file
+// system without a table.
 func TestLargeSectors(t *testing.T) {
 	t.Parallel()
 	disk := opencoretest.New(opencoretest.Config).GPTOf(4096, 16, 20<<20)

@@ -35,14 +35,15 @@ func (j *judge) judgeAMD() {
 		"on the host: lspci -vv -s "+address+" shows Region 0; if it is larger than 256M, switch Resizable BAR off in the firmware, or echo 8 > /sys/bus/pci/devices/"+address+"/resource0_resize before the VM starts", "LongQT-sea OpenCore-ISO issue 8")
 }
 
-// judgePikera checks for the boot argument with which WhateverGreen lets a Navi
-// card show a picture. Without the argument, WhateverGreen does so only for
-// external cards, and it takes every card behind a bridge for an external card.
+// judgePikera checks for the boot argument agdpmod=pikera, with which
+// WhateverGreen lets a Navi card show a picture. WhateverGreen does the same
+// for external cards without the argument, and it takes every card behind a
+// bridge for an external card.
 func (j *judge) judgePikera() {
 	if !slices.Contains(navi, j.machine.Card.Family()) {
 		return
 	}
-	if j.machine.Release == gpu.MacOSTahoe { // macOS 26 leaves out WhateverGreen
+	if j.machine.Release == gpu.MacOSTahoe { // WhateverGreen cannot be used in macOS 26
 		j.say("opencore.pikera", proxstation.Warning, j.machine.Card.Name()+" in macOS 26", "WhateverGreen cannot be used, so that agdpmod=pikera has no effect and the connectors may stay dark",
 			"stay with macOS 15, or take the kernel patch that Dortania's page extras/tahoe describes", installGuide+", extras/tahoe")
 		return
@@ -67,8 +68,8 @@ func (j *judge) judgePikera() {
 	j.argument("opencore.pikera", severity, "", "agdpmod=pikera", why, buyersGuide+"; "+wegReadme)
 }
 
-// avx2 reports whether the guest's processor has AVX2, if the host's processor
-// has it. QEMU's processor models have AVX2 from Haswell on.
+// avx2 reports whether the guest's processor has AVX2, provided that the host's
+// processor has it. QEMU's processor models have AVX2 from Haswell on.
 func (j *judge) avx2() bool {
 	cpu := macos.CPUOf(j.machine.VM)
 	args := j.machine.VM["args"]

@@ -53,9 +53,9 @@ const (
 // failsafeScan is the ScanPolicy that OpenCore uses if the key is missing.
 const failsafeScan = 0x10F0103
 
-// judgeScanPolicy checks that OpenCore looks at the VM's drives. Package
-// recovery makes the recovery system as FAT. ScanPolicy has no bit for FAT, so
-// OpenCore shows this system only if ScanPolicy is 0.
+// judgeScanPolicy checks that OpenCore looks at the VM's drives. The drive with
+// the recovery system, which package recovery makes, has FAT. ScanPolicy has no
+// bit for FAT, so OpenCore shows this drive only if ScanPolicy is 0.
 func (j *judge) judgeScanPolicy() {
 	key := Key{"Misc", "Security", "ScanPolicy"}
 	policy, known := j.get(key...).Int()
@@ -80,8 +80,8 @@ func (j *judge) judgeScanPolicy() {
 	}
 }
 
-// judgeProcessor judges the quirks for the processor, and the processor that
-// the guest sees.
+// judgeProcessor judges the processor that the guest sees, and the quirks that
+// depend on it.
 func (j *judge) judgeProcessor() {
 	quirk := func(name string) Key { return Key{"Kernel", "Quirks", name} }
 	j.want("opencore.cpu-info", proxstation.Blocker, quirk("ProvideCurrentCpuInfo"), BoolValue(true), "in a VM macOS reads a register that is not there, and panics", manual+", Kernel, Quirks")
@@ -129,8 +129,8 @@ func (j *judge) judgeHotplug() {
 	}
 }
 
-// hardware holds kernel extensions for network cards of real boards. They have
-// no use in a VM, because QEMU does not emulate these cards.
+// Kernel extensions for network cards of real boards. They have no use in a VM,
+// because QEMU does not emulate these cards.
 var hardware = []string{"IntelMausi.kext", "IntelMausiEthernet.kext", "RealtekRTL8111.kext", "LucyRTL8125Ethernet.kext", "AtherosE2200Ethernet.kext", "AppleIGC.kext", "itlwm.kext", "AirportItlwm.kext"}
 
 // judgeNetwork compares the VM's network card with the drivers of the release.
@@ -155,8 +155,9 @@ func (j *judge) judgeNetwork() {
 	}
 }
 
-// judgeNVRAM looks for variables that OpenCore would not set because the VM's
-// EFI disk has older values of them.
+// judgeNVRAM looks for variables in NVRAM -> Add that are not in NVRAM ->
+// Delete. If the VM's EFI disk already has such a variable, OpenCore does not
+// change it.
 func (j *judge) judgeNVRAM() {
 	list := Key{"NVRAM", "Delete", variables}
 	have := j.get(list...)
@@ -170,7 +171,7 @@ func (j *judge) judgeNVRAM() {
 		f.Changes = []Change{{Key: f.Key, Want: f.Want}}
 		if have.Kind == Absent {
 			f.Changes[0] = Change{Key: list, Want: Value{Kind: Array, Items: []Item{{Value: f.Want}}}}
-			have = f.Changes[0].Want // the next round adds to this array
+			have = f.Changes[0].Want // because the next round adds to the same array
 		}
 	}
 }

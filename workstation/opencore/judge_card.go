@@ -63,9 +63,9 @@ func (j *judge) judgeArguments() {
 	}
 }
 
-// judgeDeviceID checks that the card shows a device number that macOS knows. If
-// macOS does not know the card's own number, a property can set another number
-// for macOS. The VM's hostpci can also set it for the whole guest.
+// judgeDeviceID checks that macOS knows the device number that the card shows.
+// If macOS does not know the card's own number, a property can show another
+// number to macOS. The VM's hostpci can show another number to the whole guest.
 func (j *judge) judgeDeviceID(verdict gpu.Verdict) {
 	if verdict.DeviceID == nil {
 		return
@@ -100,7 +100,7 @@ func (j *judge) judgeIGPU() {
 	for _, item := range wanted[1:] {
 		key := Key{"DeviceProperties", "Add", j.path, item.Key}
 		if item.Key == "framebuffer-stolenmem" && j.get(key...).Kind == Data && j.get(key...).Text != "" {
-			continue // somebody chose another size, and it stays
+			continue // keep the size that somebody chose
 		}
 		j.want("opencore.framebuffer", proxstation.Warning, key, item.Value, whyProperty[item.Key], wegFAQ)
 	}

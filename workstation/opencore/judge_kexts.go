@@ -18,23 +18,23 @@ const (
 	cryptexFixup = "com.khronokernel.CryptexFixup"
 )
 
-// homes holds the projects that release the kernel extensions.
+// The projects that release the kernel extensions.
 var homes = map[string]string{lilu: "github.com/acidanthera/Lilu", weg: "github.com/acidanthera/WhateverGreen", virtualSMC: "github.com/acidanthera/VirtualSMC",
 	nootRX: "github.com/ChefKissInc/NootRX", cryptexFixup: "github.com/acidanthera/CryptexFixup"}
 
-// needed returns the oldest version of a kernel extension that supports a
-// release (the changelogs of Lilu, WhateverGreen and VirtualSMC).
+// Returns the oldest version of a kernel extension that supports a release (the
+// changelogs of Lilu, WhateverGreen and VirtualSMC).
 func needed(id string, release gpu.Guest) Version {
 	at := map[string]map[gpu.Guest]Version{
 		lilu:       {gpu.MacOSVentura: {1, 6, 1}, gpu.MacOSSonoma: {1, 6, 6}, gpu.MacOSSequoia: {1, 6, 8}, gpu.MacOSTahoe: {1, 7, 1}},
 		weg:        {gpu.MacOSVentura: {1, 6, 0}, gpu.MacOSSonoma: {1, 6, 5}, gpu.MacOSSequoia: {1, 6, 7}, gpu.MacOSTahoe: {1, 7, 0}},
-		virtualSMC: {gpu.MacOSSequoia: {1, 3, 6}, gpu.MacOSTahoe: {1, 3, 7}}, // VirtualSMC 1.3.6 is needed for macOS 15.4
+		virtualSMC: {gpu.MacOSSequoia: {1, 3, 6}, gpu.MacOSTahoe: {1, 3, 7}}, // macOS 15.4 needs VirtualSMC 1.3.6
 	}
 	return at[id][release]
 }
 
-// kext returns the image's extension with an identifier. If there are several,
-// it returns the extension that is switched on.
+// Returns the image's extension with an identifier. Among several extensions it
+// prefers one that is switched on.
 func (j *judge) kext(id string) (k Kext, there bool) {
 	for _, other := range j.image.Kexts {
 		if !strings.EqualFold(other.ID, id) {
@@ -50,8 +50,8 @@ func (j *judge) kext(id string) (k Kext, there bool) {
 	return k, there
 }
 
-// entry returns the index of a bundle in Kernel -> Add. It returns -1 if the
-// bundle is missing there.
+// Returns the index of a bundle in Kernel -> Add, or -1 if the bundle is
+// missing there.
 func (j *judge) entry(k Kext) int {
 	for i, item := range j.get("Kernel", "Add").Items {
 		if k.Path != "" && strings.EqualFold(item.Value.Get("BundlePath").Text, k.Path) {
@@ -61,7 +61,7 @@ func (j *judge) entry(k Kext) int {
 	return -1
 }
 
-// loaded reports whether OpenCore loads an extension into the release's kernel.
+// Reports whether OpenCore loads an extension into the release's kernel.
 func (j *judge) loaded(id string) bool {
 	k, there := j.kext(id)
 	i := j.entry(k)
@@ -72,8 +72,8 @@ func (j *judge) loaded(id string) bool {
 	return entry.Get("Enabled").True() && inKernel(entry, j.machine.kernel())
 }
 
-// inKernel reports whether a kernel's version is between an entry's MinKernel
-// and MaxKernel.
+// inKernel reports whether the entry's MinKernel and MaxKernel include a
+// version of the kernel.
 func inKernel(entry Value, kernel int) bool {
 	least, hasLeast := ParseVersion(entry.Get("MinKernel").Text)
 	most, hasMost := ParseVersion(entry.Get("MaxKernel").Text)
@@ -104,7 +104,7 @@ func (j *judge) judgeKexts() {
 	j.judgeSMC()
 }
 
-// extension judges whether an extension is present, new enough and loaded.
+// Judges whether an extension is present, new enough and loaded.
 func (j *judge) extension(id, bundle string, severity proxstation.Severity, why, source string) {
 	k, there := j.kext(bundle)
 	need := needed(bundle, j.machine.Release)
@@ -142,7 +142,7 @@ func (j *judge) extension(id, bundle string, severity proxstation.Severity, why,
 	}
 }
 
-// unloaded adds a finding if OpenCore loads an extension that it must not load.
+// Adds a finding if OpenCore loads an extension that it must not load.
 func (j *judge) unloaded(id, bundle string, severity proxstation.Severity, why, source string) {
 	if k, _ := j.kext(bundle); j.loaded(bundle) {
 		j.want(id, severity, Key{"Kernel", "Add", strconv.Itoa(j.entry(k)), "Enabled"}, BoolValue(false), why, source)
@@ -158,8 +158,8 @@ func entryFor(k Kext) Value {
 	}}
 }
 
-// judgeOrder checks that Lilu comes before the extensions that need it.
-// OpenCore loads them in the order of the array.
+// judgeOrder checks that OpenCore loads Lilu before WhateverGreen, which needs
+// Lilu. OpenCore loads extensions in the order of the array.
 func (j *judge) judgeOrder() {
 	k, _ := j.kext(lilu)
 	at := j.entry(k)

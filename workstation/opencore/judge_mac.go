@@ -12,7 +12,6 @@ import (
 	"github.com/proxstation/proxstation/gpu"
 )
 
-// generic is the key of the Mac's identity.
 var generic = Key{"PlatformInfo", "Generic"}
 
 func genericKey(name string) Key { return Key{generic[0], generic[1], name} }
@@ -44,9 +43,9 @@ func (j *judge) judgeMac() {
 	j.judgeIdentity()
 }
 
-// published holds the identities of OpenCore's Sample.plist and of the public
-// images of KVM-Opencore and OSX-KVM. Each entry is the first half of an
-// identity's SHA-256. Everybody who uses such an image has the same identity.
+// The identities of OpenCore's Sample.plist and of the public images of
+// KVM-Opencore and OSX-KVM. Each entry is the first half of an identity's
+// SHA-256. Everybody who uses such an image has the same identity.
 var published = []string{
 	"9cecbb218a601676", "f4c028331c4fa6a5", "5d5a70a2d7887983", "12b9377cbe7e5c94",
 	"bec8aaba48af1089", "e0858d49c856c66e", "3a96f58f7c9e1d27", "b31b86e514dc4155",
@@ -58,12 +57,12 @@ func isPublished(text string) bool {
 	return slices.Contains(published, hex.EncodeToString(sum[:8]))
 }
 
-// An identityKey is a key whose value no two VMs may share.
+// An identityKey is a key of config.plist whose value differs from VM to VM.
 type identityKey struct {
 	name string
 	kind Kind
 	form *regexp.Regexp
-	want string // the form of the value in words, for messages
+	want string // the value's form in words
 }
 
 var identity = []identityKey{

@@ -52,8 +52,9 @@ func withoutCard() Machine {
 	return Machine{Release: gpu.MacOSSequoia, VM: vmWith("machine", "q35", "sata5", "local-lvm:vm-130-disk-3,media=disk")}
 }
 
-// imageWith returns the tests' image with other values in config.plist. values
-// maps keys, joined with slashes, to values; an absent value deletes its key.
+// imageWith returns the tests' image with other values in config.plist. The
+// parameter values has keys that are joined with slashes. An absent value
+// deletes its key.
 func imageWith(t *testing.T, values map[string]Value) Image {
 	t.Helper()
 	disk := testDisk(t)
@@ -81,7 +82,8 @@ func testDisk(t *testing.T) opencoretest.Memory {
 
 var theDisk = sync.OnceValue(func() opencoretest.Memory { return opencoretest.New(opencoretest.Config).FAT(12, 2<<20) })
 
-// keyOf splits a path into a key. In device paths, colons stand for slashes.
+// keyOf splits a text at its slashes. In device paths, the text has colons
+// instead of slashes.
 func keyOf(path string) Key {
 	parts := strings.Split(path, "/")
 	for i, part := range parts {
@@ -105,9 +107,9 @@ func withKexts(image Image, versions map[string]string) Image {
 	return image
 }
 
-// Each row has one fault, and the finding that Judge must report about it. If
-// the finding wants a value of a key, the test also checks that Configure sets
-// this value and that Judge does not report the fault again.
+// Each row has one fault. Judge must report this fault. If the finding wants a
+// value of a key, the test also checks that Configure sets this value, and that
+// Judge then no longer reports the fault.
 func TestJudge(t *testing.T) {
 	t.Parallel()
 	data := func(b ...byte) Value { return DataValue(b) }
@@ -120,7 +122,7 @@ func TestJudge(t *testing.T) {
 		image    func(Image) Image
 		id       string
 		severity proxstation.Severity
-		want     string // the wanted value, or a part of Fix
+		want     string // the value that the finding wants, or a part of its Fix
 		cured    bool
 	}{
 		// These rows are about the image.
@@ -268,7 +270,7 @@ func TestJudge(t *testing.T) {
 	}
 }
 
-// twice puts the same key into the configuration two times.
+// Puts the same key into the configuration two times.
 func twice(i Image) Image {
 	const key = "<key>ConnectDrivers</key>"
 	i.ConfigText = []byte(strings.Replace(string(i.ConfigText), key, key+"<false/>"+key, 1))
@@ -276,7 +278,7 @@ func twice(i Image) Image {
 	return i
 }
 
-// behind puts WhateverGreen's entry before Lilu's entry.
+// Puts WhateverGreen's entry before Lilu's entry.
 func behind(i Image) Image {
 	c := Change{Key: Key{"Kernel", "Add", "0"}, Want: i.Config.Get("Kernel", "Add", "2")}
 	i.ConfigText, _ = edit(i.ConfigText, c)
@@ -320,8 +322,7 @@ func check(t *testing.T, image Image, machine Machine, id string, severity proxs
 	}
 }
 
-// After the planned changes, Judge reports nothing above Info for the usual
-// machines.
+// Usual machines have only findings of severity Info after the planned changes.
 func TestJudgeIsContent(t *testing.T) {
 	t.Parallel()
 	own := Identity{Serial: proxstation.NewSecret("C02XW0AAJV3Q"), Board: proxstation.NewSecret("C02902304GULNV9A1"), UUID: proxstation.NewSecret("5A2C0B8E-93B1-4E2A-9E1F-0C4D8F7A6B51"), ROM: proxstation.NewSecret("BC:24:11:00:00:01")}
@@ -341,7 +342,8 @@ func TestJudgeIsContent(t *testing.T) {
 	}
 }
 
-// The address of the network card is known only once PVE has made it.
+// The VM's configuration may hold the network card without an address. It gets
+// the address when PVE makes the card.
 func TestNetworkAddress(t *testing.T) {
 	t.Parallel()
 	for net0, want := range map[string]string{

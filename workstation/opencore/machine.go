@@ -17,12 +17,12 @@ type Machine struct {
 	// Card is the graphics card that the VM has, or will have. The zero Card
 	// stands for a virtual display.
 	Card gpu.Card
-	// Slot is the key of the card in VM, such as "hostpci0". If it is "",
-	// hostpci0 is meant.
+	// Slot is the key in VM that holds the card, such as "hostpci0". "" means
+	// hostpci0.
 	Slot string
-	// VM is the VM's configuration by key, as "qm config" shows it. To
-	// configure an image before the VM has its card, give the configuration
-	// that the VM will have then.
+	// VM is the VM's configuration by key, as "qm config" shows it. If the VM
+	// does not have its card yet, give the configuration that it will have with
+	// the card.
 	VM map[string]string
 	// CardLater says that macOS is installed before the VM gets its card.
 	// Faults that only affect the card are then warnings, not blockers.
@@ -78,9 +78,9 @@ func (m Machine) Mode() Mode {
 	return Headless
 }
 
-// Path returns the device path of the card in the firmware, as DeviceProperties
-// names it: "PciRoot(0x0)/Pci(0x2,0x0)". It returns "" if there is no card, or
-// if the VM's args put the card on a bus of their own.
+// Path returns the device path that the firmware gives the card, in the form
+// that DeviceProperties uses: "PciRoot(0x0)/Pci(0x2,0x0)". It returns "" if
+// there is no card, or if the VM's args put the card on a bus of their own.
 func (m Machine) Path() string {
 	if m.Mode() == NoCard {
 		return ""
@@ -91,8 +91,8 @@ func (m Machine) Path() string {
 // q35 reports whether the VM's machine is q35. PVE's default is i440fx.
 func (m Machine) q35() bool { return strings.Contains(m.VM["machine"], "q35") }
 
-// kernel returns the major version of the release's kernel, for example 24 for
-// macOS 15.
+// Returns the major version of the release's kernel, for example 24 for macOS
+// 15.
 func (m Machine) kernel() int {
 	if m.Release == gpu.MacOSTahoe {
 		return 25
@@ -102,13 +102,13 @@ func (m Machine) kernel() int {
 
 var macAddress = regexp.MustCompile(`^[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}$`)
 
-// network returns the model and the MAC address of the VM's network card. The
-// address is "" if the VM is not made yet.
+// Returns the model and the MAC address of the VM's network card. The address
+// is "" if the VM does not exist yet.
 func (m Machine) network() (model, mac string) {
 	properties := qmconf.Parse("net0", m.VM["net0"])
 	model, _ = properties.Get("model")
 	mac, _ = properties.Get("macaddr")
-	if mac == "" && model != "" { // as PVE writes it: virtio=BC:24:11:00:00:01
+	if mac == "" && model != "" { // PVE writes virtio=BC:24:11:00:00:01
 		first, _, _ := strings.Cut(m.VM["net0"], ",")
 		_, mac, _ = strings.Cut(first, "=")
 	}
@@ -121,5 +121,5 @@ func (m Machine) network() (model, mac string) {
 // emulatedSMC reports whether the VM's args add an Apple SMC.
 func (m Machine) emulatedSMC() bool { return strings.Contains(m.VM["args"], "isa-applesmc") }
 
-// recovery reports whether the VM has a drive with the recovery system.
+// Reports whether the VM has a drive with the recovery system.
 func (m Machine) recovery() bool { return m.VM[macos.RecoverySlot] != "" }

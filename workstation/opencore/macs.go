@@ -6,7 +6,7 @@ import "github.com/proxstation/proxstation/gpu"
 // that Apple supports on it.
 type mac struct {
 	first, last gpu.Guest
-	// igpu says that the model has integrated graphics.
+	// If igpu is true, the model has integrated graphics.
 	igpu bool
 }
 

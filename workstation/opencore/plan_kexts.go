@@ -6,14 +6,14 @@ import (
 	"strings"
 )
 
-// within reports whether a path below the folder Kexts is a bundle's path, or a
-// path inside the bundle. FAT does not distinguish upper and lower case.
+// Reports whether name is the path of a bundle, or a path inside the bundle.
+// Both paths are below the folder Kexts. FAT does not distinguish upper and
+// lower case.
 func within(name, bundle string) bool {
 	return strings.EqualFold(name, bundle) || len(name) > len(bundle) && name[len(bundle)] == '/' && strings.EqualFold(name[:len(bundle)], bundle)
 }
 
-// replaced returns the image's extensions in the folders that the bundles
-// replace.
+// Returns the image's extensions that are in folders which the bundles replace.
 func replaced(image Image, bundles []Bundle) (list []Kext) {
 	for _, k := range image.Kexts {
 		if slices.ContainsFunc(bundles, func(b Bundle) bool { return within(k.Path, b.Path) }) {
@@ -23,15 +23,15 @@ func replaced(image Image, bundles []Bundle) (list []Kext) {
 	return list
 }
 
-// withKext returns a list of extensions that begins with a bundle and its
-// plug-ins. They replace the extensions in the folder of the same path.
+// withKext puts a bundle and its plug-ins at the beginning of a list of
+// extensions. It removes the extensions that were in the bundle's folder.
 func withKext(list []Kext, b Bundle) []Kext {
 	list = slices.DeleteFunc(list, func(other Kext) bool { return within(other.Path, b.Path) })
 	return append(append([]Kext{b.Kext}, b.Inside...), list...)
 }
 
-// namesakes returns changes that switch off the image's extensions of the same
-// identifier at another path. OpenCore would load both.
+// The function namesakes returns changes that switch off the image's extensions
+// which have the same identifier at another path. OpenCore would load both.
 func namesakes(j *judge, k Kext, bundles []Bundle) (list []PlannedChange) {
 	for _, other := range j.image.Kexts {
 		given := slices.ContainsFunc(bundles, func(b Bundle) bool { return within(other.Path, b.Path) })
@@ -43,9 +43,9 @@ func namesakes(j *judge, k Kext, bundles []Bundle) (list []PlannedChange) {
 	return list
 }
 
-// entries returns changes of Kernel -> Add that make OpenCore load the caller's
-// bundles. It adds missing entries, corrects entries that do not suit the
-// bundle, and switches off the entries that the bundles replace.
+// Returns the changes of Kernel -> Add with which OpenCore loads the caller's
+// bundles. They add missing entries, correct entries that do not suit a bundle,
+// and switch off the entries that a bundle replaces.
 func entries(image Image, bundles []Bundle) []PlannedChange {
 	j := judgeOf(image)
 	var list []PlannedChange
@@ -69,14 +69,13 @@ func entries(image Image, bundles []Bundle) []PlannedChange {
 
 const whyGiven = "The extension was given to be loaded."
 
-// forBundle returns a change that a given bundle needs.
 func forBundle(key Key, have, want Value, why string) PlannedChange {
 	return PlannedChange{Change{key, have, want}, "opencore.given", why, ""}
 }
 
-// suits returns changes of an entry with which OpenCore loads an extension. The
-// entry may be for the extension that was at this path before, whose program
-// may have had another name.
+// Returns the changes of an existing entry with which OpenCore loads the
+// extension. The entry may be for an extension that was at this path before and
+// whose program had another name.
 func suits(j *judge, entry int, k Kext) (list []PlannedChange) {
 	key := func(name string) Key { return Key{"Kernel", "Add", fmt.Sprint(entry), name} }
 	if have := j.get(key("Enabled")...); !have.True() {
@@ -90,8 +89,8 @@ func suits(j *judge, entry int, k Kext) (list []PlannedChange) {
 	return list
 }
 
-// gone returns changes that switch off the entries of plug-ins that the image's
-// bundle had inside, and that the given bundle does not have.
+// Returns the changes that switch off entries of plug-ins. The image's bundle
+// has these plug-ins inside, and the caller's bundle does not.
 func gone(j *judge, b Bundle) (list []PlannedChange) {
 	for i, item := range j.get("Kernel", "Add").Items {
 		name := item.Value.Get("BundlePath").Text

@@ -119,7 +119,7 @@ func TestWriteChangesWhatIsPlannedAndNothingElse(t *testing.T) {
 	}
 }
 
-// missing returns the lines of before that after lacks, sorted.
+// Returns the lines that are in before but not in after, sorted.
 func missing(before, after string) []string {
 	count := map[string]int{}
 	for line := range strings.SplitSeq(after, "\n") {
@@ -135,8 +135,8 @@ func missing(before, after string) []string {
 	return gone
 }
 
-// others checks that all files except config.plist are as in the image. It
-// reads them by this package and by mtools, and runs fsck on the file system.
+// Checks that all files except config.plist are as in the image. Both this
+// package and mtools read the files, and fsck checks the file system.
 func others(t *testing.T, disk opencoretest.Memory, image Image, tree opencoretest.Tree) {
 	t.Helper()
 	v, err := fat.Open(disk, image.Layout.Start, image.Layout.Size)
@@ -160,15 +160,15 @@ func others(t *testing.T, disk opencoretest.Memory, image Image, tree opencorete
 			}
 		}
 	}
-	if fsck, err := exec.LookPath("/usr/sbin/fsck.fat"); err == nil && image.Layout.Table != "gpt" { // fsck reads GPT's second partition as a part of the file system
+	if fsck, err := exec.LookPath("/usr/sbin/fsck.fat"); err == nil && image.Layout.Table != "gpt" { // because fsck takes GPT's second partition for a part of the file system
 		if said, err := exec.CommandContext(t.Context(), fsck, "-n", name).CombinedOutput(); err != nil {
 			t.Errorf("fsck: %v\n%s", err, said)
 		}
 	}
 }
 
-// Configure takes kernel extensions from a folder or from a release's archive,
-// and they replace the image's extensions.
+// Configure takes kernel extensions from a folder or from a release's archive.
+// They replace the image's extensions.
 func TestBundles(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -446,8 +446,8 @@ func TestFiles(t *testing.T) {
 
 func second(_ Plan, err error) error { return err }
 
-// If the image's serial number stays and belongs to another model, the plan has
-// a note about it.
+// If the plan keeps a serial number that belongs to another model, it has a
+// note about this.
 func TestSerialOfAnotherModel(t *testing.T) {
 	t.Parallel()
 	image := imageWith(t, map[string]Value{"PlatformInfo/Generic/SystemSerialNumber": TextValue("C02XW0AAHX87")})
@@ -460,7 +460,8 @@ func TestSerialOfAnotherModel(t *testing.T) {
 	}
 }
 
-// The plan keeps boot arguments about which there is only an Info finding.
+// The plan does not remove boot arguments about which the finding is only an
+// Info.
 func TestArgumentsStay(t *testing.T) {
 	t.Parallel()
 	image := imageWith(t, map[string]Value{args: TextValue("-v amfi_get_out_of_my_way=1 -radvesa")})
@@ -479,7 +480,8 @@ func TestLeave(t *testing.T) {
 	}
 }
 
-// The boot arguments may be data. They are then judged as characters, and stay.
+// The boot arguments may be data. Judge then reads the data as characters, and
+// the plan keeps it.
 func TestArgumentsAsData(t *testing.T) {
 	t.Parallel()
 	image := imageWith(t, map[string]Value{args: DataValue([]byte("keepsyms=1 -radvesa\x00"))})
@@ -492,8 +494,8 @@ func TestArgumentsAsData(t *testing.T) {
 	}
 }
 
-// Configure switches on every given extension whose entry is off, however many
-// there are.
+// Configure switches on all extensions from the caller whose entries are off,
+// however many there are.
 func TestGivenBundlesAreOn(t *testing.T) {
 	t.Parallel()
 	dir, image := t.TempDir(), imageWith(t, map[string]Value{"Kernel/Quirks/ProvideCurrentCpuInfo": BoolValue(false)})
@@ -534,9 +536,9 @@ func TestGivenBundlesAreOn(t *testing.T) {
 	}
 }
 
-// A given bundle replaces the image's folder of the same path: no file of the
-// old bundle stays, entries of old plug-ins are off, and the new program is the
-// program that OpenCore loads.
+// A bundle from the caller replaces the image's folder of the same path. No
+// file of the old bundle stays, the entries of old plug-ins are switched off,
+// and OpenCore loads the new program.
 func TestGivenBundleReplacesTheFolder(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -605,14 +607,14 @@ func TestGivenBundleReplacesTheFolder(t *testing.T) {
 	if err := Write(io.Discard, after, int64(len(after)), plan); !errors.Is(err, ErrStale) {
 		t.Errorf("the plan of another image: %v", err)
 	}
-	again.Replaced = again.Replaced[:1] // somebody added a plug-in since
+	again.Replaced = again.Replaced[:1] // as if somebody had added a plug-in after the plan
 	if err := Write(io.Discard, after, int64(len(after)), again); !errors.Is(err, ErrStale) {
 		t.Errorf("the plan of other kernel extensions: %v", err)
 	}
 }
 
-// Two given extensions with one identifier or one path are an error that names
-// both, before anything is planned.
+// If the caller gives two extensions with one identifier or one path, Configure
+// returns an error with both names and no plan.
 func TestSameBundles(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -650,8 +652,8 @@ func TestSameBundles(t *testing.T) {
 	}
 }
 
-// A given extension takes the place of the image's extension with the same
-// identifier, although their paths differ.
+// An extension from the caller replaces the image's extension that has the same
+// identifier at another path.
 func TestGivenBundleReplaces(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

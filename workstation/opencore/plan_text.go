@@ -10,9 +10,9 @@ import (
 	"github.com/proxstation/proxstation/internal/printable"
 )
 
-// NotesFor returns the plan as findings about a subject, for the field Notes of
-// a VM of package workstation. The first finding lists the changes. The other
-// findings are the findings that remain.
+// NotesFor returns the plan as findings about a subject. They are for the field
+// Notes of a VM of package workstation. The first finding lists the changes,
+// and the others are the findings that remain.
 func (p Plan) NotesFor(subject string) []proxstation.Finding {
 	notes := []proxstation.Finding{{ID: "opencore.image", Severity: proxstation.Info, Subject: subject, Seen: p.Image + ": " + strings.Join(p.Lines(), "; "),
 		Why: "The VM starts from a copy of the image with these changes.", Fix: strings.Join(append(p.Notes, "The image itself stays: it is the way back."), " ")}}
@@ -71,8 +71,8 @@ func (p Plan) String() string {
 	return b.String()
 }
 
-// hides reports whether the change's values are part of an identity, or may
-// hold it.
+// Reports whether the change's values are part of an identity, or contain such
+// a part.
 func (c Change) hides() bool {
 	return slices.ContainsFunc(identity, func(id identityKey) bool {
 		key := genericKey(id.name)
@@ -80,7 +80,7 @@ func (c Change) hides() bool {
 	})
 }
 
-// shown returns a value for people, with identities hidden.
+// Returns a value as a text that hides identities.
 func (c Change) shown(v Value) string {
 	if c.hides() && v.Kind != Absent {
 		return "[identity]"

@@ -47,17 +47,17 @@ func (e *ConfigError) Error() string {
 func (e *ConfigError) Is(target error) bool { return target == ErrConfig }
 
 // A reader reads a property list and records the place of each value, so that a
-// change replaces only the bytes of that value. Libraries for property lists
-// would write the whole file anew, sorted and without its comments.
+// change can replace the bytes of one value. Libraries for property lists would
+// write the whole file anew, sorted and without its comments.
 type reader struct {
 	text  []byte
 	xml   *xml.Decoder
 	nodes int
-	twice []string // the keys that a dictionary has more than once
+	twice []string // the keys that occur more than once in a dictionary
 }
 
-// parse returns the dictionary in a config.plist. twice holds the keys that a
-// dictionary has more than once.
+// Returns the dictionary in a config.plist. The result twice holds the keys
+// that occur more than once in a dictionary.
 func parse(text []byte) (root Value, twice []string, err error) {
 	if len(text) > maxConfig {
 		return Value{}, nil, &ConfigError{Why: fmt.Sprintf("it has %d bytes, and OpenCore reads %d", len(text), maxConfig)}
@@ -86,8 +86,8 @@ func parse(text []byte) (root Value, twice []string, err error) {
 	return root, r.twice, nil
 }
 
-// start returns the next start element. The error is [io.EOF] if the
-// surrounding element ends first.
+// Returns the next start element. The error is [io.EOF] if the surrounding
+// element ends first.
 func (r *reader) start() (xml.StartElement, error) {
 	for {
 		token, err := r.xml.Token()
@@ -113,7 +113,7 @@ func (r *reader) start() (xml.StartElement, error) {
 	}
 }
 
-// rest reads the document to its end. It returns an error if a further value
+// Reads the document to its end, and returns an error if a further value
 // follows.
 func (r *reader) rest() error {
 	if _, err := r.start(); !errors.Is(err, io.EOF) {
@@ -132,7 +132,7 @@ func (r *reader) rest() error {
 	}
 }
 
-// next reads the next value. path is the path of that value, for error
+// Reads the next value. The parameter path is the path of that value, for error
 // messages.
 func (r *reader) next(path []string) (Value, error) {
 	element, err := r.start()
@@ -160,7 +160,7 @@ func (r *reader) value(element xml.StartElement, path []string) (v Value, err er
 	return v, err
 }
 
-// items reads the members of a dictionary or an array.
+// Reads the members of a dictionary or an array.
 func (r *reader) items(v *Value, path []string) error {
 	seen := map[string]bool{}
 	for {
@@ -228,8 +228,8 @@ func (r *reader) scalar(v *Value, name string) error {
 	return nil
 }
 
-// characters returns the text of an element that has no elements inside, and
-// reads up to its end.
+// Returns the text of an element that has no elements inside, and reads to the
+// end of the element.
 func (r *reader) characters() (string, error) {
 	var b strings.Builder
 	for {

@@ -12,7 +12,7 @@ import (
 	"github.com/proxstation/proxstation/internal/opencoretest"
 )
 
-// decoded returns a property list as another library decodes it.
+// Decodes a property list with another library.
 func decoded(t *testing.T, text []byte) map[string]any {
 	t.Helper()
 	var v map[string]any
@@ -68,8 +68,8 @@ func TestParseRefuses(t *testing.T) {
 	}
 }
 
-// Each change may only show in its own lines, and another library must see a
-// change of that key only.
+// A change may only affect the lines of its key, and another library must see
+// that only this key changed.
 func TestEdit(t *testing.T) {
 	t.Parallel()
 	kext := Value{Kind: Dict, Items: []Item{{Key: "BundlePath", Value: TextValue("A&B.kext")}, {Key: "Enabled", Value: BoolValue(true)}}}
@@ -110,7 +110,7 @@ func TestEdit(t *testing.T) {
 	}
 }
 
-// put makes a change in a tree that the other library decoded.
+// Makes a change in a tree that the other library decoded.
 func put(tree any, c Change) any {
 	if len(c.Key) == 0 {
 		return plain(c.Want)
@@ -138,7 +138,7 @@ func put(tree any, c Change) any {
 	return tree
 }
 
-// plain returns a value in the form in which the other library has it.
+// Returns a value in the form in which the other library has it.
 func plain(v Value) any {
 	switch v.Kind {
 	case Bool:
@@ -229,17 +229,17 @@ func FuzzEdit(f *testing.F) {
 			t.Fatalf("%v in\n%s", err, edited)
 		}
 		if parent := root.Get(key[:len(key)-1]...); parent.Kind == Array && len(parent.Items) < 1000 && !slices.Contains([]string{"0", "1"}, key[len(key)-1]) {
-			return // an index beyond the array's end adds a member at the end
+			return // because an index beyond the end adds a member at the end
 		}
-		// Writing XML may make the text longer, because it replaces control
-		// characters and line breaks.
+		// The text may have become longer, because XML has no control
+		// characters and only one kind of line break.
 		if have := again.Get(key...); have.Kind != Text || len(have.Text) > 3*len(want) {
 			t.Fatalf("%s is %s, want %q, in\n%s", key, have, want, edited)
 		}
 	})
 }
 
-// FuzzRead damages images of each layout at some place.
+// FuzzRead damages an image of each layout at one place.
 func FuzzRead(f *testing.F) {
 	tree := opencoretest.New(opencoretest.Config)
 	disks := []opencoretest.Memory{tree.FAT(12, 1<<20), tree.GPT(12, 3<<20), tree.ISO(5 << 20), tree.MBR(12, 3<<20), tree.FAT(12, 1<<20).Gzip()}

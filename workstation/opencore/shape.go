@@ -8,12 +8,12 @@ import (
 	"github.com/proxstation/proxstation"
 )
 
-// A shape says which container a key of config.plist holds.
+// A shape says which containers belong at a key of config.plist and below it.
 type shape struct {
 	kind Kind
-	keys map[string]shape // the shapes of a dictionary's members that are containers
+	keys map[string]shape // by key, the shapes of those members that are containers
 	each *shape           // the shape of all members
-	text bool             // whether a string is right too
+	text bool             // a string is allowed too
 }
 
 var (
@@ -26,8 +26,9 @@ var (
 
 func section(keys map[string]shape) shape { return shape{kind: Dict, keys: keys} }
 
-// configShape holds the containers of a config.plist (OpenCore Configuration,
-// sections ACPI to UEFI). Before OpenCore 0.7.3, a driver was a string.
+// configShape says which keys of config.plist hold containers (OpenCore
+// Configuration, sections ACPI to UEFI). Before OpenCore 0.7.3, a driver was a
+// string.
 var configShape = section(map[string]shape{
 	"ACPI":             section(map[string]shape{"Add": dicts, "Delete": dicts, "Patch": dicts, "Quirks": dict}),
 	"Booter":           section(map[string]shape{"MmioWhitelist": dicts, "Patch": dicts, "Quirks": dict}),
@@ -40,17 +41,18 @@ var configShape = section(map[string]shape{
 		"ProtocolOverrides": dict, "Quirks": dict, "ReservedMemory": dicts, "Unload": array}),
 })
 
-// A misfit is a value that is not the container that its key should hold.
+// A misfit is a value that is not of the container kind that its key should
+// hold.
 type misfit struct {
 	key  Key
 	now  Value
 	want Kind
 }
 
-// fitting returns a value without the members that are not the container that
-// their key should hold. OpenCore leaves out such members too, with a warning in
-// its log (OpenCorePkg Library/OcSerializeLib). Members of arrays become absent
-// values, so that the indexes stay.
+// The method fitting returns a value without its misfits. OpenCore leaves out
+// misfits too, with a warning in its log (OpenCorePkg Library/OcSerializeLib).
+// In an array a misfit becomes an absent value, so that the indexes of the
+// other members stay.
 func (s shape) fitting(v Value, at Key) (Value, []misfit) {
 	var found []misfit
 	v.Items = slices.Clone(v.Items)
@@ -64,7 +66,7 @@ func (s shape) fitting(v Value, at Key) (Value, []misfit) {
 			want, known = *s.each, true
 		}
 		switch {
-		case !known || v.Kind == Dict && strings.HasPrefix(item.Key, "#"): // a comment (OpenCore Configuration, Terminology)
+		case !known || v.Kind == Dict && strings.HasPrefix(item.Key, "#"): // the key is a comment (OpenCore Configuration, Terminology)
 		case item.Value.Kind == want.kind:
 			var inside []misfit
 			v.Items[i].Value, inside = want.fitting(item.Value, key)
@@ -77,8 +79,8 @@ func (s shape) fitting(v Value, at Key) (Value, []misfit) {
 	return v, found
 }
 
-// at returns the kind of the container at a key. A key about which nothing is
-// known is a dictionary.
+// Returns the kind of container that belongs at a key. A key that is not in the
+// shape gets a dictionary.
 func (s shape) at(key Key) Kind {
 	for _, part := range key {
 		next, known := s.keys[part]
@@ -94,21 +96,20 @@ func (s shape) at(key Key) Kind {
 	return s.kind
 }
 
-// empty reports whether a value holds nothing that a person would miss: a scalar
-// in a container's place, or a container without members.
+// Reports whether a misfit holds nothing that a person would miss. It is then a
+// scalar, or a container without members.
 func (m misfit) empty() bool { return len(m.now.Items) == 0 }
 
-// inArray reports whether the value is a member of an array.
 func (m misfit) inArray(config Value) bool { return config.Get(m.key[:len(m.key)-1]...).Kind == Array }
 
-// repair returns the change that puts an empty container in a value's place.
-// ok is false if the value has members, or is itself a member of an array.
+// The change puts an empty container in the misfit's place. The result ok is
+// false if the misfit has members, or is itself a member of an array.
 func (m misfit) repair(config Value) (c Change, ok bool) {
 	return Change{m.key, m.now, Value{Kind: m.want}}, m.empty() && !m.inArray(config)
 }
 
-// String returns what a value is and should be. It shows no value, because the
-// value may be part of an identity.
+// String describes the misfit without its value, because the value may be part
+// of an identity.
 func (m misfit) String() string {
 	text := fmt.Sprintf("%s is of type %s", m.key, m.now.Kind)
 	if n := len(m.now.Items); n > 0 {
@@ -117,8 +118,6 @@ func (m misfit) String() string {
 	return text + ", want type " + m.want.String()
 }
 
-// judgeShape adds a finding for every value that is not the container that its
-// key should hold.
 func (j *judge) judgeShape() {
 	for _, m := range j.misfits {
 		change, harmless := m.repair(j.image.Config)
@@ -137,13 +136,12 @@ func (j *judge) judgeShape() {
 	}
 }
 
-// writable returns an error if a change is below a value that is not the
-// container that its key should hold.
+// The function writable returns an error if a change is below a misfit.
 func writable(config Value, c Change) error {
 	_, wrong := configShape.fitting(config, nil)
 	for _, m := range wrong {
 		below := len(c.Key) >= len(m.key) && slices.Equal(c.Key[:len(m.key)], m.key)
-		before := len(c.Key) == len(m.key) && c.Have.Kind == Absent && m.inArray(config) // a new member of the array
+		before := len(c.Key) == len(m.key) && c.Have.Kind == Absent && m.inArray(config) // the change adds a new member before the misfit
 		if below && !before && !c.Have.Equal(m.now) {
 			return &ConfigError{Why: fmt.Sprintf("%s: nothing can be written to %s before somebody corrects it", m, c.Key)}
 		}

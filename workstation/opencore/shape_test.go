@@ -14,9 +14,10 @@ import (
 
 func dictOf(key string, v Value) Value { return Value{Kind: Dict, Items: []Item{{Key: key, Value: v}}} }
 
-// A value of the wrong type is a finding, and the rest is still judged. The plan
-// puts an empty container in the value's place if the value holds nothing. If it
-// holds something, and the plan would have to write there, Configure refuses.
+// Judge reports a value of the wrong type, and still judges the other values.
+// If the value is empty, the plan replaces it with an empty container. If it is
+// not empty and the plan would have to write below it, Configure returns an
+// error.
 func TestWrongTypes(t *testing.T) {
 	t.Parallel()
 	something := dictOf("Item 0", dictOf("BundlePath", TextValue("Lilu.kext")))
@@ -24,8 +25,8 @@ func TestWrongTypes(t *testing.T) {
 		name    string
 		values  map[string]Value
 		machine Machine
-		seen    string // what the finding has seen
-		refused string // a part of the error of Configure
+		seen    string // a part of Seen of the finding
+		refused string // a part of Configure's error
 		changes []string
 	}{
 		{name: "kernel extensions in a dictionary", values: map[string]Value{"Kernel/Add": something}, machine: onDisplay(),

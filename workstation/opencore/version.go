@@ -12,8 +12,8 @@ import (
 // A Version is a version of OpenCore or of a kernel extension.
 type Version struct{ Major, Minor, Patch int }
 
-// ParseVersion reads a version such as "1.6.8". Missing parts are 0. known is
-// false if the text is not a version.
+// ParseVersion reads a version such as "1.6.8". Missing parts are 0. The result
+// known is false if the text is not a version.
 func ParseVersion(text string) (v Version, known bool) {
 	parts := strings.SplitN(text, ".", 4)
 	for i, part := range parts[:min(len(parts), 3)] {
@@ -44,8 +44,8 @@ func (v Version) Before(other Version) bool {
 // it cannot find the version. The program contains a template, and its code
 // writes the version's digits into the template when it starts (OpenCorePkg
 // Library/OcMainLib/OpenCoreMisc.c). versionOf looks for the instructions that
-// write the digits. An instruction gives its target as an offset from the next
-// instruction.
+// write the digits. Such an instruction names the place in the template by its
+// distance from the next instruction.
 func versionOf(program []byte) Version {
 	at := -1
 	for _, target := range []string{"REL", "DBG", "NPT"} {
@@ -83,8 +83,8 @@ func versionOf(program []byte) Version {
 	return Version{int(digits[0] - '0'), int(digits[1] - '0'), int(digits[2] - '0')}
 }
 
-// target returns the address that an instruction gives as an offset from its
-// own end. length is the length of the instruction.
+// Returns the address that an instruction gives as a distance from its own end.
+// The parameter length is the length of the instruction.
 func target(section *pe.Section, i int, displacement []byte, length int) int64 {
 	return int64(section.VirtualAddress) + int64(i+length) + int64(int32(binary.LittleEndian.Uint32(displacement)))
 }
