@@ -64,7 +64,7 @@ var arrows = map[string][]string{
 	"internal/homes": {"internal/pve"},
 	// This package brings PCI, storage and PVE together. It imports go-proxmox
 	// only for the constructor that takes a client from the caller.
-	"workstation": {"", "internal/printable", "iommu", "gpu", "storage", "internal/pve", "internal/boot", "internal/devices", "internal/handover", "internal/homes", "internal/macos", "internal/privilege", "internal/rules", "internal/qmconf", "internal/pveschema",
+	"workstation": {"", "internal/printable", "iommu", "gpu", "storage", "internal/pve", "internal/boot", "internal/devices", "internal/handover", "internal/homes", "internal/macos", "internal/privilege", "internal/restore", "internal/rules", "internal/qmconf", "internal/pveschema",
 		"github.com/luthermonson/go-proxmox", "golang.org/x/sync"},
 	// These packages know the needs of macOS guests and PVE's notation of
 	// configurations. They do no I/O. The profiles and the plan use them.
@@ -80,6 +80,8 @@ var arrows = map[string][]string{
 	// This package matches wanted devices with the keys of an existing VM. It is
 	// pure.
 	"internal/devices": {"", "gpu", "iommu", "internal/qmconf", "internal/rules"},
+	// This package compares two configurations of a VM. It is pure.
+	"internal/restore": {"", "gpu", "storage", "internal/qmconf"},
 	// This package judges one configuration, by the rules of PVE and of the guest
 	// systems. It is pure.
 	"internal/rules": {"", "gpu", "storage", "internal/privilege", "internal/qmconf"},

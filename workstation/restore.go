@@ -4,11 +4,9 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/proxstation/proxstation"
-	"github.com/proxstation/proxstation/gpu"
-	"github.com/proxstation/proxstation/internal/qmconf"
+	"github.com/proxstation/proxstation/internal/restore"
 )
 
 // RestorePlan returns the plan that brings VMs back to the configurations of a
@@ -64,9 +62,6 @@ func RestorePlan(before Snapshot, facts Facts) (Plan, error) {
 	return d.plan, nil
 }
 
-// keptKeys holds the keys that cannot be restored.
-var keptKeys = append([]string{"vmgenid"}, qmconf.OwnKeys...)
-
 // This plans the way of one VM back to its snapshot.
 func (d *differ) restore(id int, old map[string]string) {
 	v, there := d.facts.VMs[id]
@@ -81,127 +76,30 @@ func (d *differ) restore(id int, old map[string]string) {
 		return
 	}
 	d.checkLock(v)
-	r := &restoring{differ: d, vm: v, old: old, step: ChangeVM{VMID: id, Name: v.Name, Digest: v.Digest, Exact: true,
-		Set: map[string]string{}, Have: map[string]string{}, Notes: map[string]string{}}}
-	keys := slices.Sorted(maps.Keys(old))
-	for key := range v.Config {
-		if _, had := old[key]; !had {
-			keys = append(keys, key)
-		}
+	way := restore.VM{ID: id, Title: v.String(), Old: withLeaseOf(v.Config, old), Have: v.Config, PCI: d.facts.PCI()}.Way()
+	d.plan.Findings = append(d.plan.Findings, way.Findings...)
+	step := ChangeVM{VMID: id, Name: v.Name, Digest: v.Digest, Exact: true, Set: way.Set, Delete: way.Delete, Have: map[string]string{}, Notes: map[string]string{}}
+	for _, key := range slices.AppendSeq(slices.Clone(way.Delete), maps.Keys(way.Set)) {
+		step.Have[key] = v.Config[key]
 	}
-	slices.Sort(keys)
-	for _, key := range keys {
-		switch {
-		case slices.Contains(keptKeys, key), key == "boot", qmconf.Family(key) == "unused":
-		case key == passwordKey:
-			r.password()
-		case qmconf.IsSlot(key):
-			r.drive(key)
-		default:
-			r.key(key)
-		}
+	if slices.Contains(way.Delete, "boot") {
+		d.changes(step.unlessEmpty(), v)
+		return
 	}
-	d.changes(r.withOldBoot(), v)
+	d.changes(step.withBoot(way.Boot, v.Config["boot"]), v)
 }
 
-// A restoring collects the steps that restore one VM.
-type restoring struct {
-	*differ
-	vm   VMFacts
-	old  map[string]string
-	step ChangeVM
-}
-
-func (r *restoring) set(key, value string) {
-	r.step.Set[key], r.step.Have[key] = value, r.vm.Config[key]
-}
-
-func (r *restoring) remove(key string) {
-	r.step.Delete, r.step.Have[key] = append(r.step.Delete, key), r.vm.Config[key]
-}
-
-func (r *restoring) tell(id string, f proxstation.Finding) {
-	f.ID = id
-	f.Subject = r.vm.String()
-	r.find(f)
-}
-
-// This restores a key that holds no drive.
-func (r *restoring) key(key string) {
-	old, had := r.old[key]
-	have, has := r.vm.Config[key]
-	if key == "description" {
-		// If a controller has a lease now, the description keeps this lease.
-		lease := leaseLine.FindString(have)
-		have = withoutLease(have)
-		had, has = withoutLease(old) != "", have != ""
-		if old = withoutLease(old); lease != "" && old != have {
-			old, had = old+lease, true
-		}
+// withLeaseOf returns an old configuration for a VM that has the given one. If a
+// controller has a lease in its description now, the description keeps this
+// lease. A lease alone changes nothing.
+func withLeaseOf(have, old map[string]string) map[string]string {
+	old = cloned(old)
+	description := withoutLease(old["description"])
+	if description == withoutLease(have["description"]) {
+		description = have["description"]
+	} else {
+		description += leaseLine.FindString(have["description"])
 	}
-	switch {
-	case had && has && qmconf.Same(key, have, old), !had && !has:
-	case !had:
-		r.remove(key)
-	default:
-		r.set(key, old)
-		if h, err := gpu.ParseHostPCI(old); qmconf.Family(key) == "hostpci" && err == nil {
-			r.plan.Findings = append(r.plan.Findings, r.facts.PCI().Check(key, h, gpu.AnyGuest)...)
-		}
-	}
-}
-
-// This deletes a password that was added since the snapshot. PVE does not say
-// whether a password was changed.
-func (r *restoring) password() {
-	_, had := r.old[passwordKey]
-	_, has := r.vm.Config[passwordKey]
-	switch {
-	case !had:
-		r.remove(passwordKey)
-	case !has:
-		r.tell("restore.password", proxstation.Finding{Severity: proxstation.Warning, Seen: "the password of cloud-init is gone",
-			Why: "PVE never shows the password, so it is not in the snapshot.", Fix: "Set cipassword again."})
-	}
-}
-
-// startsElsewhere reports whether a boot order of PVE's old notation would now
-// mean another disk, because a disk was added. Such an order names no disk.
-func (r *restoring) startsElsewhere(boot string) bool {
-	if strings.HasPrefix(boot, "order=") {
-		return false
-	}
-	after := maps.Clone(r.vm.Config)
-	maps.Copy(after, r.step.Set)
-	for _, key := range r.step.Delete {
-		delete(after, key)
-	}
-	setOrDelete(after, "boot", boot)
-	return !slices.Equal(qmconf.BootOrder(after), qmconf.BootOrder(r.old))
-}
-
-// withOldBoot returns the steps that set the old boot order, without devices
-// that are gone.
-func (r *restoring) withOldBoot() []ChangeVM {
-	boot := r.old["boot"]
-	if list, ordered := strings.CutPrefix(boot, "order="); ordered {
-		devices := strings.Split(list, ";")
-		there := slices.DeleteFunc(slices.Clone(devices), func(device string) bool {
-			_, has := r.vm.Config[device]
-			_, comes := r.step.Set[device]
-			return device == "" || !comes && (!has || slices.Contains(r.step.Delete, device))
-		})
-		boot = "order=" + strings.Join(there, ";")
-	}
-	have, has := r.vm.Config["boot"]
-	if has && r.startsElsewhere(boot) {
-		r.tell("restore.boot-kept", proxstation.Finding{Severity: proxstation.Warning, Seen: fmt.Sprintf("boot: %s, in the snapshot %q", have, r.old["boot"]),
-			Why: "With the old notation the VM would start from a disk that was added since.", Fix: fmt.Sprintf("Detach that disk, then qm set %d --boot '%s'.", r.vm.ID, r.old["boot"])})
-		return r.step.withBoot(have, have)
-	}
-	if _, had := r.old["boot"]; !had && has {
-		r.remove("boot")
-		return r.step.unlessEmpty()
-	}
-	return r.step.withBoot(boot, have)
+	setOrDelete(old, "description", description)
+	return old
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/internal/privilege"
 	"github.com/proxstation/proxstation/internal/pve"
+	"github.com/proxstation/proxstation/internal/qmconf"
 )
 
 // CreateVM is the step that makes a VM with all its disks.
@@ -183,9 +184,7 @@ func privileges(vmid int, set, old map[string]string, makes bool) (needs []Privi
 
 func vmPath(vmid int) string { return fmt.Sprintf("/vms/%d", vmid) }
 
-// passwordKey is the key whose value PVE shows as "**********" (qemu-server
-// PVE/API2/Qemu.pm).
-const passwordKey = "cipassword"
+const passwordKey = qmconf.PasswordKey
 
 // withPassword returns the values to send, with the password among them.
 func withPassword(values map[string]string, password proxstation.Secret) map[string]string {

@@ -23,3 +23,7 @@ var NoSettings = append([]string{
 func Describes(key string) bool {
 	return !IsSlot(key) && Family(key) != "unused" && !slices.Contains([]string{"name", "cipassword", "vmgenid"}, key) && !slices.Contains(NoSettings, key)
 }
+
+// PasswordKey is the key whose value PVE shows as "**********" (qemu-server
+// PVE/API2/Qemu.pm).
+const PasswordKey = "cipassword"

@@ -1,4 +1,4 @@
-package workstation
+package restore
 
 import (
 	"fmt"
@@ -14,10 +14,10 @@ import (
 // This restores a key that holds a drive. It never takes a disk out of its
 // slot.
 func (r *restoring) drive(key string) {
-	old, oldErr := storage.ParseDrive(r.old[key])
-	have, haveErr := storage.ParseDrive(r.vm.Config[key])
-	_, had := r.old[key]
-	_, has := r.vm.Config[key]
+	old, oldErr := storage.ParseDrive(r.Old[key])
+	have, haveErr := storage.ParseDrive(r.Have[key])
+	_, had := r.Old[key]
+	_, has := r.Have[key]
 	switch {
 	case had && oldErr != nil || has && haveErr != nil:
 		r.keptDisk("restore.unread", key, "its value cannot be read as a drive")
@@ -28,7 +28,7 @@ func (r *restoring) drive(key string) {
 	case !has:
 		r.lostDrive(key, old)
 	case old.IsCDROM() && have.IsCDROM():
-		if !qmconf.SameDrive(r.old[key], r.vm.Config[key]) {
+		if !qmconf.SameDrive(r.Old[key], r.Have[key]) {
 			r.set(key, asked(old).String())
 		}
 	case old.Volume == have.Volume:
@@ -81,7 +81,7 @@ func (r *restoring) options(key string, old, have storage.Drive) {
 	if qmconf.IsFirmware(key) {
 		old = asBuilt(old, have)
 	}
-	if !qmconf.SameDrive(old.String(), r.vm.Config[key]) {
+	if !qmconf.SameDrive(old.String(), r.Have[key]) {
 		value := asked(old)
 		if sized {
 			value = value.With("size", have.Get("size"))
@@ -94,7 +94,7 @@ func (r *restoring) options(key string, old, have storage.Drive) {
 // disk that PVE kept as unused, or a disk of the host itself.
 func (r *restoring) lostDrive(key string, old storage.Drive) {
 	unused := false
-	for other, value := range r.vm.Config {
+	for other, value := range r.Have {
 		unused = unused || qmconf.Family(other) == "unused" && value == old.Volume
 	}
 	if old.IsCDROM() || unused || strings.HasPrefix(old.Volume, "/") {
@@ -106,6 +106,6 @@ func (r *restoring) lostDrive(key string, old storage.Drive) {
 }
 
 func (r *restoring) keptDisk(id, key, why string) {
-	r.tell(id, proxstation.Finding{Severity: proxstation.Info, Seen: key + ": " + r.vm.Config[key], Why: why + "; restoring takes no disk away.",
-		Fix: fmt.Sprintf("To detach the disk, shut the VM down and run qm disk unlink %d --idlist %s, which keeps the disk as unused.", r.vm.ID, key)})
+	r.tell(id, proxstation.Finding{Severity: proxstation.Info, Seen: key + ": " + r.Have[key], Why: why + "; restoring takes no disk away.",
+		Fix: fmt.Sprintf("To detach the disk, shut the VM down and run qm disk unlink %d --idlist %s, which keeps the disk as unused.", r.ID, key)})
 }
