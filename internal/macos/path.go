@@ -28,10 +28,11 @@ const root = "PciRoot(0x0)"
 // address.
 func DevicePath(config map[string]string, key string) string {
 	q35 := strings.Contains(config["machine"], "q35")
-	bus, slot, function := "pci.0", places[key], 0
+	bus, slot, function, legacy := "pci.0", places[key], 0, false
 	if qmconf.Family(key) == "hostpci" {
 		h, err := gpu.ParseHostPCI(config[key])
 		n, numberErr := strconv.Atoi(strings.TrimPrefix(key, "hostpci"))
+		legacy = h.LegacyIGD
 		switch {
 		case err != nil || numberErr != nil:
 			return ""
@@ -54,7 +55,7 @@ func DevicePath(config map[string]string, key string) string {
 			slot, function, known = pciAddress(value)
 		}
 	}
-	above := busPath(bus, q35, strings.Contains(config[key], "legacy-igd=1"))
+	above := busPath(bus, q35, legacy)
 	if !known || above == "" {
 		return ""
 	}

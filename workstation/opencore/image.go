@@ -24,7 +24,8 @@ import (
 const (
 	folder        = "EFI/OC"
 	configFile    = folder + "/config.plist"
-	infoFile      = "Contents/Info.plist" // in a bundle
+	bootFile      = "EFI/BOOT/BOOTx64.efi" // UEFI specification, section 3.5.1.1
+	infoFile      = "Contents/Info.plist"  // in a bundle
 	maxEFI        = 64 << 20
 	maxInfo       = 1 << 20
 	maxListed     = 512 // the most files of one kind
@@ -47,6 +48,9 @@ type Image struct {
 	// Version is the version of OpenCore.efi. It is the zero Version if the
 	// version cannot be read from the program.
 	Version Version
+	// Starts says whether the image has the program that firmware starts from a
+	// drive that it does not know: EFI/BOOT/BOOTx64.efi.
+	Starts proxstation.Answer
 	// Vault says whether the configuration is signed. A changed copy of a
 	// signed configuration does not boot.
 	Vault proxstation.Answer
@@ -140,6 +144,8 @@ func contentOf(v *fat.Volume) (Image, error) {
 	_, err = v.ReadFile("EFI/BOOT/BOOTx64.efi", maxEFI)
 	image.Starter = err == nil
 	image.Version = versionOf(program)
+	_, err = v.ReadFile(bootFile, maxEFI)
+	image.Starts = proxstation.AnswerOf(err == nil)
 	image.Vault = proxstation.AnswerOf(vaulted(program))
 	if _, err := v.ReadFile(folder+"/vault.plist", maxConfig); !errors.Is(err, fs.ErrNotExist) {
 		image.Vault = proxstation.Yes

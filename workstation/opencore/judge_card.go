@@ -49,7 +49,7 @@ func (j *judge) judgeEmptyProperties() {
 
 // judgeArguments looks for boot arguments that switch off the drivers.
 func (j *judge) judgeArguments() {
-	kill := map[string]string{"-igfxvesa": "Intel's drivers", "igfxgl=1": "Metal", "-wegoff": "WhateverGreen", "-liluoff": "Lilu", "-wegnoigpu": "the iGPU", "-radvesa": "AMD's drivers"}
+	kill := map[string]string{"-igfxvesa": "Intel's drivers", "igfxgl=1": "Metal", "-wegoff": "WhateverGreen", "-liluoff": "Lilu", "-wegnoigpu": "the iGPU", "-x": "Lilu and all that needs it: macOS starts in its safe mode", "-radvesa": "AMD's drivers"}
 	for _, argument := range j.arguments() {
 		name, _, _ := strings.Cut(argument, "=")
 		switch off, kills := kill[argument]; {

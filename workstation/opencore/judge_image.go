@@ -41,6 +41,7 @@ func (j *judge) judgeImage() {
 		j.say("opencore.duplicate-key", proxstation.Warning, configFile+": "+key+" is there more than once", "nobody knows which of the two OpenCore takes", "delete all but one of them", manual+", Terminology")
 	}
 	j.judgeVersion()
+	j.judgeFiles()
 	j.judgeDrivers()
 }
 

@@ -163,13 +163,22 @@ func entryFor(k Kext) Value {
 func (j *judge) judgeOrder() {
 	k, _ := j.kext(lilu)
 	at := j.entry(k)
-	plugin, there := j.kext(weg)
-	if before := j.entry(plugin); at < 0 || !there || before < 0 || before > at || !j.loaded(lilu) || !j.loaded(weg) {
+	if at < 0 || !j.loaded(lilu) {
+		return
+	}
+	var behind []string
+	for _, id := range []string{weg, virtualSMC, nootRX, cryptexFixup} {
+		plugin, there := j.kext(id)
+		if before := j.entry(plugin); there && before >= 0 && before < at && j.loaded(id) {
+			behind = append(behind, strings.TrimSuffix(plugin.Path, ".kext"))
+		}
+	}
+	if len(behind) == 0 {
 		return
 	}
 	entry := j.get("Kernel", "Add", strconv.Itoa(at))
-	f := j.say("opencore.kext-order", j.atLeast(proxstation.Blocker, proxstation.Warning), fmt.Sprintf("%s: Lilu is entry %d of Kernel -> Add, behind WhateverGreen", configFile, at),
-		"extensions are loaded in the array's order, and WhateverGreen needs Lilu before", "put Lilu's entry first", manual+", Kernel, Add")
+	f := j.say("opencore.kext-order", j.atLeast(proxstation.Blocker, proxstation.Warning), fmt.Sprintf("%s: Lilu is entry %d of Kernel -> Add, behind %s", configFile, at, strings.Join(behind, ", ")),
+		"extensions are loaded in the array's order, and these need Lilu before them", "put Lilu's entry first", manual+", Kernel, Add")
 	off := Key{"Kernel", "Add", strconv.Itoa(at), "Enabled"}
 	f.Key, f.Now, f.Want = Key{"Kernel", "Add", "0"}, Value{}, entry
 	f.Changes = []Change{{off, BoolValue(true), BoolValue(false)}, {Key: f.Key, Want: entry}}

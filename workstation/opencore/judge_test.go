@@ -140,6 +140,15 @@ func TestJudge(t *testing.T) {
 		"no APFS":           {machine: onDisplay, values: map[string]Value{"UEFI/APFS/EnableJumpstart": BoolValue(false)}, id: "opencore.apfs", severity: proxstation.Blocker, want: "true", cured: true},
 		"new APFS alone":    {machine: onDisplay, release: gpu.MacOSCatalina, values: map[string]Value{"UEFI/APFS/MinDate": IntegerValue(0)}, id: "opencore.apfs-old", severity: proxstation.Blocker, want: "-1", cured: true},
 
+		"no file to start": {machine: onDisplay, image: func(i Image) Image { i.Starts = proxstation.No; return i }, id: "opencore.boot-file", severity: proxstation.Blocker, want: "EFI/BOOT/BOOTx64.efi"},
+		"a missing kext":   {machine: withoutCard, values: map[string]Value{"Misc/Debug/Target": IntegerValue(3), "Kernel/Add/2/BundlePath": TextValue("MCEReporterDisabler.kext")}, id: "opencore.kext-missing", severity: proxstation.Blocker, want: "false", cured: true},
+		"a missing kext, no log": {machine: withoutCard, values: map[string]Value{"Kernel/Add/2/BundlePath": TextValue("Other.kext"), "Misc/Debug/Target": IntegerValue(0)},
+			id: "opencore.kext-missing", severity: proxstation.Warning, want: "false", cured: true},
+		"a missing driver": {machine: onDisplay, values: map[string]Value{"Misc/Debug/Target": IntegerValue(67), "UEFI/Drivers/1/Path": TextValue("OpenCanopy.efi")}, id: "opencore.driver-missing", severity: proxstation.Blocker, want: "false", cured: true},
+		"a missing driver of old": {machine: onDisplay, values: map[string]Value{"Misc/Debug/Target": IntegerValue(1), "Misc/Security/HaltLevel": {}, "UEFI/Drivers": {Kind: Array, Items: []Item{{Value: TextValue("openruntime.efi")}, {Value: TextValue("#Off.efi")}, {Value: TextValue("ApfsDriverLoader.efi")}}}},
+			id: "opencore.driver-missing", severity: proxstation.Blocker, want: "#ApfsDriverLoader.efi", cured: true},
+		"a missing table": {machine: onDisplay, image: func(i Image) Image { i.ACPI = nil; return i }, id: "opencore.acpi-missing", severity: proxstation.Info, want: "false"},
+
 		// These rows are about the Mac model.
 		"a Mac too old":          {machine: onDisplay, release: gpu.MacOSTahoe, values: map[string]Value{"PlatformInfo/Generic/SystemProductName": TextValue("iMac19,1")}, id: "opencore.model", severity: proxstation.Blocker, want: "iMac20,1", cured: true},
 		"a Mac too new":          {machine: onDisplay, release: gpu.MacOSMojave, values: map[string]Value{"PlatformInfo/Generic/SystemProductName": TextValue("iMac20,1")}, id: "opencore.model", severity: proxstation.Blocker, want: "iMac19,1", cured: true},
@@ -162,6 +171,7 @@ func TestJudge(t *testing.T) {
 		"no entry":             {machine: onDisplay, values: map[string]Value{"Kernel/Add/2/BundlePath": TextValue("Other.kext")}, id: "opencore.whatevergreen", severity: proxstation.Blocker, want: "WhateverGreen.kext", cured: true},
 		"an old WhateverGreen": {machine: headless, image: func(i Image) Image { return withKexts(i, map[string]string{"WhateverGreen.kext": "1.6.6"}) }, id: "opencore.whatevergreen", severity: proxstation.Blocker, want: "1.6.7"},
 		"Lilu behind":          {machine: onDisplay, image: behind, id: "opencore.kext-order", severity: proxstation.Blocker, want: "Lilu.kext", cured: true},
+		"Lilu behind the SMC":  {machine: withoutCard, vm: []string{"args", "-cpu host,host-phys-bits-limit=39"}, image: behindSMC, id: "opencore.kext-order", severity: proxstation.Warning, want: "Lilu.kext", cured: true},
 		"a damaged one":        {machine: onDisplay, image: func(i Image) Image { i.Kexts[0].Problem = "x"; return i }, id: "opencore.kext-damaged", severity: proxstation.Blocker, want: "anew"},
 		"two SMCs":             {machine: onDisplay, values: map[string]Value{"Kernel/Add/1/Enabled": BoolValue(true)}, id: "opencore.smc", severity: proxstation.Warning, want: "false", cured: true},
 		"no SMC, one off":      {machine: onDisplay, vm: []string{"args", "-cpu host,host-phys-bits-limit=39"}, id: "opencore.smc", severity: proxstation.Blocker, want: "true", cured: true},
@@ -221,6 +231,7 @@ func TestJudge(t *testing.T) {
 		"an empty property":     {machine: withoutCard, values: map[string]Value{igpuPath + "AAPL,ig-platform-id": data()}, id: "opencore.empty-property", severity: proxstation.Warning, want: "(absent)", cured: true},
 		"without acceleration":  {machine: onDisplay, values: map[string]Value{args: TextValue("-igfxvesa keepsyms=1")}, id: "opencore.boot-args", severity: proxstation.Blocker, want: "keepsyms=1", cured: true},
 		"without Metal":         {machine: headless, values: map[string]Value{args: TextValue("igfxgl=1 -wegoff")}, id: "opencore.boot-args", severity: proxstation.Blocker, want: `""`, cured: true},
+		"the safe mode":         {machine: headless, values: map[string]Value{args: TextValue("-v -x keepsyms=1")}, id: "opencore.boot-args", severity: proxstation.Blocker, want: "-v keepsyms=1", cured: true},
 		"another framebuffer":   {machine: headless, values: map[string]Value{args: TextValue("igfxframe=0x3E9B0007 -v")}, id: "opencore.boot-args", severity: proxstation.Warning, want: "-v", cured: true},
 		"unsigned programs":     {machine: withoutCard, values: map[string]Value{args: TextValue("amfi_get_out_of_my_way=1")}, id: "opencore.boot-args", severity: proxstation.Info, want: ""},
 
@@ -275,6 +286,16 @@ func twice(i Image) Image {
 	const key = "<key>ConnectDrivers</key>"
 	i.ConfigText = []byte(strings.Replace(string(i.ConfigText), key, key+"<false/>"+key, 1))
 	i.Config, i.Twice, _ = parse(i.ConfigText)
+	return i
+}
+
+// behindSMC puts Lilu's entry behind VirtualSMC's, which is switched on.
+func behindSMC(i Image) Image {
+	c := i.Config.Get("Kernel", "Add", "0")
+	i.ConfigText, _ = edit(i.ConfigText, Change{Key{"Kernel", "Add", "1", "Enabled"}, BoolValue(false), BoolValue(true)})
+	i.ConfigText, _ = edit(i.ConfigText, Change{Key: Key{"Kernel", "Add", "3"}, Want: c})
+	i.ConfigText, _ = edit(i.ConfigText, Change{Key{"Kernel", "Add", "0"}, c, Value{}})
+	i.Config, _, _ = parse(i.ConfigText)
 	return i
 }
 
@@ -338,6 +359,36 @@ func TestJudgeIsContent(t *testing.T) {
 		}
 		if err := plan.Err(); err != nil {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// A boolean of PVE's configuration may be 1, on, yes or true.
+func TestModeReadsBooleans(t *testing.T) {
+	t.Parallel()
+	for value, want := range map[string]Mode{"legacy-igd=1": Display, "legacy-igd=on": Display, "legacy-igd=true": Display, "legacy-igd=yes": Display,
+		"legacy-igd=0": Headless, "legacy-igd=off": Headless, "romfile=legacy-igd=1": Headless} {
+		m := Machine{Card: uhd630(), VM: map[string]string{"hostpci0": "0000:00:02.0," + value}}
+		if m.Mode() != want {
+			t.Errorf("%s: %s, want %s", value, m.Mode(), want)
+		}
+		if slot := m.Path() == "PciRoot(0x0)/Pci(0x2,0x0)"; slot != (want == Display) {
+			t.Errorf("%s: at %s", value, m.Path())
+		}
+	}
+}
+
+// An image without the program that firmware starts is seen when it is read.
+func TestImageWithoutBootFile(t *testing.T) {
+	t.Parallel()
+	tree := opencoretest.New(opencoretest.Config)
+	for name, want := range map[string]proxstation.Answer{"EFI/BOOT/BOOTX64.EFI": proxstation.Yes, "EFI/BOOT/BOOTIA32.efi": proxstation.No} {
+		other := maps.Clone(tree)
+		delete(other, bootFile)
+		other[name] = tree[bootFile]
+		disk := other.FAT(16, 16<<20)
+		if image, err := Read(disk, int64(len(disk))); err != nil || image.Starts != want {
+			t.Errorf("%s: %v, %v", name, image.Starts, err)
 		}
 	}
 }

@@ -72,7 +72,8 @@ func (m Machine) Mode() Mode {
 		return NoCard
 	case !m.Card.Integrated():
 		return Discrete
-	case strings.Contains(m.VM[m.slot()], "legacy-igd=1"):
+	}
+	if h, err := gpu.ParseHostPCI(m.VM[m.slot()]); err == nil && h.LegacyIGD {
 		return Display
 	}
 	return Headless

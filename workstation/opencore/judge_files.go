@@ -1,0 +1,64 @@
+package opencore
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/proxstation/proxstation"
+)
+
+// judgeFiles looks for files that config.plist names, or that the firmware
+// needs, and that the image does not have.
+func (j *judge) judgeFiles() {
+	if j.image.Starts == proxstation.No {
+		j.say("opencore.boot-file", proxstation.Blocker, bootFile+" is missing", "the firmware of a VM starts only this file from a drive that it does not know",
+			"put X64/"+bootFile+" of OpenCore's release into the image", "UEFI specification, section 3.5.1.1")
+	}
+	severity, why := proxstation.Warning, "OpenCore leaves out what is missing"
+	if j.halts() {
+		severity, why = proxstation.Blocker, "OpenCore stops there: a missing file is an error, at which HaltLevel makes it stop"
+	}
+	for i, item := range j.get("Kernel", "Add").Items {
+		name := item.Value.Get("BundlePath").Text
+		has := slices.ContainsFunc(j.image.Kexts, func(k Kext) bool { return strings.EqualFold(k.Path, name) })
+		if name != "" && !has && item.Value.Get("Enabled").True() {
+			j.want("opencore.kext-missing", severity, Key{"Kernel", "Add", strconv.Itoa(i), "Enabled"}, BoolValue(false), name+" is not in "+folder+"/Kexts, and "+why, mainLib+"/OpenCoreKernel.c")
+		}
+	}
+	for i, item := range j.get("UEFI", "Drivers").Items {
+		key, name := Key{"UEFI", "Drivers", strconv.Itoa(i), "Enabled"}, item.Value.Get("Path").Text
+		on, want := item.Value.Get("Enabled").True(), BoolValue(false)
+		if item.Value.Kind == Text { // the form of entries before OpenCore 0.7.3
+			key, name, on, want = key[:3], item.Value.Text, !strings.HasPrefix(item.Value.Text, "#"), TextValue("#"+item.Value.Text)
+		}
+		has := slices.ContainsFunc(j.image.Drivers, func(d Driver) bool { return strings.EqualFold(d.Name, name) })
+		if name != "" && !has && on {
+			j.want("opencore.driver-missing", severity, key, want, name+" is not in "+folder+"/Drivers, and "+why, mainLib+"/OpenCoreUefi.c")
+		}
+	}
+	for i, item := range j.get("ACPI", "Add").Items {
+		name := item.Value.Get("Path").Text
+		has := slices.ContainsFunc(j.image.ACPI, func(table string) bool { return strings.EqualFold(table, name) })
+		if name != "" && !has && item.Value.Get("Enabled").True() {
+			j.want("opencore.acpi-missing", proxstation.Info, Key{"ACPI", "Add", strconv.Itoa(i), "Enabled"}, BoolValue(false), name+" is not in "+folder+"/ACPI, and OpenCore leaves it out", mainLib+"/OpenCoreAcpi.c")
+		}
+	}
+}
+
+const mainLib = "OpenCorePkg Library/OcMainLib"
+
+// The bits of Misc -> Security -> HaltLevel and of Misc -> Debug -> Target that
+// make OpenCore stop at an error (OpenCore Configuration, Debug and Security;
+// OpenCorePkg OcLog.c). A missing HaltLevel has the bit.
+const (
+	haltAtErrors = 1 << 31
+	logEnabled   = 1 << 0
+)
+
+// halts reports whether OpenCore stops at the first error that it logs.
+func (j *judge) halts() bool {
+	level, known := j.get("Misc", "Security", "HaltLevel").Int()
+	target, _ := j.get("Misc", "Debug", "Target").Int()
+	return (!known || level&haltAtErrors != 0) && target&logEnabled != 0
+}
