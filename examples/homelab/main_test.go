@@ -147,7 +147,7 @@ func TestFromThePageToTheEnd(t *testing.T) { //nolint:paralleltest // the enviro
 	none, all := []int(nil), []int{130, 140, 141}
 	l.want(0, "homelab.yaml is valid: 3 workstations, 2 cards. Node pve can be reached, and the secrets that are needed are there.", "", "check", "-f", l.page)
 	l.want(2, "Then Windows in VM 140 windows is set up", "", "plan", "-f", l.page, "-out", plan)
-	l.want(1, "say -yes if it is meant", "", "apply", plan)
+	l.want(1, "add -yes to agree", "", "apply", plan)
 	l.want(5, "nothing was changed", "no\n", "apply", plan)
 	l.state(none, none)
 	l.want(0, "Done: 6 changes, 2 guests set up.", "yes\n", "apply", plan)
@@ -305,7 +305,7 @@ func TestRefusals(t *testing.T) {
 		{"watch -f " + small, 1, "has no dualboot set to watch"},
 		{"host go -f " + l.page, 1, "want host plan, host apply or host undo"},
 		{"host undo -json -f " + l.page, 1, "-json has no effect on host undo"},
-		{"apply -json -f " + l.page, 1, "say -yes beside -json"},
+		{"apply -json -f " + l.page, 1, "add -yes to agree"},
 		{"host plan -yes -f " + l.page, 1, "-yes has no effect on host plan"},
 		{"-h", 0, "Commands: init"},
 		{"plan -h", 0, "PROXMOX_VE_ENDPOINT"},
