@@ -241,3 +241,19 @@ func shortText(short [11]byte) string {
 	}
 	return text
 }
+
+// room returns the index of the first of n consecutive free slots, or -1.
+func room(slots []slot, n int) int {
+	run, ended := 0, false
+	for i, s := range slots {
+		ended = ended || s.data[0] == 0
+		if !ended && s.data[0] != deleted {
+			run = 0
+			continue
+		}
+		if run++; run == n {
+			return i - n + 1
+		}
+	}
+	return -1
+}

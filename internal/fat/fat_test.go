@@ -328,6 +328,32 @@ func TestRefuses(t *testing.T) {
 	}
 }
 
+// What stands behind the end mark of a directory is not there, and stays away
+// when a new file takes the mark's place.
+func TestBehindTheEndMark(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, disk memory, v *fat.Volume) {
+		for _, name := range []string{"X/gone", "X/also.gone"} {
+			if err := v.WriteFile(disk, name, []byte("x")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		first := bytes.Index(disk, []byte("GONE~1")) - 32
+		disk[first] = 0
+		v, err := fat.Open(disk, 0, int64(len(disk)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := v.WriteFile(disk, "X/new", []byte("x")); err != nil {
+			t.Fatal(err)
+		}
+		list, err := v.List("X")
+		if err != nil || len(list) != 3 || list[2].Name != "new" { // behind "." and ".."
+			t.Errorf("%+v, %v", list, err)
+		}
+	})
+}
+
 // After a directory is removed, its names and clusters are free, and all other
 // files are as before. The table's number of free clusters is as before the
 // directory was written.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 	"path"
+	"slices"
 	"strings"
 	"unicode/utf16"
 )
@@ -248,23 +249,21 @@ func (v *Volume) add(w io.WriterAt, d Entry, name string, attributes byte, first
 			return Entry{}, err
 		}
 	}
+	if err := v.endAfter(w, slots, at, len(record)); err != nil {
+		return Entry{}, err
+	}
 	return Entry{Name: name, Dir: attributes&attrDir != 0, short: short, first: first, at: slots[at+len(record)-1].at}, nil
 }
 
-// room returns the index of the first of n consecutive free slots, or -1.
-func room(slots []slot, n int) int {
-	run, ended := 0, false
-	for i, s := range slots {
-		ended = ended || s.data[0] == 0
-		if !ended && s.data[0] != deleted {
-			run = 0
-			continue
-		}
-		if run++; run == n {
-			return i - n + 1
-		}
+// endAfter moves a directory's end mark behind n new entries that took the mark's
+// place. Without the mark, old entries behind it would be there again.
+func (v *Volume) endAfter(w io.WriterAt, slots []slot, at, n int) error {
+	ended := slices.ContainsFunc(slots[:at+n], func(s slot) bool { return s.data[0] == 0 })
+	if next := at + n; ended && next < len(slots) && slots[next].data[0] != 0 {
+		_, err := w.WriteAt([]byte{0}, slots[next].at)
+		return err
 	}
-	return -1
+	return nil
 }
 
 // extend adds clusters to a directory, so that any entry fits.

@@ -259,3 +259,52 @@ func TestLongValuesAreCut(t *testing.T) {
 		t.Errorf("%v\n%s", err, plan)
 	}
 }
+
+// Whatever bytes of an image are changed: if a copy can be written, its other
+// files are those of the image, and its file system is sound.
+func FuzzWrite(f *testing.F) {
+	tree := opencoretest.New(opencoretest.Config)
+	base := tree.FAT(12, 1<<20)
+	kexts := bytes.Index(base, []byte("LILU~1  "))
+	f.Add(uint32(0), []byte{})
+	f.Add(uint32(512+3), []byte{0xFF, 0x0F})       // the allocation table
+	f.Add(uint32(kexts-32), []byte{0})             // an end mark before the entries of the bundles
+	f.Add(uint32(kexts+26), []byte{0, 0, 0, 0})    // a bundle without clusters
+	f.Add(uint32(kexts+64+26), []byte{2, 0})       // a bundle that is the root's first directory
+	f.Add(uint32(kexts), []byte("LILU~1  \xE5 x")) // another name and other attributes
+	given := Bundle{Kext: Kext{Path: "Lilu.kext", ID: lilu, Version: "1.7.2", Executable: "Contents/MacOS/Lilu"}, files: opencoretest.Bundle("Lilu.kext", "Lilu", lilu, "1.7.2")}
+	f.Fuzz(func(t *testing.T, at uint32, patch []byte) {
+		raw := bytes.Clone(base)
+		copy(raw[int(at)%len(raw):], patch)
+		image, err := Read(opencoretest.Memory(raw), int64(len(raw)))
+		if err != nil {
+			return
+		}
+		plan, err := Configure(image, onDisplay(), &Options{Bundles: []Bundle{given}})
+		if err != nil {
+			return
+		}
+		var out bytes.Buffer
+		if Write(&out, opencoretest.Memory(raw), int64(len(raw)), plan) != nil {
+			return
+		}
+		before, err := fat.Open(opencoretest.Memory(raw), image.Layout.Start, image.Layout.Size)
+		if err != nil {
+			t.Fatal(err)
+		}
+		after, err := fat.Open(opencoretest.Memory(out.Bytes()), image.Layout.Start, image.Layout.Size)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := after.Check(); err != nil {
+			t.Error(err)
+		}
+		for name := range tree {
+			have, haveErr := after.ReadFile(name, maxEFI)
+			want, wantErr := before.ReadFile(name, maxEFI)
+			if name != configFile && !strings.HasPrefix(name, "EFI/OC/Kexts/Lilu.kext/") && (!bytes.Equal(have, want) || (haveErr == nil) != (wantErr == nil)) {
+				t.Errorf("%s: %d bytes (%v), want %d (%v)", name, len(have), haveErr, len(want), wantErr)
+			}
+		}
+	})
+}
