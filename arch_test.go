@@ -68,7 +68,7 @@ var arrows = map[string][]string{
 		"github.com/luthermonson/go-proxmox", "golang.org/x/sync"},
 	// These packages know the needs of macOS guests and PVE's notation of
 	// configurations. They do no I/O. The profiles and the plan use them.
-	"internal/macos": {"gpu", "internal/qmconf"},
+	"internal/macos": {"", "gpu", "internal/printable", "internal/qmconf"},
 	// This package judges whether a VM starts after a change, from two
 	// configurations. It is pure.
 	"internal/boot": {"", "gpu", "iommu", "storage", "internal/printable", "internal/macos", "internal/qmconf"},
