@@ -36,11 +36,12 @@ func (e *BundleError) Error() string { return printable.Sprintf("opencore: %s: %
 // Is makes the error match [ErrBundle].
 func (e *BundleError) Is(target error) bool { return target == ErrBundle }
 
-// A Bundle is a kernel extension to be put into an image.
+// A Bundle is a kernel extension that the caller gives, to be put into an
+// image.
 type Bundle struct {
 	Kext
-	// From is the folder from which the bundle was read. If it was read from an
-	// archive, From is the archive's path and the path inside it.
+	// From is the folder from which the bundle was read. For an archive, From
+	// is the path of the archive, followed by the path inside it.
 	From string
 	// Inside holds the plug-ins inside the bundle.
 	Inside []Kext
@@ -118,12 +119,13 @@ func bundlesIn(tree fs.FS, root string) ([]Bundle, error) {
 	return bundles, err
 }
 
-// read reads a bundle's files. total and files are the sums over all bundles.
+// Reads the files of a bundle. The parameters total and files are the sums over
+// all bundles.
 func (b *Bundle) read(tree fs.FS, root string, total *int64, files *int) error {
 	base := path.Base(root)
 	err := fs.WalkDir(tree, root, func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || !entry.Type().IsRegular() || isLitter(path.Base(name)) {
-			return err // links are skipped, because the walk reads the files behind them anyway
+			return err // skip links, because the walk reads the files behind them anyway
 		}
 		inside := base + strings.TrimPrefix(name, root)
 		if err := b.fits(inside); err != nil {
@@ -160,14 +162,14 @@ func (b *Bundle) read(tree fs.FS, root string, total *int64, files *int) error {
 	return nil
 }
 
-// isLitter reports whether a file is one that macOS's Finder leaves in folders
-// and archives. No kernel extension needs such a file.
+// isLitter reports whether macOS's Finder left a file in a folder or archive.
+// No kernel extension needs such a file.
 func isLitter(name string) bool {
 	return name == ".DS_Store" || name == "Icon\r" || strings.HasPrefix(name, "._")
 }
 
-// fits returns an error if a FAT file system cannot hold a file beside the files
-// that were read before.
+// Returns an error if FAT cannot hold a file of this name, or not beside the
+// files that were read before.
 func (b *Bundle) fits(name string) error {
 	for part := range strings.SplitSeq(name, "/") {
 		if !fat.ValidName(part) {
@@ -182,7 +184,7 @@ func (b *Bundle) fits(name string) error {
 	return nil
 }
 
-// check checks one Info.plist, and the program that it names.
+// Checks one Info.plist, and the program that it names.
 func (b *Bundle) check(at, base string) error {
 	kext := readInfo(b.files[at+"/"+infoFile])
 	kext.Path = at
@@ -216,7 +218,7 @@ func forMacs(program []byte) error {
 		}
 		return errors.New("the program is not for Intel's processors")
 	}
-	if !bytes.HasPrefix(program, []byte{0xCF, 0xFA, 0xED, 0xFE, 7, 0, 0, 1}) { // the magic number of 64-bit programs, then x86-64
+	if !bytes.HasPrefix(program, []byte{0xCF, 0xFA, 0xED, 0xFE, 7, 0, 0, 1}) { // the magic number of 64-bit programs, followed by x86-64
 		return errors.New("the program is not one of macOS for Intel's processors")
 	}
 	return nil

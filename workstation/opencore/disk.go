@@ -10,15 +10,16 @@ import (
 
 const (
 	blockSize = 1 << 16
-	maxDisk   = 8 << 30   // the largest disk
-	maxKept   = 512 << 20 // the most bytes that the blocks in memory may take
-	// maxUnzipped is the largest disk that is compressed. Some kilobytes of
-	// gzip can hold gigabytes of zeros, and the largest published image has one.
+	maxDisk   = 8 << 30   // the largest disk that is not compressed
+	maxKept   = 512 << 20 // the most memory for changed blocks
+	// maxUnzipped is the greatest size of a disk from a compressed file. Some
+	// kilobytes of gzip can hold gigabytes of zeros. The largest published
+	// image has 1 GiB.
 	maxUnzipped = 2 << 30
 )
 
-// A disk is a raw disk that is read from base. Changes are kept in memory.
-// Blocks of zeros take no memory.
+// A disk is a raw disk whose content is read from base. Changes are kept in
+// memory.
 type disk struct {
 	base   io.ReaderAt // nil if the disk is all zeros
 	size   int64
@@ -73,8 +74,8 @@ func (d *disk) WriteAt(p []byte, at int64) (int, error) {
 	return len(p), nil
 }
 
-// unzip reads a disk that is compressed with gzip into memory. The disk may have
-// limit bytes.
+// The function unzip reads a disk from a gzip stream into memory. Blocks of
+// zeros take no memory. The disk may have at most limit bytes.
 func unzip(r io.Reader, limit int64) (*disk, error) {
 	zip, err := gzip.NewReader(r)
 	if err != nil {
@@ -99,8 +100,8 @@ func unzip(r io.Reader, limit int64) (*disk, error) {
 	}
 }
 
-// zipEnds reports whether a compressed stream is complete: it ends with its
-// checksum.
+// zipEnds reports whether a gzip stream is complete, which means that it ends
+// with its checksum.
 func zipEnds(zip *gzip.Reader) bool {
 	_, err := zip.Read(make([]byte, 1))
 	return errors.Is(err, io.EOF)

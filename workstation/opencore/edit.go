@@ -13,27 +13,27 @@ import (
 )
 
 // A Key is the path of a value in config.plist. Its elements are keys of
-// dictionaries, and numbers for members of arrays.
+// dictionaries and, for members of arrays, their numbers.
 type Key []string
 
 // String returns the key as OpenCore's manual writes it, such as
 // "Misc -> Security -> ScanPolicy".
 func (k Key) String() string { return printable.Line(strings.Join(k, " -> ")) }
 
-// A Change is a change of one key of config.plist.
+// A Change changes one key of config.plist.
 type Change struct {
 	Key Key
-	// Have is the present value. Its kind is [Absent] if the key is new. If the
-	// last element of the key is an index of an array, a new value is inserted
-	// at that index.
+	// Have is the present value. Its kind is [Absent] if the key is new. An
+	// Absent Have for an index of an array inserts a new member at this index.
 	Have Value
-	// Want is the value afterwards, of kind [Absent] if the key is deleted.
+	// Want is the value after the change. Its kind is [Absent] if the key is
+	// deleted.
 	Want Value
 }
 
-// unfit reports whether a name would change if it were written as XML and read
-// again. XML holds no control characters, and reads every line break as a line
-// feed (XML 1.0 section 2.2 and 2.11).
+// unfit reports whether writing a name as XML and reading it again would change
+// the name. XML has no control characters, and every line break is read as a
+// line feed (XML 1.0 section 2.2 and 2.11).
 func unfit(name string) bool {
 	return !utf8.ValidString(name) || strings.ContainsFunc(name, func(r rune) bool { return unicode.IsControl(r) || r&0xfffe == 0xfffe })
 }
@@ -43,7 +43,8 @@ func isNumber(name string) bool {
 	return err == nil && strconv.FormatUint(n, 10) == name
 }
 
-// edit returns a config.plist with a change. All other bytes stay the same.
+// The function edit makes one change in a config.plist. All other bytes stay
+// the same.
 func edit(text []byte, c Change) ([]byte, error) {
 	root, twice, err := parse(text)
 	if err != nil {
@@ -96,8 +97,8 @@ func splice(text []byte, begin, end int64, with string) []byte {
 	return slices.Concat(text[:begin], []byte(with), text[end:])
 }
 
-// indentOf returns the blanks before the element at an offset. It returns "" if
-// something else stands before the element on its line.
+// indentOf returns the blanks before the element at an offset. If something
+// else is before the element in its line, it returns "".
 func indentOf(text []byte, at int64) string {
 	line := text[bytes.LastIndexByte(text[:at], '\n')+1 : at]
 	if len(bytes.TrimLeft(line, " \t")) > 0 {
@@ -106,7 +107,7 @@ func indentOf(text []byte, at int64) string {
 	return string(line)
 }
 
-// remove deletes a member, with the white space before it.
+// Deletes a member, with the white space before it.
 func remove(text []byte, parent Value, i int) []byte {
 	item := parent.Items[i]
 	begin := item.key
@@ -116,8 +117,8 @@ func remove(text []byte, parent Value, i int) []byte {
 	return splice(text, begin, item.Value.at.end, "")
 }
 
-// insert adds a member before the member with index at. If at is -1, it adds
-// the member at the end.
+// Adds a member before the member with the index at. If at is -1, the new
+// member becomes the last.
 func insert(text []byte, parent Value, at int, name string, want Value) []byte {
 	outer := indentOf(text, parent.at.begin)
 	indent := outer + "\t"

@@ -18,17 +18,17 @@ import (
 	"github.com/proxstation/proxstation/internal/fat"
 )
 
-// The path of OpenCore's folder on its volume, and limits for the folder's
-// contents. OpenCore's own sources fix the path (OpenCorePkg
+// The path of OpenCore's folder on its volume, and limits for its contents. The
+// path is fixed in OpenCore's sources (OpenCorePkg
 // Include/Acidanthera/Library/OcMainLib.h).
 const (
 	folder        = "EFI/OC"
 	configFile    = folder + "/config.plist"
 	bootFile      = "EFI/BOOT/BOOTx64.efi" // UEFI specification, section 3.5.1.1
-	infoFile      = "Contents/Info.plist"  // in a bundle
+	infoFile      = "Contents/Info.plist"  // the path inside a bundle
 	maxEFI        = 64 << 20
 	maxInfo       = 1 << 20
-	maxListed     = 512 // the most files of one kind
+	maxListed     = 512 // the greatest number of entries in a folder
 	maxKextsDepth = 3   // the deepest nesting of plug-ins
 )
 
@@ -57,7 +57,8 @@ type Image struct {
 	// ConfigText is config.plist as it is. Config holds its values.
 	ConfigText []byte
 	Config     Value
-	// Twice holds keys that a dictionary of config.plist has more than once.
+	// Twice holds the keys that occur more than once in one dictionary of
+	// config.plist.
 	Twice []string
 	// Kexts holds the kernel extensions in the folder Kexts, including those
 	// inside others. OpenCore loads them only if config.plist says so.
@@ -93,10 +94,11 @@ type Driver struct {
 	Enabled bool
 }
 
-// Read reads an OpenCore image: a raw disk with FAT in a partition or without a
-// partition table, or a CD image that boots from FAT. Each may be compressed
-// with gzip. The error is an [ImageError] if the file is not an OpenCore image,
-// and a [ConfigError] if OpenCore would not read its config.plist.
+// Read reads an OpenCore image. This is a raw disk with FAT, in a partition or
+// without a partition table, or a CD image that boots from FAT. The image may
+// be compressed with gzip. If the file is not an OpenCore image, the error is
+// an [ImageError]. If OpenCore would not read its config.plist, the error is a
+// [ConfigError].
 func Read(r io.ReaderAt, size int64) (Image, error) {
 	image, _, _, err := read(r, size)
 	return image, err
@@ -172,8 +174,8 @@ func volumeError(v *fat.Volume, what string, err error) error {
 	return &ImageError{Found: fmt.Sprintf("a FAT%d file system with %s", v.Width(), contents(v)), Why: fmt.Sprintf("%s in %s cannot be read: %v", what, folder, err)}
 }
 
-// list returns the entries of a folder. It returns no entries if the folder
-// does not exist.
+// The function list returns the entries of a folder, and no entries if the
+// folder does not exist.
 func list(v *fat.Volume, name string) ([]fat.Entry, error) {
 	all, err := v.List(name)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -187,8 +189,8 @@ func list(v *fat.Volume, name string) ([]fat.Entry, error) {
 	return all, err
 }
 
-// kexts reads the bundles in a folder below Kexts, and the plug-ins inside
-// them.
+// The function kexts reads the bundles in a folder, and the plug-ins inside
+// them. The parameter below is the path of the folder below Kexts.
 func kexts(v *fat.Volume, below string, depth int) ([]Kext, error) {
 	all, err := list(v, folder+"/Kexts/"+below)
 	if err != nil || depth >= maxKextsDepth {
@@ -250,8 +252,8 @@ func readInfo(text []byte) Kext {
 	return kext
 }
 
-// shallow reports whether a property list is nested so little that a recursive
-// library can read it safely.
+// The function shallow reports whether a recursive library can read a property
+// list safely, because it is nested only a little.
 func shallow(text []byte) bool {
 	if bytes.HasPrefix(text, []byte("bplist00")) {
 		return len(text) <= 1<<16 // each nested value takes bytes of its own, so the size limits the depth
@@ -260,7 +262,6 @@ func shallow(text []byte) bool {
 	return err == nil
 }
 
-// drivers reads the folder Drivers.
 func drivers(v *fat.Volume, config Value) ([]Driver, error) {
 	all, err := list(v, folder+"/Drivers")
 	if err != nil {
@@ -271,7 +272,7 @@ func drivers(v *fat.Volume, config Value) ([]Driver, error) {
 	for _, item := range config.Get("UEFI", "Drivers").Items {
 		name := item.Value.Get("Path").Text
 		on := item.Value.Get("Enabled").True()
-		if item.Value.Kind == Text { // the form of entries before OpenCore 0.7.3
+		if item.Value.Kind == Text { // before OpenCore 0.7.3 an entry was a string
 			name, on = item.Value.Text, !strings.HasPrefix(item.Value.Text, "#")
 		}
 		enabled[strings.ToLower(name)] = on

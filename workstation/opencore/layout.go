@@ -50,7 +50,7 @@ type Layout struct {
 	Start, Size int64
 	// FAT is the width of the file system: 12, 16 or 32.
 	FAT int
-	// Others holds the numbers of further partitions that hold an OpenCore.
+	// Others holds the numbers of other partitions that hold OpenCore too.
 	Others []int
 	// Damage says what is wrong with the partition table. It is "" if the table
 	// is sound.
@@ -77,7 +77,7 @@ func (l Layout) String() string {
 	return text
 }
 
-// foreign holds the first bytes of files that are not raw disks.
+// The first bytes of files that are not raw disks.
 var foreign = []struct{ magic, found, why string }{
 	{"QFI\xfb", "a qcow2 image", "convert it: qemu-img convert -O raw IMAGE.qcow2 IMAGE.raw"},
 	{"PK\x03\x04", "a zip archive", "unpack it; a folder EFI goes into a FAT image, which OpenCore's projects publish too"},
@@ -89,8 +89,8 @@ var foreign = []struct{ magic, found, why string }{
 	{"BZh", "compressed with bzip2", "unpack it with bunzip2"},
 }
 
-// open opens the disk in a file. The string that it returns is the [Layout]'s
-// Container.
+// The function open opens the disk in a file. The returned string is the value
+// for [Layout] Container.
 func open(r io.ReaderAt, size int64) (*disk, string, error) {
 	head := make([]byte, 8)
 	if n, err := r.ReadAt(head, 0); n < len(head) {
@@ -120,11 +120,12 @@ func open(r io.ReaderAt, size int64) (*disk, string, error) {
 type part struct {
 	number      int
 	start, size int64
-	efi         bool // whether the table marks it as the firmware's partition
+	efi         bool // true if the table marks the partition as one for the firmware
 }
 
-// locate finds the file system that holds OpenCore. If several do, it takes the
-// first, and partitions for the firmware come before others.
+// The function locate finds the file system that holds OpenCore. If there are
+// several, it chooses the first partition for the firmware, or else the first
+// partition.
 func locate(d *disk) (*fat.Volume, Layout, error) {
 	layout, parts := table(d)
 	slices.SortStableFunc(parts, func(a, b part) int {
@@ -156,9 +157,9 @@ func locate(d *disk) (*fat.Volume, Layout, error) {
 	return found, layout, nil
 }
 
-// table reads the partition table. It looks for FAT without a partition table
-// before it looks for an MBR, because such a file system ends its first sector
-// like an MBR.
+// The function table reads the partition table. It looks for FAT without a
+// partition table before it looks for an MBR, because the first sector of both
+// ends with the same bytes.
 func table(d *disk) (Layout, []part) {
 	layout := Layout{Table: "none"}
 	parts := []part{{0, 0, d.size, true}}
@@ -176,8 +177,8 @@ func table(d *disk) (Layout, []part) {
 	return layout, parts
 }
 
-// look opens the file system at a place. If it does not hold OpenCore, look
-// returns a text that says what is there instead.
+// The function look opens the file system at a place. If OpenCore is not there,
+// instead is a text that says what is there.
 func look(d *disk, p part, table string) (v *fat.Volume, instead string) {
 	if p.start+p.size > d.size {
 		return nil, fmt.Sprintf("a disk (%s) whose partition %d ends at byte %d of %d: it is cut off", table, p.number, p.start+p.size, d.size)
@@ -211,8 +212,7 @@ func notOpenCore(layout Layout, seen []string) error {
 	return &ImageError{Found: found, Why: "no folder EFI/OC is in a FAT file system there"}
 }
 
-// contents returns the names of the entries in a volume's root and in its
-// folder EFI.
+// The names of the entries in a volume's root and in its folder EFI.
 func contents(v *fat.Volume) string {
 	var names []string
 	for _, dir := range []string{"", "EFI"} {

@@ -6,14 +6,14 @@ import (
 	"hash/crc32"
 )
 
-// efiSystem is the type of an EFI system partition, as the disk holds it (UEFI
-// specification, GUID Partition Table).
+// efiSystem is the partition type of an EFI system partition, in the byte order
+// of the disk (UEFI specification, GUID Partition Table).
 var efiSystem = []byte{0x28, 0x73, 0x2a, 0xc1, 0x1f, 0xf8, 0xd2, 0x11, 0xba, 0x4b, 0x00, 0xa0, 0xc9, 0x3e, 0xc9, 0x3b}
 
-// gpt reads a GUID partition table, or its backup at the end of the disk. It
-// returns the size of the sectors in which the table counts: 512 bytes, or 4096
-// on disks that have no smaller sectors. The size is 0 if there is no sound
-// table.
+// The function gpt reads a GUID partition table, or its backup at the end of
+// the disk. The second result is the size of the sectors in which the table
+// counts: 512 bytes, or 4096 on disks that have no smaller sectors. It is 0 if
+// there is no sound table.
 func gpt(d *disk, backup bool) ([]part, int64) {
 	for _, sector := range []int64{512, 4096} {
 		at := sector
@@ -27,8 +27,7 @@ func gpt(d *disk, backup bool) ([]part, int64) {
 	return nil, 0
 }
 
-// gptAt reads the GUID partition table whose header begins at offset at of the
-// disk.
+// gptAt reads the GUID partition table whose header is at the offset at.
 func gptAt(d *disk, at, sector int64) ([]part, bool) {
 	le, header, sectors := binary.LittleEndian, make([]byte, 512), uint64(d.size/sector)
 	if _, err := d.ReadAt(header, at); err != nil || string(header[:8]) != "EFI PART" {
@@ -96,8 +95,8 @@ func elTorito(d *disk) (parts []part, isISO bool) {
 		case 0x90, 0x91:
 			platform = e[1]
 		case 0x88:
-			// The size in the entry cannot be relied on, because it has only 16
-			// bits and counts sectors. The file system knows its own size.
+			// Do not use the size in the entry, which counts sectors and has
+			// only 16 bits. The file system knows its own size.
 			if begin := int64(le.Uint32(e[8:])) * sector; begin < d.size {
 				parts = append(parts, part{0, begin, d.size - begin, platform == 0xEF})
 			}

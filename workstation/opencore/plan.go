@@ -16,15 +16,14 @@ import (
 // additions.
 type Options struct {
 	// Bundles holds kernel extensions to put into the image. A bundle replaces
-	// the folder that the image has at its path. Nothing is downloaded.
+	// the image's folder at the same path. Nothing is downloaded.
 	Bundles []Bundle
 	// Identity replaces the image's identity.
 	Identity Identity
-	// MakeUp makes up an identity in place of Identity, as [MakeIdentity] does,
-	// for the model of the copy. It is a source of random bytes, such as
-	// crypto/rand's Reader. If it is nil, no identity is made up. A note of the
-	// plan says that the identity is made up. The plan's Mark does not depend
-	// on its numbers.
+	// MakeUp is a source of random bytes, such as crypto/rand's Reader. If it
+	// is set, the plan contains a made-up identity instead of Identity, as
+	// [MakeIdentity] makes it for the model of the copy. A note of the plan
+	// says this. The plan's Mark does not depend on the made-up numbers.
 	MakeUp io.Reader
 	// Leave holds the IDs of findings for which the plan changes nothing.
 	Leave []string
@@ -38,10 +37,10 @@ type PlannedChange struct {
 	ID, Why, Source string
 }
 
-// A Plan holds all changes of an image, as data. Its String is the diff that a
+// A Plan holds all changes of an image, as data. Its String is the text that a
 // person approves.
 type Plan struct {
-	// Image describes in a few words the image for which the plan was made.
+	// Image describes the image for which the plan was made, in a few words.
 	Image string
 	// Size is the size of the copy in bytes.
 	Size int64
@@ -53,9 +52,9 @@ type Plan struct {
 	Changes []PlannedChange
 	// Bundles holds the kernel extensions that are put into EFI/OC/Kexts.
 	Bundles []Bundle
-	// Replaced holds the image's extensions that are removed, because the path
-	// of one of Bundles is theirs. Each is removed with its whole folder, which
-	// holds the plug-ins that follow it in the list.
+	// Replaced holds the image's extensions that are removed, because Bundles
+	// has an extension with the same path. With an extension its whole folder
+	// is removed, so its plug-ins are in the list too.
 	Replaced []Kext
 	// Notes holds what a person should know about the changes.
 	Notes []string
@@ -64,17 +63,18 @@ type Plan struct {
 	Findings []Finding
 
 	after []byte // config.plist after the changes
-	mark  string // see Mark
+	mark  string // the result of Mark
 }
 
 // Mark returns eight hexadecimal digits that depend on the content of the copy:
-// on the whole image, the changes and the kernel extensions. It depends on
-// whether an identity is made up, but not on the made-up numbers. A second plan
-// therefore has the mark of the copy that the first plan made, and that copy
-// keeps its numbers.
+// on the whole image, the changes and the kernel extensions. They also depend
+// on whether an identity is made up, but not on the made-up numbers. A second
+// plan for the same image and VM therefore has the mark of the first plan. By
+// this mark the caller finds the copy that exists already, and the copy keeps
+// its made-up numbers.
 func (p Plan) Mark() string { return p.mark }
 
-// setMark sets the mark. The parameter config is config.plist after the
+// setMark computes the mark. The parameter config is config.plist after the
 // changes, but without the numbers of a made-up identity.
 func (p *Plan) setMark(image Image, config []byte, madeUp bool) {
 	hash := sha256.New()
@@ -90,8 +90,8 @@ func (p *Plan) setMark(image Image, config []byte, madeUp bool) {
 // Empty reports whether the plan changes nothing.
 func (p Plan) Empty() bool { return len(p.Changes) == 0 && len(p.Bundles) == 0 }
 
-// Err returns an error if macOS would not start, or not accelerate the card,
-// even after the plan. The error matches [ErrBlocked].
+// Err returns an error if the plan does not remove all blockers: macOS would
+// not start, or not accelerate the card. The error matches [ErrBlocked].
 func (p Plan) Err() error {
 	var why []string
 	for _, f := range p.Findings {
@@ -105,20 +105,21 @@ func (p Plan) Err() error {
 	return fmt.Errorf("%w: %s", ErrBlocked, strings.Join(why, "; "))
 }
 
-// rounds is the most rounds of changes. The changes of a round may cause new
-// findings: a card's properties are judged only when the extension that reads
-// them is loaded, and an empty array takes one new entry a round.
+// The constant rounds limits the rounds of changes. The changes of a round may
+// cause new findings. For example, a card's properties are judged only when the
+// extension that reads them is loaded, and an empty array gets one new entry in
+// each round.
 const rounds = 8
 
-// maxChanges is the most changes of a round. The images that the projects
+// maxChanges limits the changes in a round. The images that the projects
 // publish need fewer than 50.
 const maxChanges = 500
 
 // Configure makes a plan of the changes with which an image suits a VM. The
-// plan holds the changes of [Judge]'s findings with severity warning and above,
-// the caller's kernel extensions with their entries, and the caller's identity.
-// Configure itself changes nothing. Errors match
-// [ErrSameBundle], [ErrIdentity] or [ErrConfig].
+// plan holds three kinds of changes: the changes of [Judge]'s findings with
+// severity warning and above, the caller's kernel extensions with their
+// entries, and the caller's identity. Configure itself changes nothing. Errors
+// match [ErrSameBundle], [ErrIdentity] or [ErrConfig].
 func Configure(image Image, machine Machine, o *Options) (Plan, error) {
 	if o == nil {
 		o = &Options{}
@@ -169,9 +170,9 @@ func purpose(m Machine) string {
 	return fmt.Sprintf("%s (%s) at %s", m.Card.Name(), m.Mode(), m.Path())
 }
 
-// wanted returns the changes that findings and bundles want. Their order keeps
-// the indexes in arrays right: changes of existing members come first, then new
-// members at the end, then new members at the beginning.
+// Returns the changes that findings and bundles want. They are in an order in
+// which the indexes of arrays stay right: first changes of existing members,
+// then new members at the end, then new members at the beginning.
 func wanted(image Image, machine Machine, o *Options) []PlannedChange {
 	var list []PlannedChange
 	seen := map[string]bool{}
@@ -182,8 +183,8 @@ func wanted(image Image, machine Machine, o *Options) []PlannedChange {
 		}
 	}
 	for _, f := range Judge(image, machine) {
-		// A user who sets an identity wants Apple's services. These services
-		// also look at the network card.
+		// A user who sets an identity wants Apple's services, and these also
+		// look at the network card.
 		services := f.ID == "opencore.network-built-in" && (o.Identity != (Identity{}) || o.MakeUp != nil)
 		if f.Severity < proxstation.Warning && !services || slices.Contains(o.Leave, f.ID) {
 			continue
@@ -212,12 +213,12 @@ func wanted(image Image, machine Machine, o *Options) []PlannedChange {
 	}
 	slices.SortStableFunc(list, func(a, b PlannedChange) int { return rank(a) - rank(b) })
 	if repairs := slices.DeleteFunc(slices.Clone(list), func(c PlannedChange) bool { return c.ID != "opencore.type" }); len(repairs) > 0 {
-		return repairs // the other changes may be inside of these containers, and come in the next round
+		return repairs // the other changes may be inside these containers, and follow in the next round
 	}
 	return list
 }
 
-// add adds changes to the plan and makes them in image's config.plist.
+// Adds changes to the plan, and makes them in the image's config.plist.
 func (p *Plan) add(image *Image, changes []PlannedChange) error {
 	for _, c := range changes {
 		if err := writable(image.Config, c.Change); err != nil {
@@ -235,7 +236,7 @@ func (p *Plan) add(image *Image, changes []PlannedChange) error {
 	return err
 }
 
-// identify adds the caller's identity, or a made-up identity, to the plan.
+// Adds the caller's identity, or a made-up identity, to the plan.
 func (p *Plan) identify(image *Image, machine Machine, o *Options) error {
 	given := o.Identity
 	if o.MakeUp != nil {

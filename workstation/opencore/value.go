@@ -28,17 +28,18 @@ const (
 	Array
 )
 
-// kinds holds the names of the kinds, as elements of a property list have them.
+// The names of the kinds in the XML of a property list.
 var kinds = []string{"absent", "bool", "integer", "real", "string", "data", "date", "dict", "array"}
 
-// String returns the name of the kind's element in a property list, and "bool"
+// String returns the kind's name in the XML of a property list. It is "bool"
 // for both booleans.
 func (k Kind) String() string { return enum.Name(kinds, k) }
 
-// A Value is a value of a property list, which may hold further values.
+// A Value is a value of a property list. A dictionary or an array holds further
+// values.
 type Value struct {
 	Kind Kind
-	// Text is the value of a scalar: "true", "-1", a string as it is, or data
+	// Text is the value of a scalar: "true", "-1", the string itself, or data
 	// as hexadecimal digits ("07009B3E").
 	Text string
 	// Items holds the members of a dictionary or an array, in the file's order.
@@ -101,15 +102,15 @@ func (v Value) Int() (n int64, known bool) {
 	return n, true
 }
 
-// shownBytes is the most bytes of a value that people see. Kernel patches and
-// long boot arguments have some hundred.
+// shownBytes limits the bytes of a value in texts for people. Kernel patches
+// and long boot arguments have some hundred bytes.
 const shownBytes = 1 << 10
 
 // True reports whether the value is the boolean true.
 func (v Value) True() bool { return v.Kind == Bool && v.Text == "true" }
 
-// Get returns the value at a key below this value, and an absent value if the
-// key does not exist.
+// Get returns the value at a key below this value. If the key does not exist,
+// the value is of the kind [Absent].
 func (v Value) Get(key ...string) Value {
 	for _, part := range key {
 		found := v.index(part)
@@ -121,8 +122,8 @@ func (v Value) Get(key ...string) Value {
 	return v
 }
 
-// index returns the index of the member with the given key of a dictionary, or
-// with the given number in an array. It returns -1 if there is no such member.
+// Returns the index of a member. For a dictionary, key is its key, and for an
+// array its number. The index is -1 if there is no such member.
 func (v Value) index(key string) int {
 	switch v.Kind {
 	case Dict:
@@ -139,8 +140,8 @@ func (v Value) index(key string) int {
 	return -1
 }
 
-// Equal reports whether both values are the same. Dictionaries with the same
-// keys in a different order differ, because the order is the order of the file.
+// Equal reports whether two values are the same. Dictionaries with the same
+// keys in another order are not equal.
 func (v Value) Equal(other Value) bool {
 	if v.Kind != other.Kind || len(v.Items) != len(other.Items) {
 		return false
@@ -157,8 +158,8 @@ func (v Value) Equal(other Value) bool {
 	return v.Text == other.Text
 }
 
-// String returns the value for people: data in angle brackets, an empty string
-// as "", and a dictionary as the number of its keys.
+// String returns the value as a text for people. Data is in angle brackets, and
+// an empty string is "". An array is shown as the number of its members.
 func (v Value) String() string {
 	text := v.string()
 	if len(text) > shownBytes {
@@ -189,8 +190,8 @@ func (v Value) string() string {
 	return printable.Line(v.Text)
 }
 
-// element returns the value as XML of a property list. Lines after the first
-// begin with indent.
+// The method element returns the value in the XML of a property list. Lines
+// after the first begin with indent.
 func (v Value) element(indent string) string {
 	switch v.Kind {
 	case Bool:

@@ -17,7 +17,7 @@ import (
 	"github.com/proxstation/proxstation/internal/fat"
 )
 
-// ErrBlocked reports an image with which macOS would not start, or not
+// ErrBlocked reports an image with which macOS would not start, or would not
 // accelerate the card, even after the plan.
 var ErrBlocked = errors.New("opencore: the image does not suit the VM")
 
@@ -27,9 +27,9 @@ var ErrStale = errors.New("opencore: the image is not as it was when the plan wa
 
 // Write writes a copy of an image with a plan applied. The copy is an
 // uncompressed raw disk of the image's size. Bytes that the plan does not
-// change are the same as in the image. Before Write writes the first byte, it
-// reads the changed disk back and checks it. Errors match [ErrImage],
-// [ErrConfig] or [ErrStale].
+// change are the same as in the image. Write first makes the changes in memory,
+// reads the changed disk back, and compares it with the plan. Errors match
+// [ErrImage], [ErrConfig] or [ErrStale].
 func Write(w io.Writer, r io.ReaderAt, size int64, plan Plan) error {
 	image, d, v, err := read(r, size)
 	if err != nil {
@@ -67,8 +67,8 @@ func Write(w io.Writer, r io.ReaderAt, size int64, plan Plan) error {
 	return nil
 }
 
-// putKexts removes the folders that the plan's bundles replace, and writes the
-// bundles. It removes all folders before it writes, so that their space is free.
+// putKexts removes the folders that the plan's bundles replace, and then writes
+// the bundles. All folders are removed first, so that their space is free.
 func putKexts(d *disk, v *fat.Volume, plan Plan) error {
 	for _, b := range plan.Bundles {
 		if slices.ContainsFunc(plan.Replaced, func(k Kext) bool { return strings.EqualFold(k.Path, b.Path) }) {
@@ -87,7 +87,7 @@ func putKexts(d *disk, v *fat.Volume, plan Plan) error {
 	return nil
 }
 
-// sound returns an error if the changed config.plist is not as planned, or if a
+// Returns an error if the changed config.plist is not as planned, or if a
 // second parser cannot read it.
 func sound(text []byte, plan Plan) error {
 	var tree map[string]any
@@ -146,9 +146,9 @@ func PlanFile(name string, machine Machine, o *Options) (Plan, error) {
 	return Configure(image, machine, o)
 }
 
-// openFile opens a file or a disk. It finds the size of a disk by seeking to
-// the end. It refuses a folder, and also a pipe, because opening a pipe would
-// wait for a writer.
+// openFile opens a file or a disk, and finds the size by seeking to the end. It
+// refuses a folder. It also refuses a pipe, because opening a pipe would wait
+// for a writer.
 func openFile(name string) (file *os.File, size int64, err error) {
 	info, err := os.Stat(name)
 	if err != nil {
@@ -168,11 +168,10 @@ func openFile(name string) (file *os.File, size int64, err error) {
 }
 
 // WriteFile writes a copy of an image file with a plan applied, as [Write]
-// does. It makes a new file that only its owner can read, because the file
-// holds the identity. The file gets its name when it is complete. The image
-// stays as it is, so the VM can go back to it. If a file with the new name
-// exists already, WriteFile leaves it alone, and the error matches
-// [fs.ErrExist].
+// does. The copy is a new file that only its owner can read, because it holds
+// the identity. It gets its name when it is complete. The image stays as it is,
+// so the VM can go back to it. If a file with the name exists already,
+// WriteFile does not change this file, and the error matches [fs.ErrExist].
 func WriteFile(from, to string, plan Plan) error {
 	in, size, err := openFile(from)
 	if err != nil {
@@ -194,14 +193,14 @@ func WriteFile(from, to string, plan Plan) error {
 		err = os.Rename(out.Name(), to)
 	}
 	if err != nil {
-		_ = os.Remove(out.Name()) // an incomplete image is of no use
+		_ = os.Remove(out.Name()) // do not leave an incomplete image
 	}
 	return err
 }
 
-// CopyName returns a file name, without a folder, for a configured copy of an
-// image. It is made of the image's name, the plan's [Plan.Mark], and ".raw" for
-// PVE's import.
+// CopyName returns a name, without a folder, for the file of a configured copy.
+// It consists of the image's name, the plan's [Plan.Mark], and ".raw" for PVE's
+// import.
 func CopyName(image string, plan Plan) string {
 	base := filepath.Base(image)
 	for _, end := range []string{".gz", ".iso", ".img", ".raw", ".dmg"} {
