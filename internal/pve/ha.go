@@ -25,6 +25,8 @@ type HA struct {
 	// Master is the node of the active cluster resource manager. It is empty if
 	// no manager has been active yet.
 	Master string
+	// Maintenance holds the nodes in maintenance mode, sorted.
+	Maintenance []string
 }
 
 // An HAResource is a VM under high availability.
@@ -77,7 +79,7 @@ func (c *Client) HA(ctx context.Context) (HA, error) {
 	group.Go(func() (err error) { h.Resources, err = c.haResources(ctx); return err })
 	group.Go(func() (err error) { h.Rules, h.HasRules, err = c.haRules(ctx); return err })
 	group.Go(func() (err error) { h.Groups, err = c.haGroups(ctx); return err })
-	group.Go(func() (err error) { states, h.Master, err = c.haStates(ctx); return err })
+	group.Go(func() (err error) { states, err = c.haStates(ctx, &h); return err })
 	if err := group.Wait(); err != nil {
 		return HA{}, err
 	}
@@ -190,26 +192,30 @@ func (c *Client) haGroups(ctx context.Context) ([]HAGroup, error) {
 
 type haState struct{ state, node string }
 
-// haStates reads the states of the services in the HA manager, and the node of
-// the active manager.
-func (c *Client) haStates(ctx context.Context) (states map[int]haState, master string, err error) {
+// haStates reads the states of the services in the HA manager. It stores the
+// node of the active manager and the nodes in maintenance mode in h.
+func (c *Client) haStates(ctx context.Context, h *HA) (states map[int]haState, err error) {
 	var entries []struct {
-		Type, Node, SID string
-		CRM             string `json:"crm_state"`
+		Type, Node, SID, Status string
+		CRM                     string `json:"crm_state"`
 	}
 	if err := c.get(ctx, "/cluster/ha/status/current", nil, &entries); err != nil {
-		return nil, "", err
+		return nil, err
 	}
 	states = map[int]haState{}
 	for _, e := range entries {
 		if e.Type == "master" {
-			master = e.Node
+			h.Master = e.Node
+		}
+		if e.Type == "lrm" && strings.Contains(e.Status, "(maintenance mode") { // "pve2 (maintenance mode, TIME)": pve-ha-manager PVE/API2/HA/Status.pm
+			h.Maintenance = append(h.Maintenance, e.Node)
 		}
 		if vmid, isVM := vmOfSID(e.SID); e.Type == "service" && isVM {
 			states[vmid] = haState{e.CRM, e.Node}
 		}
 	}
-	return states, master, nil
+	slices.Sort(h.Maintenance)
+	return states, nil
 }
 
 // ParseHANodes parses a list of nodes with priorities: "a:2,b". The priority is

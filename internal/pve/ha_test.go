@@ -2,8 +2,12 @@ package pve_test
 
 import (
 	"errors"
+	"io"
 	"maps"
+	"net/http"
+	"net/http/httptest"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -79,6 +83,31 @@ func TestHAOfPVE8(t *testing.T) {
 		t.Fatal(err)
 	}
 	if h, err = c.HA(ctx); err != nil || !h.Groups[0].NoFailback || h.Resources[0].Group != "fast" {
+		t.Errorf("%+v, %v", h, err)
+	}
+}
+
+// The status of a node's local manager shows the maintenance mode, in the words
+// of PVE 8 and of PVE 9.2.
+func TestHAMaintenance(t *testing.T) {
+	t.Parallel()
+	node := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body := `{"data":[]}`
+		if strings.HasSuffix(r.URL.Path, "/cluster/ha/status/current") {
+			body = `{"data":[{"id":"master","type":"master","node":"a","status":"a (active, Fri Nov 27 12:00:00 2026)"},
+				{"id":"lrm:c","type":"lrm","node":"c","status":"c (maintenance mode, watchdog active, Fri Nov 27 12:00:00 2026)"},
+				{"id":"lrm:b","type":"lrm","node":"b","status":"b (maintenance mode, Fri Nov 27 12:00:00 2026)"},
+				{"id":"lrm:a","type":"lrm","node":"a","status":"a (active, watchdog active, Fri Nov 27 12:00:00 2026)"}]}`
+		}
+		_, _ = io.WriteString(w, body)
+	}))
+	defer node.Close()
+	c, err := pve.Dial(pve.Endpoint{URL: node.URL, Token: "root@pam!lab=11111111-2222-3333-4444-555555555555", Transport: node.Client().Transport})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, err := c.On("a").HA(t.Context())
+	if err != nil || h.Master != "a" || !slices.Equal(h.Maintenance, []string{"b", "c"}) {
 		t.Errorf("%+v, %v", h, err)
 	}
 }

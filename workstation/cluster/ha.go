@@ -31,6 +31,9 @@ type HA struct {
 	// Master is the node of the active HA manager. It is empty if no HA manager
 	// was ever active.
 	Master string
+	// Maintenance holds the nodes in maintenance mode, sorted. The HA manager
+	// moves its VMs away from such a node, and starts and recovers no VM there.
+	Maintenance []string
 }
 
 // An HAVM is a VM under high availability.
@@ -175,7 +178,7 @@ func (c *Cluster) ObserveHA(ctx context.Context) (HA, error) {
 }
 
 func haOf(seen pve.HA) HA {
-	h := HA{Master: seen.Master, Groups: !seen.HasRules || len(seen.Groups) > 0}
+	h := HA{Master: seen.Master, Maintenance: seen.Maintenance, Groups: !seen.HasRules || len(seen.Groups) > 0}
 	members := map[string][]int{}
 	noFailback := map[string]bool{}
 	for _, g := range seen.Groups {

@@ -51,7 +51,7 @@ type HARuleChange struct {
 // nodes, rules that contradict each other, and on PVE 8 rules that keep VMs
 // together or apart.
 func DiffHA(spec HASpec, facts Facts, have HA) (Plan, error) {
-	d := &haDiff{spec: spec, facts: facts, have: have, after: HA{Groups: have.Groups, Master: have.Master, VMs: slices.Clone(have.VMs), Rules: slices.Clone(have.Rules)}}
+	d := &haDiff{spec: spec, facts: facts, have: have, after: HA{Groups: have.Groups, Master: have.Master, Maintenance: have.Maintenance, VMs: slices.Clone(have.VMs), Rules: slices.Clone(have.Rules)}}
 	var plan Plan
 	for _, vm := range spec.VMs {
 		if change, needed := d.vm(vm); needed {

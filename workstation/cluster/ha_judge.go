@@ -17,7 +17,8 @@ import (
 // nodes that the rules allow but that lack the card or the disks, and VMs that
 // want one card but are not kept apart. It is pure. The IDs of the findings are
 // "cluster." with ha-no-recovery, ha-pinned, ha-wrong-node, ha-unsure,
-// ha-replica, ha-same-card, ha-error, ha-rule-ignored or ha-two-nodes after it.
+// ha-replica, ha-same-card, ha-error, ha-rule-ignored, ha-maintenance or
+// ha-two-nodes after it.
 func (h HA) Judge(f Facts) []proxstation.Finding {
 	j := &haJudge{ha: h, facts: f}
 	managed := slices.DeleteFunc(slices.Clone(h.VMs), func(v HAVM) bool { return !v.managed() })
@@ -36,6 +37,12 @@ func (h HA) Judge(f Facts) []proxstation.Finding {
 		}
 	}
 	j.cards(managed)
+	for _, node := range h.Maintenance {
+		if len(managed) > 0 {
+			j.findings = append(j.findings, proxstation.Finding{ID: "cluster.ha-maintenance", Severity: proxstation.Info, Subject: "node " + node, Seen: "ha-manager status: " + node + " is in maintenance mode",
+				Why: "The HA manager moves VMs under high availability away from the node, and starts and recovers no VM there.", Fix: "When the work on the node is done: ha-manager crm-command node-maintenance disable " + node + "."})
+		}
+	}
 	for _, r := range h.Rules {
 		if len(r.Ignored) > 0 {
 			j.findings = append(j.findings, proxstation.Finding{ID: "cluster.ha-rule-ignored", Severity: proxstation.Warning, Subject: "rule " + r.Name, Seen: strings.Join(r.Ignored, "; "),
@@ -90,7 +97,11 @@ func (j *haJudge) recovery(r Recovery) {
 	goodAllowed := slices.ContainsFunc(r.Nodes, func(n RecoveryNode) bool { return n.Allowed && n.Able == proxstation.Yes })
 	switch {
 	case len(allowed) == 0:
-		j.find(r.VMID, proxstation.Info, "cluster.ha-pinned", "the rules allow no node but "+r.Home, "if the node is lost, the VM waits until the node is back", "")
+		seen := "the rules allow no node but " + r.Home
+		if len(j.ha.Maintenance) > 0 {
+			seen = "the rules and maintenance mode allow no node but " + r.Home
+		}
+		j.find(r.VMID, proxstation.Info, "cluster.ha-pinned", seen, "if the node is lost, the VM waits until the node is back", "")
 	case len(bad) == 0:
 	case !goodAllowed && len(unsure) == 0:
 		j.find(r.VMID, proxstation.Warning, "cluster.ha-no-recovery", strings.Join(lacks, " | "),

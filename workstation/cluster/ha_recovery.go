@@ -24,8 +24,8 @@ type Recovery struct {
 // A RecoveryNode is a node to which a VM could be recovered.
 type RecoveryNode struct {
 	Node string
-	// Allowed says that the rules allow the node. If they do not, Refused holds
-	// the reason.
+	// Allowed says that the rules allow the node, and that the node is not in
+	// maintenance mode. Otherwise Refused holds the reason.
 	Allowed bool
 	Refused string
 	// First says that the HA manager prefers the node. While several such nodes
@@ -84,6 +84,9 @@ func (h HA) recovery(f Facts, home workstation.Facts, vm workstation.VMFacts) Re
 		a := able(vm, home, node, h)
 		n.Able, n.Why, n.Notes = a.answer, a.why, a.notes
 		priorities[node.Name], n.Refused = h.allows(f, vm.ID, node.Name)
+		if n.Refused == "" && slices.Contains(h.Maintenance, node.Name) {
+			n.Refused = "it is in maintenance mode"
+		}
 		n.Allowed = n.Refused == ""
 		r.Nodes = append(r.Nodes, n)
 	}

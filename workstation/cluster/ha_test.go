@@ -166,8 +166,10 @@ func TestRecovery(t *testing.T) {
 			r.Name, r.VMs = "other", []int{141}
 			h.Rules = []cluster.HARule{onNodes(true, map[string]int{"a": 0, "c": 0}), r}
 		}, "no refused its card is the card of VM 141 linux, which the HA manager keeps running there", "cluster.ha-pinned", ""},
-		"in error":  {func(_ *cluster.Facts, h *cluster.HA) { h.VMs[0].State, h.VMs[0].Node = "error", "a" }, "yes first", "cluster.ha-error", "ha-manager set vm:140 --state disabled"},
-		"two nodes": {func(f *cluster.Facts, _ *cluster.HA) { f.Nodes = f.Nodes[:2] }, "yes first", "cluster.ha-two-nodes", "pvecm qdevice setup"},
+		"in error":           {func(_ *cluster.Facts, h *cluster.HA) { h.VMs[0].State, h.VMs[0].Node = "error", "a" }, "yes first", "cluster.ha-error", "ha-manager set vm:140 --state disabled"},
+		"b in maintenance":   {func(_ *cluster.Facts, h *cluster.HA) { h.Maintenance = []string{"b"} }, "yes refused", "cluster.ha-maintenance", "ha-manager crm-command node-maintenance disable b"},
+		"all in maintenance": {func(_ *cluster.Facts, h *cluster.HA) { h.Maintenance = []string{"b", "c"} }, "yes refused", "cluster.ha-maintenance cluster.ha-maintenance cluster.ha-pinned", "maintenance mode allow no node but a"},
+		"two nodes":          {func(f *cluster.Facts, _ *cluster.HA) { f.Nodes = f.Nodes[:2] }, "yes first", "cluster.ha-two-nodes", "pvecm qdevice setup"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
