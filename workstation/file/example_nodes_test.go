@@ -13,7 +13,7 @@ import (
 func ExampleHome() {
 	source, err := file.Parse("homelab.yaml", []byte(`
 cards:
-  rtx: {model: RTX 5070} # on each node that has one
+  rtx: {model: RTX 5070} # on each node that has such a card
 workstations:
   windows: {id: 140, profile: windows11, card: rtx, node: pve2}
   linux: {id: 141, profile: linux-ai, card: rtx} # where it fits
