@@ -17,16 +17,16 @@ import (
 // These patterns match the values that the guest's own programs accept. If a
 // program refused a value, the set-up would stop, and nobody would notice.
 var (
-	dnsLabel    = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)                    // RFC 1123 section 2.1, lower case
-	instanceID  = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)                      // cloud-init uses it as the name of a directory in /var/lib/cloud/instances
-	loginName   = regexp.MustCompile(`^[a-z_][a-z0-9_-]{0,31}$`)                                // Debian adduser.conf NAME_REGEX, useradd(8)
-	localeName  = regexp.MustCompile(`^[A-Za-z]{2,8}(_[A-Za-z]{2,8})?(\.[A-Za-z0-9-]{1,16})?$`) // locale-gen(8)
-	layoutName  = regexp.MustCompile(`^[a-z]{2,16}$`)                                           // xkeyboard-config(7)
-	zoneName    = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+){0,2}$`)        // tzdata, theory.html
-	scsiSlot    = regexp.MustCompile(`^scsi(\d{1,2})$`)                                         // qemu-server PVE/QemuServer/Drive.pm
-	ext4Label   = regexp.MustCompile(`^[A-Za-z0-9._-]{1,16}$`)                                  // mke2fs(8) -L; fstab allows no blanks
-	mountPath   = regexp.MustCompile(`^(/[A-Za-z0-9_-][A-Za-z0-9._-]*){1,8}$`)                  // fstab and units allow no blanks
-	debianName  = regexp.MustCompile(`^[a-z0-9][a-z0-9+.-]+$`)                                  // Debian policy 5.6.1
+	dnsLabel    = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)             // RFC 1123 section 2.1, lower case
+	instanceID  = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)               // cloud-init uses it as the name of a directory in /var/lib/cloud/instances
+	loginName   = regexp.MustCompile(`^[a-z_][a-z0-9_-]{0,31}$`)                         // Debian adduser.conf NAME_REGEX, useradd(8)
+	localeName  = regexp.MustCompile(`^(C|[a-z]{2,3}(_[A-Z]{2})?)\.UTF-8$`)              // locale.gen(5), SUPPORTED
+	layoutName  = regexp.MustCompile(`^[a-z]{2,16}$`)                                    // xkeyboard-config(7)
+	zoneName    = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+){0,2}$`) // tzdata, theory.html
+	scsiSlot    = regexp.MustCompile(`^scsi(\d{1,2})$`)                                  // qemu-server PVE/QemuServer/Drive.pm
+	ext4Label   = regexp.MustCompile(`^[A-Za-z0-9._-]{1,16}$`)                           // mke2fs(8) -L; fstab allows no blanks
+	mountPath   = regexp.MustCompile(`^(/[A-Za-z0-9_-][A-Za-z0-9._-]*){1,8}$`)           // fstab and units allow no blanks
+	debianName  = regexp.MustCompile(`^[a-z0-9][a-z0-9+.-]+$`)                           // Debian policy 5.6.1
 	repoLine    = regexp.MustCompile(`^(https?|file)://?[A-Za-z0-9._~%:/+-]+( [A-Za-z0-9._/+-]+)+$`)
 	sshKeyType  = regexp.MustCompile(`^(ssh-(rsa|ed25519)|ecdsa-sha2-nistp(256|384|521)|sk-(ssh-ed25519|ecdsa-sha2-nistp256)@openssh\.com)$`)
 	base64Text  = regexp.MustCompile(`^[A-Za-z0-9+/]{60,}={0,2}$`)
@@ -59,7 +59,7 @@ func (g LinuxAI) check() error {
 			f.add(fmt.Sprintf("Keys[%d]", i), "%s", why)
 		}
 	}
-	f.want(g.Language == "" || localeName.MatchString(g.Language), "Language", "%q is not a locale such as en_US.UTF-8", g.Language)
+	f.want(g.Language == "" || localeName.MatchString(g.Language), "Language", "%q is not a locale with UTF-8, such as en_US.UTF-8", g.Language)
 	f.want(g.Keyboard == "" || layoutName.MatchString(g.Keyboard), "Keyboard", "%q is not a layout such as us or de", g.Keyboard)
 	f.want(g.TimeZone == "" || zoneName.MatchString(g.TimeZone), "TimeZone", "%q is not a time zone such as Europe/Berlin", g.TimeZone)
 	g.Network.check(&f)

@@ -159,6 +159,7 @@ func TestLinuxRefusals(t *testing.T) {
 		"a key for sh":           {func(g *LinuxAI) { g.Keys = []string{"ssh-ed25519 $(reboot)"} }, "Keys[0]"},
 		"a private key":          {func(g *LinuxAI) { g.Keys = []string{"-----BEGIN OPENSSH PRIVATE KEY-----"} }, "Keys[0]"},
 		"a locale for sh":        {func(g *LinuxAI) { g.Language = "de_DE`id`" }, "Language"},
+		"a locale of Latin-1":    {func(g *LinuxAI) { g.Language = "de_DE" }, "Language"},
 		"a layout of two":        {func(g *LinuxAI) { g.Keyboard = "de,us" }, "Keyboard"},
 		"a zone that climbs":     {func(g *LinuxAI) { g.TimeZone = "../../etc/passwd" }, "TimeZone"},
 		"a gateway alone":        {func(g *LinuxAI) { g.Network.Gateway = netip.MustParseAddr("10.0.0.1") }, "Network.Address"},

@@ -118,7 +118,7 @@ func blankDisk(t *testing.T) {
 // fullDisk sets up a guest whose set-up fails at first, because the disk for
 // models is not blank and a package does not exist. Each failure is reported
 // and can be repaired. The data on the disk is kept. The guest has its card
-// from its first start.
+// from its first start, and a language, a keyboard and a time zone.
 func fullDisk(t *testing.T) {
 	t.Helper()
 	h := newHouse(t)
@@ -126,6 +126,7 @@ func fullDisk(t *testing.T) {
 	before := fill(t, disk)
 	linux := linuxAI(h, open(t))
 	linux.Keys, linux.Password, linux.Ollama = nil, proxstation.NewSecret("correct horse: ü"), nil
+	linux.Language, linux.Keyboard, linux.TimeZone = "de_DE.UTF-8", "de", "Europe/Berlin"
 	linux.Driver.Names = append(linux.Driver.Names, "no-such-package")
 	wanted := install.Guest{Linux: &linux, Card: install.CardAtOnce}
 	_, err := h.install(wanted)
@@ -152,6 +153,10 @@ func fullDisk(t *testing.T) {
 
 	if got := h.run("cloud-init status --wait | tail -n 1"); got != "status: done" {
 		t.Errorf("cloud-init: %q", got)
+	}
+	local := h.run("grep -v '^#' /etc/default/locale; locale -a | grep de; grep LAYOUT /etc/default/keyboard; readlink -f /etc/localtime; date -d 2026-07-01T12:00Z +%H:%M")
+	if local != "LANG=de_DE.UTF-8\nde_DE.utf8\nXKBLAYOUT=\"de\"\n/usr/share/zoneinfo/Europe/Berlin\n14:00" {
+		t.Errorf("language, keyboard and time zone: %q", local)
 	}
 
 	wanted.Again = true
