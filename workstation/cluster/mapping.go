@@ -180,10 +180,10 @@ func (m *mapper) node(card Card, facts workstation.Facts, change *MappingChange)
 	change.Mapping.Entries = slices.Concat(others, kept, fresh)
 }
 
-// Returns entries for the node's cards of the kind that have no entry in kept.
-// PVE uses only one of several entries. So a card that a VM uses without this
-// mapping gets an entry only if there is no other card. If no card can get an
-// entry, why is the reason.
+// Returns new entries for the node's cards of the kind. Cards with an entry in
+// kept are left out. PVE uses only one of several entries. So a card that a VM
+// uses without this mapping gets an entry only if there is no other card. If no
+// card can get an entry, why is the reason.
 func (m *mapper) entries(card Card, facts workstation.Facts, change *MappingChange, kept []gpu.MappingEntry) (entries []gpu.MappingEntry, why string) {
 	var found, free []gpu.MappingEntry
 	for _, c := range facts.Cards() {

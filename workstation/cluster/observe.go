@@ -21,8 +21,8 @@ import (
 // If the node that answers has no quorum, Observe tries the other addresses of
 // the cluster until a node with a quorum answers.
 //
-// With many VMs, their configurations are most of the requests. If the facts
-// are for a known Spec, [Cluster.ObserveFor] needs fewer.
+// In a cluster with many VMs, most requests are for the configurations of VMs.
+// If the facts are for a known Spec, [Cluster.ObserveFor] makes fewer requests.
 func (c *Cluster) Observe(ctx context.Context) (Facts, error) { return c.observe(ctx, nil) }
 
 // ObserveFor reads the facts for [Place] and [Diff] of one Spec. Unlike

@@ -23,8 +23,9 @@ func (k Key) String() string { return printable.Line(strings.Join(k, " -> ")) }
 // A Change changes one key of config.plist.
 type Change struct {
 	Key Key
-	// Have is the present value. Its kind is [Absent] if the key is new. An
-	// Absent Have for an index of an array inserts a new member at this index.
+	// Have is the present value. Its kind is [Absent] if the key is new. It is
+	// also [Absent] if a new member is inserted into an array. The last element
+	// of Key is then the index of the new member.
 	Have Value
 	// Want is the value after the change. Its kind is [Absent] if the key is
 	// deleted.

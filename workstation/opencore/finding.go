@@ -180,8 +180,8 @@ func (j *judge) finishBootArgs() {
 	}
 }
 
-// atLeast returns the severity card if macOS should drive a card, and none if
-// the VM has only a virtual display.
+// atLeast returns its first argument if macOS should drive a card. It returns
+// its second argument if the VM has only a virtual display.
 func (j *judge) atLeast(card, none proxstation.Severity) proxstation.Severity {
 	if j.mode == NoCard {
 		return none

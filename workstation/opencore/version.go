@@ -99,8 +99,9 @@ func addressOf(file *pe.File, at int) int64 {
 	return -1
 }
 
-// vaulted reports whether OpenCore.efi holds a key that signs OpenCore's files
-// (OpenCore Configuration, section Security, Vault).
+// The function vaulted reports whether OpenCore.efi contains a key. OpenCore
+// then starts only with files that are signed with this key (OpenCore
+// Configuration, section Security, Vault).
 func vaulted(program []byte) bool {
 	_, rest, begins := bytes.Cut(program, []byte("=BEGIN OC VAULT="))
 	key, _, ends := bytes.Cut(rest, []byte("==END OC VAULT=="))
