@@ -45,6 +45,6 @@ func (n *Node) Shutdown(ctx context.Context, vmid int, patience time.Duration) e
 	}
 	return until(ctx, patience+haTime, func(ctx context.Context) (bool, error) {
 		status, err := n.vms.Status(ctx, vmid)
-		return err == nil && off(status), err
+		return err == nil && status.Off(), err
 	})
 }

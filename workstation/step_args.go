@@ -1,7 +1,6 @@
 package workstation
 
 import (
-	"slices"
 	"strings"
 
 	"github.com/proxstation/proxstation"
@@ -62,25 +61,14 @@ func (s ChangeVM) hideOSK() ChangeVM {
 // argument that is added, removed or replaced.
 func argLines(have, want, note string) []StepLine {
 	var lines []StepLine
-	left := qmconf.SplitArgs(want)
-	take := func(is func(qmconf.Arg) bool) (arg qmconf.Arg) {
-		if i := slices.IndexFunc(left, is); i >= 0 {
-			arg, left = left[i], slices.Delete(slices.Clone(left), i, i+1)
-		}
-		return arg
-	}
-	for _, h := range qmconf.SplitArgs(have) {
-		if take(func(w qmconf.Arg) bool { return w.Text() == h.Text() }) != nil {
-			continue
-		}
-		line := StepLine{Sign: SignDestroy, Key: "args", Have: strings.Join(h, " "), Note: note}
-		if w := take(func(w qmconf.Arg) bool { return w.Kind() == h.Kind() }); w != nil {
-			line.Sign, line.Want = SignModify, strings.Join(w, " ")
+	for _, c := range qmconf.ArgChanges(have, want) {
+		line := StepLine{Sign: SignModify, Key: "args", Have: c.Have, Want: c.Want, Note: note}
+		if c.Have == "" {
+			line.Sign = SignAdd
+		} else if c.Want == "" {
+			line.Sign = SignDestroy
 		}
 		lines = append(lines, line)
-	}
-	for _, w := range left {
-		lines = append(lines, StepLine{Sign: SignAdd, Key: "args", Want: strings.Join(w, " "), Note: note})
 	}
 	if len(lines) > 0 && macos.OSKHidden(want) {
 		lines[0].Note = strings.TrimPrefix(note+"; "+keyLogged, "; ")

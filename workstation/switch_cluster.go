@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/proxstation/proxstation"
+	"github.com/proxstation/proxstation/internal/pve"
 )
 
 // lostSight reports whether it is unknown if a member runs: the member's node
@@ -71,16 +72,6 @@ func targetAway(v VMFacts, facts Facts) proxstation.Finding {
 		fmt.Sprintf("bring node %s back, or switch to another member", v.Node))
 }
 
-// These are the states in which the HA manager is at work on a VM. The manager
-// would undo or delay every request then (pve-ha-manager PVE/HA/Manager.pm).
-var moving = map[string]string{
-	"fence":    "The HA manager waits until the VM's node is fenced.",
-	"recovery": "The HA manager is looking for another node for the VM.",
-	"migrate":  "The HA manager is migrating the VM.",
-	"relocate": "The HA manager is moving the VM to another node.",
-	"freeze":   "The HA manager leaves the VM alone while its node restarts or is disarmed.",
-}
-
 // preflightHA judges whether the HA manager would carry out a request to start
 // the target.
 func preflightHA(v VMFacts, facts Facts) []proxstation.Finding {
@@ -98,7 +89,7 @@ func preflightHA(v VMFacts, facts Facts) []proxstation.Finding {
 // preflightHolderHA judges whether the HA manager would carry out a request to
 // stop a member that runs.
 func preflightHolderHA(db DualBoot, v VMFacts, facts Facts) []proxstation.Finding {
-	if !slices.Contains(facts.HA, v.ID) || !v.Running && !haWants(v.HAState) {
+	if !slices.Contains(facts.HA, v.ID) || !v.Running && !pve.HAWants(v.HAState) {
 		return nil
 	}
 	findings := haBusy(v)
@@ -118,21 +109,10 @@ func haBusy(v VMFacts) []proxstation.Finding {
 			"the HA manager gave up on the VM after an error, and takes no request for it",
 			fmt.Sprintf("look at its last tasks, and when the reason is gone: ha-manager set vm:%d --state disabled; ha-manager set vm:%d --state stopped", v.ID, v.ID))}
 	}
-	if why, is := moving[v.HAState]; is {
+	if why, is := pve.HAMoves[v.HAState]; is {
 		return []proxstation.Finding{blocker("switch.ha-busy", v.String(), "high availability: "+v.HAState, why, "wait until ha-manager status shows the VM as started or stopped")}
 	}
 	return nil
-}
-
-// haWants reports whether the HA manager runs a VM or is about to start it. It
-// returns false while the HA manager carries out a request to stop
-// (pve-ha-manager PVE/HA/Manager.pm, next_state_started).
-func haWants(state string) bool {
-	switch state {
-	case "", "stopped", "disabled", "error", "request_stop", "ignored":
-		return false
-	}
-	return true
 }
 
 // adviseNodes reports members that start with different nodes, and members

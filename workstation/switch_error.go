@@ -3,11 +3,11 @@ package workstation
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
 
 	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/internal/printable"
+	"github.com/proxstation/proxstation/internal/pve"
 )
 
 // A SwitchError names the phase in which a switch failed, and the state in
@@ -118,28 +118,13 @@ func adviseLost(severity proxstation.Severity, seen, why string) proxstation.Fin
 		Fix: "Power the host off (poweroff), wait ten seconds, and switch it on: a reboot keeps the card under power and may not bring it back."}
 }
 
-// lost matches messages about a device that does not come back from a reset or
-// a power state, or whose configuration space reads ff. They come from QEMU,
-// from vfio-pci and from the kernel's PCI code (QEMU hw/vfio/pci.c; Linux
-// drivers/pci/pci.c, drivers/vfio/pci). lost does not match PVE's "failed to
-// reset PCI device", because PVE goes on after this message and most cards
-// still work.
-var lost = regexp.MustCompile(`(?i)stuck in D3|change power state from D3|not ready \d+ms after|device inaccessible|` +
-	`header type '?(127|0?x?7f)|expecting 0xaa55, got 0xffff|config(uration)? space.*\bf{2,}\b|reads? (all )?(0x)?f{2,}\b|` +
-	`device from group \d+: (Input/output error|No such device)|vfio.*(reset failed|failed to reset|failed reset)|fell off the bus|fallen off the bus`)
-
 // lostCard returns the line of the error that reports a lost card.
 func lostCard(err error) (line string, gone bool) {
 	var task *TaskError
 	if !errors.As(err, &task) {
 		return "", false
 	}
-	for _, line := range append(strings.Split(task.Exit, "\n"), task.Log...) {
-		if lost.MatchString(line) {
-			return line, true
-		}
-	}
-	return "", false
+	return pve.LostCard(append(strings.Split(task.Exit, "\n"), task.Log...))
 }
 
 // qemuFailed reports whether PVE could not start QEMU.

@@ -38,12 +38,6 @@ func (s *switching) haTime(id int) time.Duration {
 	return 0
 }
 
-// This reports whether a VM is off and stays off: the HA manager does not want
-// it to run.
-func off(status pve.VMStatus) bool {
-	return !status.Running && !(status.HA && haWants(status.HAState))
-}
-
 // This returns the running VMs together with the members that are off now but
 // that the HA manager is about to start.
 func (s *switching) wanted(ctx context.Context, running []pve.VMStatus) ([]pve.VMStatus, error) {
@@ -55,7 +49,7 @@ func (s *switching) wanted(ctx context.Context, running []pve.VMStatus) ([]pve.V
 		if err != nil {
 			return nil, err
 		}
-		if !off(status) {
+		if !status.Off() {
 			running = append(running, status)
 		}
 	}
@@ -83,7 +77,7 @@ func (n *Node) awaitHA(ctx context.Context, id int, task pve.UPID, limit time.Du
 		switch {
 		case err == nil && failed != nil:
 			return false, failed
-		case status.HAState == "error" || moving[status.HAState] != "":
+		case status.HAState == "error" || pve.HAMoves[status.HAState] != "":
 			return false, fmt.Errorf("workstation: VM %d: %w: state %s", id, errHA, status.HAState)
 		}
 		return false, nil // the login may not see the manager's tasks
@@ -95,14 +89,14 @@ func (n *Node) awaitHA(ctx context.Context, id int, task pve.UPID, limit time.Du
 // restores the HA state that the target had before the switch.
 func (s *switching) withdraw(ctx context.Context, status pve.VMStatus) error {
 	id := status.VMID
-	if !status.HA || s.started.IsZero() && off(status) {
+	if !status.HA || s.started.IsZero() && status.Off() {
 		return nil
 	}
 	s.say(id, fmt.Sprintf("VM %d is no longer to be started by the HA manager", id))
 	var asked time.Time
 	err := until(ctx, returnTime, func(ctx context.Context) (bool, error) {
 		now, err := s.node.vms.Status(ctx, id)
-		if err != nil || off(now) && (now.HAState == "error" || !s.requested(ctx, id)) {
+		if err != nil || now.Off() && (now.HAState == "error" || !s.requested(ctx, id)) {
 			status = now
 			return err == nil, err
 		}

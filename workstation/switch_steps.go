@@ -71,7 +71,7 @@ func (s *switching) shutdown(ctx context.Context, v pve.VMStatus) error {
 		err = ask() // the request did not arrive
 	}
 	if err != nil && !uncertain(err) {
-		if status, lookErr := s.node.vms.Status(ctx, id); lookErr == nil && off(status) {
+		if status, lookErr := s.node.vms.Status(ctx, id); lookErr == nil && status.Off() {
 			err = nil
 		}
 	}
@@ -83,7 +83,7 @@ func (s *switching) shutdown(ctx context.Context, v pve.VMStatus) error {
 	}
 	late := until(ctx, s.db.Grace+s.haTime(id), func(ctx context.Context) (bool, error) {
 		status, err := s.node.vms.Status(ctx, id)
-		return err == nil && off(status), err
+		return err == nil && status.Off(), err
 	})
 	if late != nil && err != nil {
 		return fmt.Errorf("%w: %w", late, err)

@@ -85,3 +85,20 @@ func FuzzSplitArgs(f *testing.F) {
 		}
 	})
 }
+
+func TestArgChanges(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		have, want string
+		changes    []ArgChange
+	}{
+		{"-no-hpet -cpu host", "-cpu host -no-hpet", nil},
+		{"-cpu host", "-cpu Skylake-Client", []ArgChange{{Have: "-cpu host", Want: "-cpu Skylake-Client"}}},
+		{"-no-hpet", "-usb", []ArgChange{{Have: "-no-hpet"}, {Want: "-usb"}}},
+		{"", "-global a.b=1 -global a.c=1", []ArgChange{{Want: "-global a.b=1"}, {Want: "-global a.c=1"}}},
+	} {
+		if got := ArgChanges(test.have, test.want); !slices.Equal(got, test.changes) {
+			t.Errorf("%q to %q: %q", test.have, test.want, got)
+		}
+	}
+}
