@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/proxstation/proxstation"
@@ -61,7 +62,8 @@ func (a *app) apply(set *flag.FlagSet) func(context.Context) error {
 			if err := a.flags.Useless("a saved plan", "f", "again"); err != nil {
 				return err
 			}
-			g, err = a.saved(ctx, a.args[0])
+			a.from = a.args[0]
+			g, err = a.saved(ctx, a.from)
 		} else {
 			g, err = a.look(ctx)
 		}
@@ -107,9 +109,8 @@ func (a *app) carryOut(ctx context.Context, g goal, yes bool, what string, opts 
 	if opts == nil {
 		opts = &install.Options{}
 	}
-	opts.Progress = a.withProgress().Progress
-	if err := a.make(ctx, g, opts); err != nil {
-		return fmt.Errorf("%w; the same command goes on where it stopped", a.advise(err))
+	if err := a.makeAll(ctx, g, opts); err != nil {
+		return err
 	}
 	if a.json {
 		return result(a.show(viewOf(g)), g.partial())
@@ -117,6 +118,35 @@ func (a *app) carryOut(ctx context.Context, g goal, yes bool, what string, opts 
 	changes, setUps := g.steps()
 	a.say("\nDone: %d changes, %d guests set up.", changes, setUps)
 	return g.partial()
+}
+
+// makeAll makes the changes of a goal. After an error it says how to go on. If
+// something was done before the error, the exit code is 1, because codes such as
+// [connect.Stale] say that nothing was changed.
+func (a *app) makeAll(ctx context.Context, g goal, opts *install.Options) error {
+	var begun atomic.Bool
+	progress := a.withProgress().Progress
+	opts.Progress = func(e workstation.Event) {
+		begun.Store(true)
+		if progress != nil {
+			progress(e)
+		}
+	}
+	err := a.make(ctx, g, opts)
+	if err == nil {
+		return nil
+	}
+	err = a.advise(err)
+	switch {
+	case a.from == "":
+		err = fmt.Errorf("%w; the same command goes on where it stopped", err)
+	case begun.Load():
+		err = fmt.Errorf("%w; what was done stays done: make a new plan with homelab plan -out %s", err, a.from)
+	}
+	if begun.Load() {
+		return &connect.Exit{Status: 1, Err: err}
+	}
+	return err
 }
 
 // withProgress returns options that write progress for people.

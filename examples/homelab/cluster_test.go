@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -350,4 +351,67 @@ func TestHighAvailabilityThatCannotBe(t *testing.T) { //nolint:paralleltest // t
 		t.Fatal(err)
 	}
 	alone.want(1, "workstations.a.ha: invalid specification: node pve is in no cluster", "", "plan", "-f", alone.page)
+}
+
+// saysYesAfter returns the input of a person who does something before the
+// answer yes.
+func saysYesAfter(do func()) io.Reader {
+	return io.MultiReader(doing(do), strings.NewReader("yes\n"))
+}
+
+// doing is a reader without content, which does something when it is read.
+type doing func()
+
+func (do doing) Read([]byte) (int, error) {
+	do()
+	return 0, io.EOF
+}
+
+// If another client changes a VM after the plan was shown, apply stops there.
+// The exit code says whether something was done before: 4 means that nothing
+// was changed.
+func TestApplyThatStopsHalfWay(t *testing.T) { //nolint:paralleltest // the environment is the test's
+	l, sim := newRack(t)
+	l.place("pve", "pve2")
+	l.want(0, "Done", "", "apply", "-f", l.page, "-yes")
+	text, err := os.ReadFile(l.page)
+	if err == nil {
+		err = os.WriteFile(l.page, []byte(strings.ReplaceAll(string(text), "memory: 8GiB", "memory: 9GiB")), 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan := filepath.Join(t.TempDir(), "plan.json")
+	l.want(2, "0 to add, 1 to change", "", "plan", "-f", l.page, "-out", plan)
+	for _, test := range []struct {
+		node string // the node of the VM that somebody changes
+		vmid int
+		args []string
+		code int
+		says string
+	}{
+		{"pve", 140, []string{"apply", "-f", l.page}, 4, "the same command goes on where it stopped"},
+		{"pve2", 141, []string{"apply", plan}, 4, "plan is stale"}, // VM 140 was changed since
+		{"pve2", 141, []string{"apply", "-f", l.page}, 1, "changed since the plan was made"},
+	} {
+		edit := func() {
+			if err := sim.Node(test.node).Edit(test.vmid, "description", "somebody was here: "+test.says); err != nil {
+				t.Error(err)
+			}
+		}
+		if code := l.run(&app{in: saysYesAfter(edit), person: true}, test.args...); code != test.code || !strings.Contains(l.said, test.says) {
+			t.Errorf("%v: code %d, want %d and %q:\n%s", test.args, code, test.code, test.says, l.said)
+		}
+	}
+	l.want(0, "Done: 1 changes", "", "apply", "-f", l.page, "-yes")
+	if err := os.WriteFile(l.page, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l.want(2, "0 to add, 1 to change", "", "plan", "-f", l.page, "-out", plan)
+	edit := func() { _ = sim.Node("pve2").Edit(141, "description", "again") }
+	if code := l.run(&app{in: saysYesAfter(edit), person: true}, "apply", plan); code != 1 || !strings.Contains(l.said, "what was done stays done: make a new plan with homelab plan -out "+plan) {
+		t.Errorf("code %d:\n%s", code, l.said)
+	}
+	l.want(4, "plan is stale", "", "apply", plan, "-yes")
+	l.want(0, "Done: 1 changes", "", "apply", "-f", l.page, "-yes")
 }
