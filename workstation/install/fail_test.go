@@ -316,3 +316,26 @@ func TestFaultsOfASetUp(t *testing.T) {
 		}
 	}
 }
+
+// A node that does not answer for a while does not keep a guest from being
+// started: whether the VM is off is asked again.
+func TestOffIsAskedAgain(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []pvetest.FaultKind{pvetest.DropBefore, pvetest.ProxyDown, pvetest.ProxyTimeout, pvetest.Refuse} {
+		for only := range 2 {
+			synctest.Test(t, func(t *testing.T) {
+				h := newHomelab(t)
+				h.only(only)
+				plan := h.plan()
+				h.sim.Inject(pvetest.Fault{Method: "GET", Path: "/nodes/pve/qemu/.*/agent/file-read", Times: 6, Kind: kind})
+				if _, err := h.apply(plan); err != nil {
+					t.Errorf("%s: %v", kind, err)
+				}
+				if n := h.windows.keys(); only == 0 && n != 15 {
+					t.Errorf("%s: a key was pressed %d times", kind, n)
+				}
+				h.clean()
+			})
+		}
+	}
+}

@@ -93,49 +93,6 @@ func (r *run) start(ctx context.Context) error {
 	return nil
 }
 
-// This reports whether PVE says that the VM is off.
-func (r *run) off(ctx context.Context) bool {
-	_, err := r.agent.ReadFile(ctx, r.guest.system().state)
-	return errors.Is(err, workstation.ErrNotRunning)
-}
-
-// powerOn starts the VM, unless another member of its set runs. If PVE's answer
-// was lost, the VM's state decides.
-func (r *run) powerOn(ctx context.Context) error {
-	findings, err := r.turn(ctx, r.node)
-	if err := refuse(fmt.Sprintf("the start of VM %d", r.VMID), findings, err); err != nil {
-		return r.fail("the VM may not start now", err)
-	}
-	err = r.node.Start(ctx, r.VMID)
-	if err == nil || errors.Is(err, workstation.ErrNoAnswer) && !r.off(ctx) {
-		return nil
-	}
-	return r.fail("the VM does not start", err)
-}
-
-// powerOff shuts the guest down. If PVE's answer was lost, the VM's state
-// decides.
-func (r *run) powerOff(ctx context.Context) error {
-	err := r.node.Shutdown(ctx, r.VMID, shutdown)
-	if errors.Is(err, workstation.ErrNoAnswer) {
-		for end := time.Now().Add(shutdown); !r.off(ctx) && time.Now().Before(end); {
-			if err := sleep(ctx, lookEvery); err != nil {
-				return r.fail("", err)
-			}
-		}
-		if r.off(ctx) {
-			return nil
-		}
-	}
-	if err != nil {
-		return r.fail("the guest does not shut down", err)
-	}
-	return nil
-}
-
-// shutdown is how long a guest may take to shut down.
-const shutdown = 5 * time.Minute
-
 // These are the times for pressing a key. Windows' CD waits about five seconds
 // for a key, but the API does not show when it waits (quickemu issue 1341).
 const (
