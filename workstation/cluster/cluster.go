@@ -25,8 +25,8 @@ type Cluster struct {
 
 // Options control a [Cluster]. A nil pointer means the defaults.
 type Options struct {
-	// Node holds the options for every node. Its Tiers are named by storage,
-	// and each storage has the same name on all nodes.
+	// Node holds the options for every node. The keys of its Tiers are names of
+	// storages. A storage has the same name on all nodes.
 	Node *workstation.NodeOptions
 	// InFlight is the largest number of requests under way at the same time,
 	// over all nodes. 0 means 64. A single node gets at most 32. Each node
@@ -54,8 +54,8 @@ func (o *Options) withDefaults() Options {
 	return opts
 }
 
-// Open returns a cluster that is reached with the caller's client, by the one
-// address that the client has. Open makes no request. The comment of
+// Open returns a cluster that is reached with the caller's client, and only at
+// the client's address. Open makes no request. The comment of
 // [workstation.Open] describes the advantages of [Connect].
 func Open(client *proxmox.Client, opts *Options) *Cluster {
 	o := opts.withDefaults()

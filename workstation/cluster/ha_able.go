@@ -79,9 +79,9 @@ func cardsLacking(vm workstation.VMFacts, facts workstation.Facts) (why []string
 	return why
 }
 
-// Judges the volumes of a VM. The HA manager leaves a volume behind that is on
-// a storage which the nodes do not share. This is a fault unless the node has a
-// copy.
+// Judges the volumes of a VM. The HA manager does not move volumes, so a volume
+// on a storage that the nodes do not share is a fault. If the node has a copy
+// of the volume, the fault is only a note.
 func (a *ability) disks(vm workstation.VMFacts, home, to workstation.Facts) {
 	for _, key := range qmconf.Slots(vm.Config) {
 		value := vm.Config[key]

@@ -66,8 +66,9 @@ func (h HA) within(group HARule) (rules []HARule) {
 	return rules
 }
 
-// Refuses rules together if some of them bind a VM to nodes with several
-// priorities, and another keeps the VM with or apart from other VMs.
+// If a VM is in a rule that keeps VMs together or apart, PVE refuses a rule
+// that binds the VM to nodes with several priorities. The method refuses all
+// these rules.
 func (h HA) priorities(r HARule, why map[string]string) {
 	nodes := h.nodeRules(r)
 	for _, n := range nodes {
@@ -95,7 +96,8 @@ func (h HA) room(r HARule, why map[string]string) {
 	}
 }
 
-// nodeRules returns the rules that bind VMs of a rule to nodes.
+// nodeRules returns the rules of the kind OnNodes that name a VM of the given
+// rule.
 func (h HA) nodeRules(of HARule) (rules []HARule) {
 	for _, r := range h.Rules {
 		if r.Kind == OnNodes && !r.Disabled && len(shared(r, of)) > 0 {

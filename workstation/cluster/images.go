@@ -18,8 +18,8 @@ import (
 // Either URL or Open is set.
 type Image struct {
 	// Volume is the volume that a VM of the Spec names, such as
-	// "local:iso/virtio-win.iso". The same image may be on another storage: it
-	// has the same content type and file name.
+	// "local:iso/virtio-win.iso". A volume with the same content type and file
+	// name on another storage is the same image.
 	Volume string
 	// URL is the address from which the node fetches the image. SHA256 is the
 	// checksum of the image in hexadecimal. It is required together with URL.

@@ -66,8 +66,8 @@ type Card struct {
 	// Mapping is the mapping's name. It begins with a letter. Letters, digits,
 	// "-" and "_" may follow.
 	Mapping string
-	// Kind says which cards are meant. With the zero Kind, the mapping must
-	// exist already, and the cards whose models its entries name are meant.
+	// Kind says which cards are meant. If it is zero, the mapping must exist
+	// already, and the models in its entries say which cards are meant.
 	Kind Kind
 }
 

@@ -28,11 +28,10 @@ func (c *Cluster) Observe(ctx context.Context) (Facts, error) { return c.observe
 // ObserveFor reads the facts for [Place] and [Diff] of one Spec. Unlike
 // [Cluster.Observe], it reads the configurations of VMs only on nodes where the
 // Spec depends on them: nodes that have a workstation of the Spec, nodes whose
-// entries in the mappings of the Spec change, and nodes of which a new
-// workstation may take a PCI device. The other VMs are in [workstation.Facts]
-// Unread. Methods of the facts that need such a VM return
-// [workstation.ErrUnread], or a finding which says that the answer is not
-// known.
+// entries in the mappings of the Spec change, and nodes with a PCI device that
+// a new workstation may take. The other VMs are in [workstation.Facts] Unread.
+// Methods of the facts that need such a VM return [workstation.ErrUnread], or a
+// finding which says that the answer is not known.
 //
 // ObserveFor uses the fields VM and Node of the workstations, and whether On is
 // set. It does not call On.

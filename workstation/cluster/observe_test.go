@@ -298,7 +298,7 @@ func TestALoginWithFewRights(t *testing.T) {
 	})
 }
 
-// The quorum in the facts is that of the node that answers. If the addresses
+// The facts say whether the node that answers has a quorum. If the addresses
 // belong to different parts of the cluster, the part with a quorum is used.
 func TestQuorum(t *testing.T) {
 	t.Parallel()

@@ -254,12 +254,12 @@ func TestAVMThatExistsStays(t *testing.T) {
 		t.Fatalf("%s, %v: want no changes for a VM of a node that is away", plan, err)
 	}
 	finding(t, plan.Findings, "cluster.vm-away", proxstation.Warning, "it is on node b: it is away")
-	finding(t, plan.Findings, "cluster.node-away", proxstation.Warning, "online is 0") // the reason
+	finding(t, plan.Findings, "cluster.node-away", proxstation.Warning, "online is 0")
 }
 
-// A new VM that only a node which was not read might take is left out of the
-// plan, with the reason. The other VMs are planned. Place still returns the
-// error, because it returns no findings.
+// If only a node that was not read might take a new VM, Diff leaves out this VM
+// with a reason, and plans the others. Place returns an error, because it
+// returns no findings.
 func TestANewVMForANodeThatWasNotRead(t *testing.T) {
 	t.Parallel()
 	f := facts(t, mixed()...)
@@ -397,8 +397,8 @@ func from(volume string) cluster.Image {
 	return cluster.Image{Volume: volume, URL: "https://example.org/image", SHA256: strings.Repeat("0", 64)}
 }
 
-// nas gives node b a storage for images. has says whether it holds the Windows
-// image.
+// The function nas gives node b a storage for images. The parameter has says
+// whether this storage holds the Windows image.
 func nas(has bool) func(*cluster.Facts) {
 	return func(f *cluster.Facts) {
 		pool := storage.Pool{Storage: storage.Storage{Name: "nas", Type: "nfs", Content: []string{"iso"}, Active: true, Shared: true, Total: storage.TiB, Available: storage.GiB, Images: []storage.Volume{}}}
