@@ -89,6 +89,31 @@ func TestSectionsThatAreThereTwice(t *testing.T) {
 	}
 }
 
+// Thousands of equal faults are one finding for the rest, not thousands.
+func TestThousandsOfFindings(t *testing.T) {
+	t.Parallel()
+	image := imageWith(t, nil)
+	for range 1000 {
+		image.Twice = append(image.Twice, "Misc -> Boot")
+	}
+	var entries Value
+	for range 1000 {
+		entries.Items = append(entries.Items, Item{Value: BoolValue(true)})
+	}
+	entries.Kind = Array
+	image.Config = Value{Kind: Dict, Items: []Item{{Key: "Kernel", Value: dictOf("Patch", entries)}}}
+	var said []string
+	for _, f := range Judge(image, onDisplay()) {
+		if f.ID == "opencore.duplicate-key" || f.ID == "opencore.type" {
+			said = append(said, f.Seen)
+		}
+	}
+	all := strings.Join(said, "\n")
+	if len(said) != 2*(mostAlike+1) || !strings.Contains(all, "and 979 other keys") || !strings.Contains(all, "980 other values") {
+		t.Errorf("%d findings:\n%s", len(said), all)
+	}
+}
+
 // OpenCore takes no digits for octal, and knows no underscores.
 func TestIntegers(t *testing.T) {
 	t.Parallel()

@@ -8,6 +8,10 @@ import (
 	"github.com/proxstation/proxstation/gpu"
 )
 
+// mostAlike is the number of findings of one rule after which one finding stands
+// for the rest. Only a broken config.plist has more.
+const mostAlike = 20
+
 // judgeImage judges the image as a whole: faults that would keep a changed copy
 // from starting, and the age of OpenCore.
 func (j *judge) judgeImage() {
@@ -37,7 +41,12 @@ func (j *judge) judgeImage() {
 		j.say("opencore.sectors", proxstation.Blocker, fmt.Sprintf("the partition table counts in sectors of %d bytes", l.Sector), "drives of a VM have sectors of 512 bytes, and the firmware finds no partition table in them",
 			fmt.Sprintf("take the file system out, which needs no partition table: dd if=IMAGE of=opencore.raw bs=1M iflag=skip_bytes,count_bytes skip=%d count=%d", l.Start, l.Size), "UEFI specification, GUID Partition Table; QEMU, logical_block_size")
 	}
-	for _, key := range j.image.Twice {
+	for i, key := range j.image.Twice {
+		if i == mostAlike {
+			key = fmt.Sprintf("%s and %d other keys", key, len(j.image.Twice)-i-1)
+		} else if i > mostAlike {
+			break
+		}
 		j.say("opencore.duplicate-key", proxstation.Warning, configFile+": "+key+" is there more than once", "nobody knows which of the two OpenCore takes", "delete all but one of them", manual+", Terminology")
 	}
 	j.judgeVersion()

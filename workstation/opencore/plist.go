@@ -65,6 +65,9 @@ func parse(text []byte) (root Value, twice []string, err error) {
 	if bytes.HasPrefix(text, []byte("bplist")) {
 		return Value{}, nil, &ConfigError{Why: "it is a binary property list, and OpenCore reads XML: convert it with plutil -convert xml1"}
 	}
+	if bytes.HasPrefix(text, []byte("\ufeff")) || bytes.HasPrefix(text, []byte("\xff\xfe")) || bytes.HasPrefix(text, []byte("\xfe\xff")) {
+		return Value{}, nil, &ConfigError{Line: 1, Why: "it begins with a byte order mark, and OpenCore wants an element: save it as UTF-8 without the mark"}
+	}
 	r := &reader{text: text, xml: xml.NewDecoder(bytes.NewReader(text))}
 	start, err := r.start()
 	if err == nil && start.Name.Local != "plist" {
@@ -116,8 +119,11 @@ func (r *reader) start() (xml.StartElement, error) {
 // Reads the document to its end, and returns an error if a further value
 // follows.
 func (r *reader) rest() error {
-	if _, err := r.start(); !errors.Is(err, io.EOF) {
-		return errors.Join(err, errors.New("more than one value"))
+	switch _, err := r.start(); {
+	case err == nil:
+		return errors.New("more than one value")
+	case !errors.Is(err, io.EOF):
+		return err
 	}
 	for {
 		token, err := r.xml.Token()

@@ -119,7 +119,11 @@ func (m misfit) String() string {
 }
 
 func (j *judge) judgeShape() {
-	for _, m := range j.misfits {
+	for i, m := range j.misfits {
+		if i == mostAlike {
+			j.say("opencore.type", proxstation.Warning, fmt.Sprintf("%s: %d other values are not of the type that OpenCore wants", configFile, len(j.misfits)-i), "OpenCore leaves them out", "take config.plist anew from where the image came", manual)
+			return
+		}
 		change, harmless := m.repair(j.image.Config)
 		fix := fmt.Sprintf("in %s, write %s with type %s, as Sample.plist in OpenCore's release has it", configFile, m.key, m.want)
 		if harmless {
