@@ -64,7 +64,7 @@ func (db DualBoot) adviseNode(facts Facts) []proxstation.Finding {
 		}
 		if !agentEnabled(v.Config) {
 			findings = append(findings, proxstation.Finding{ID: "switch.no-agent", Severity: proxstation.Warning, Subject: v.String(), Seen: "agent: " + v.Config["agent"],
-				Why: "Without the guest agent a shutdown goes by the power button, which guests may ignore, and nobody can tell when it is up.",
+				Why: "Without the guest agent, a shutdown only presses the power button, which guests may ignore. It is also not known when the guest is up.",
 				Fix: "Install qemu-guest-agent in the guest and set agent: 1."})
 		}
 	}

@@ -121,7 +121,7 @@ func (b *bringing) look(ctx context.Context, size storage.Size) (there bool, err
 		return false, err
 	}
 	if !state.Holds(b.file.Content) {
-		return false, b.blocked(fmt.Sprintf("storage %s is for %s", b.file.Storage, state.Content), "PVE would refuse the image when all of it is there",
+		return false, b.blocked(fmt.Sprintf("storage %s is for %s", b.file.Storage, state.Content), "PVE would refuse the image after the whole upload",
 			fmt.Sprintf("allow it, on the node: pvesm set %s --content %s,%s", b.file.Storage, state.Content, b.file.Content))
 	}
 	have, there, err := b.find(ctx)

@@ -75,7 +75,7 @@ func (a *app) apply(set *flag.FlagSet) func(context.Context) error {
 			what = fmt.Sprintf("These changes are made, and %d guests are set up, one after the other, which can take hours for Windows. No other VM is started or shut down.", n)
 		}
 		if len(g.plan.HAVMs) > 0 {
-			what += " Then the HA manager is asked, and starts and stops its VMs as it is asked."
+			what += " At the end the HA manager gets the states that the page wants, and starts and stops its VMs accordingly."
 		}
 		return a.carryOut(ctx, g, *yes, what, nil)
 	}

@@ -62,7 +62,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	var o options
 	set := flag.NewFlagSet("pvenode", flag.ContinueOnError)
 	connect.Describe(set, about, "", "go run ./examples/pvenode -ca /tmp/pve-ca.pem\ncurl --cacert /tmp/pve-ca.pem -H 'Authorization: PVEAPIToken=root@pam!lab=...' https://127.0.0.1:8006/api2/json/version")
-	set.StringVar(&o.listen, "listen", "127.0.0.1:8006", "address of the API; port 0 takes a free one; further nodes take the ports that follow")
+	set.StringVar(&o.listen, "listen", "127.0.0.1:8006", "address of the API; port 0 takes a free port; further nodes take the ports that follow")
 	set.StringVar(&o.host, "host", "reference", "reference, amd, shared, or a file that describes a host in JSON; several with commas make a cluster")
 	set.IntVar(&o.nodes, "nodes", 1, "how many nodes the cluster has; they take the hosts in turn")
 	set.StringVar(&o.ca, "ca", "", "file for the certificate authority, in PEM")

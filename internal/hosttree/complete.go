@@ -71,7 +71,7 @@ func checkCapture(tree fs.FS) error {
 	}
 	names, bytes, err := measure(tree)
 	if err == nil && (names != wantNames || bytes != wantBytes) {
-		err = fmt.Errorf("%w: it had %d names and %d bytes, %d and %d are there; copy it again (tar keeps all of it)",
+		err = fmt.Errorf("%w: it had %d names and %d bytes, but now has %d and %d; copy it again (tar keeps all of it)",
 			ErrIncomplete, wantNames, wantBytes, names, bytes)
 	}
 	return err

@@ -110,7 +110,7 @@ func (d *haDiff) vm(want HAVM) (change HAVMChange, needed bool) {
 	if !is && want.Wanted == "" {
 		running := d.facts.Guests[i].Running
 		if running == proxstation.Unknown {
-			d.refuse(want.VMID, "state", "", "whether the VM runs is not known, because its node is away: name the wanted state")
+			d.refuse(want.VMID, "state", "", "it is not known whether the VM runs, because its node is away: name the wanted state")
 			return change, false
 		}
 		want.Wanted = map[bool]string{true: "started", false: "stopped"}[running == proxstation.Yes]

@@ -25,12 +25,12 @@ func (h HA) Judge(f Facts) []proxstation.Finding {
 	for _, v := range managed {
 		if v.State == "error" {
 			j.find(v.VMID, proxstation.Warning, "cluster.ha-error", "ha-manager status: vm:"+fmt.Sprint(v.VMID)+" is in the state error",
-				"a start, a stop or a move of it failed, and the HA manager does nothing more",
+				"the VM's start, stop or move failed, and the HA manager does nothing more with the VM",
 				fmt.Sprintf("ha-manager set vm:%d --state disabled; mend what its last task on node %s says; then ha-manager set vm:%[1]d --state started, or --state stopped if another VM has its turn", v.VMID, v.Node))
 		}
 		switch r, err := h.Recovery(f, v.VMID); {
 		case errors.Is(err, workstation.ErrUnread):
-			j.find(v.VMID, proxstation.Info, "cluster.ha-unsure", err.Error(), "whether another node could take the VM over, and whether a VM with the same card is kept apart from it, is not known",
+			j.find(v.VMID, proxstation.Info, "cluster.ha-unsure", err.Error(), "it is not known whether another node could take over the VM, or whether VMs with the same card are kept apart",
 				fmt.Sprintf("see which cards and disks it has: qm config %d, on node %s", v.VMID, v.Node))
 		case err == nil && v.Wanted != "disabled": // a disabled VM is not recovered
 			j.recovery(r)
@@ -113,7 +113,7 @@ func (j *haJudge) recovery(r Recovery) {
 			"bind the VM to the nodes that can run it: "+j.bind(r.VMID, append([]string{r.Home}, good...)))
 	}
 	if len(unsure) > 0 {
-		j.find(r.VMID, proxstation.Info, "cluster.ha-unsure", strings.Join(unsure, " | "), "the rules allow the node, and whether the VM would start there is not known", "see the finding about the node, and observe again")
+		j.find(r.VMID, proxstation.Info, "cluster.ha-unsure", strings.Join(unsure, " | "), "the rules allow this node, and it is not known whether the VM would start there", "see the finding about the node, and observe again")
 	}
 }
 

@@ -216,7 +216,7 @@ func TestDiffHA(t *testing.T) {
 	}{
 		"nothing":           {cluster.HASpec{VMs: []cluster.HAVM{{VMID: 140}}}, nil, "nothing to do"},
 		"a VM that is off":  {cluster.HASpec{VMs: []cluster.HAVM{{VMID: 141}}}, nil, "+ high availability of VM 141\n    + state         stopped\n    + failback      yes\n    + max_restart   1\n    + max_relocate  1\n"},
-		"a VM that is away": {cluster.HASpec{VMs: []cluster.HAVM{{VMID: 141}}}, func(f *cluster.Facts, _ *cluster.HA) { f.Guests[1].Running = proxstation.Unknown }, "whether the VM runs is not known"},
+		"a VM that is away": {cluster.HASpec{VMs: []cluster.HAVM{{VMID: 141}}}, func(f *cluster.Facts, _ *cluster.HA) { f.Guests[1].Running = proxstation.Unknown }, "it is not known whether the VM runs"},
 		"no such VM":        {cluster.HASpec{VMs: []cluster.HAVM{{VMID: 999}}}, nil, "the cluster has no such VM"},
 		"a container":       {cluster.HASpec{VMs: []cluster.HAVM{{VMID: 150}}}, nil, "the cluster has no such VM"},
 		"an odd state":      {cluster.HASpec{VMs: []cluster.HAVM{{VMID: 140, Wanted: "on"}}}, nil, "PVE knows started, stopped, disabled, ignored"},

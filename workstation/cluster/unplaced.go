@@ -25,7 +25,7 @@ func (p *placing) noPlace(e *NoPlaceError, unread []NodeFacts) {
 	}
 	p.findings = append(p.findings, proxstation.Finding{ID: "cluster.no-place", Severity: proxstation.Warning, Subject: fmt.Sprintf("VM %d %s", e.VMID, e.Name), Seen: strings.Join(seen, "; "),
 		Why: "Nothing is planned for it, because a node that could have it was not read.",
-		Fix: "Mend what the finding about the node says, and plan again; or, if the Spec puts the VM on this node, let it choose another node."})
+		Fix: "Mend what the finding about the node says, and plan again; or, if the Spec names this node for the VM, name another node or no node."})
 }
 
 // stateOf adds the findings that say why a node was not read, once for all VMs.

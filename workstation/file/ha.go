@@ -108,7 +108,7 @@ func (p Page) checkHA(errs *Errors, stations []string) {
 			errs.add(key+".state", "%s takes turns in the set %s, and a switch starts and stops its members: leave the state out", name, p.SetOf(name))
 		}
 		if h.Strict && len(h.Nodes) == 0 {
-			errs.add(key+".strict", "it is about nodes: add the nodes at %s.nodes", key)
+			errs.add(key+".strict", "strict needs nodes: add the nodes at %s.nodes", key)
 		}
 		for _, kind := range tied {
 			for i, other := range h.others(kind) {
@@ -118,11 +118,11 @@ func (p Page) checkHA(errs *Errors, stations []string) {
 				case !there:
 					errs.add(here, "no workstation of the page has the name %q: %s", other, unknown(stations, other))
 				case other == name:
-					errs.add(here, "it is this workstation: name another one")
+					errs.add(here, "this is the workstation itself: name another workstation")
 				case partner != nil && partner.ha() == nil:
-					errs.add(here, "%s is not under high availability: add ha: {} to it", other)
+					errs.add(here, "%s is not under high availability: add ha: {} to that workstation", other)
 				case partner != nil && kind == cluster.Apart && (slices.Contains(h.Together, other) || slices.Contains(partner.ha().Together, name)):
-					errs.add(here, "%s is to be on the node of %s as well: leave out one of the two", other, name)
+					errs.add(here, "the page also keeps %s together with %s: want either apart or together", other, name)
 				}
 			}
 		}

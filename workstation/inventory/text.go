@@ -48,7 +48,7 @@ func (i Inventory) String() string {
 	if len(i.Findings) == 0 {
 		b.WriteString("  none\n")
 	}
-	fmt.Fprintf(&b, "\nThe worst of it: %s\n", verdict(i.Findings))
+	fmt.Fprintf(&b, "\nVerdict: %s\n", verdict(i.Findings))
 	return b.String()
 }
 

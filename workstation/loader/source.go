@@ -46,7 +46,7 @@ type Source struct {
 
 // ErrSource reports a [Source] from which no boot loader can be made. The error
 // is a [SourceError].
-var ErrSource = errors.New("no boot loader can be made of it")
+var ErrSource = errors.New("no boot loader can be made from the source")
 
 // A SourceError says which field of a [Source] is at fault.
 type SourceError struct {

@@ -219,7 +219,7 @@ func forMacs(program []byte) error {
 		return errors.New("the program is not for Intel's processors")
 	}
 	if !bytes.HasPrefix(program, []byte{0xCF, 0xFA, 0xED, 0xFE, 7, 0, 0, 1}) { // the magic number of 64-bit programs, followed by x86-64
-		return errors.New("the program is not one of macOS for Intel's processors")
+		return errors.New("the program is not a macOS program for Intel's processors")
 	}
 	return nil
 }

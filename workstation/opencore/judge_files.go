@@ -17,7 +17,7 @@ func (j *judge) judgeFiles() {
 	}
 	severity, why := proxstation.Warning, "OpenCore leaves out what is missing"
 	if j.halts() {
-		severity, why = proxstation.Blocker, "OpenCore stops there: a missing file is an error, at which HaltLevel makes it stop"
+		severity, why = proxstation.Blocker, "OpenCore stops there, because HaltLevel makes it stop at errors such as a missing file"
 	}
 	for i, item := range j.get("Kernel", "Add").Items {
 		name := item.Value.Get("BundlePath").Text

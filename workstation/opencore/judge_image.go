@@ -23,7 +23,7 @@ func (j *judge) judgeImage() {
 			"with another value OpenCore wants a signed configuration, and this one has no signature", manual+", Vault")
 	}
 	if j.image.Damage != "" {
-		j.say("opencore.file-system", proxstation.Blocker, j.image.Layout.String()+": "+j.image.Damage, "a change of one file could damage another file, so that no copy is made of it",
+		j.say("opencore.file-system", proxstation.Blocker, j.image.Layout.String()+": "+j.image.Damage, "a change of one file could damage another file, so no copy of the image is made",
 			"take the image anew from where it came, or mend a copy of the file system with fsck.fat -a", "Microsoft FAT specification")
 	}
 	if !j.image.Starter {

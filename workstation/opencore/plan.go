@@ -141,7 +141,7 @@ func Configure(image Image, machine Machine, o *Options) (Plan, error) {
 			break
 		}
 		if len(changes) > maxChanges {
-			return Plan{}, &ConfigError{Why: fmt.Sprintf("%d values would have to change: it is not one of OpenCore's; take another image", len(changes))}
+			return Plan{}, &ConfigError{Why: fmt.Sprintf("%d values would have to change, so this is not a config.plist of OpenCore: take another image", len(changes))}
 		}
 		if err := plan.add(&with, changes); err != nil {
 			return Plan{}, err

@@ -269,8 +269,8 @@ func TestReadBundlesRefuses(t *testing.T) {
 		"empty.zip":   {opencoretest.Tree{"README.md": nil}, "no folder in it ends in .kext"},
 		"info.zip":    {opencoretest.Tree{"A.kext/Contents/MacOS/A": nil}, "no Contents/Info.plist"},
 		"program.zip": {with("A.kext/Contents/MacOS/A", nil), "missing or empty"},
-		"linux.zip":   {with("A.kext/Contents/MacOS/A", []byte("\x7fELF............................")), "not one of macOS"},
-		"arm.zip":     {with("A.kext/Contents/MacOS/A", append([]byte{0xCF, 0xFA, 0xED, 0xFE, 12, 0, 0, 1}, make([]byte, 100)...)), "not one of macOS"},
+		"linux.zip":   {with("A.kext/Contents/MacOS/A", []byte("\x7fELF............................")), "not a macOS program"},
+		"arm.zip":     {with("A.kext/Contents/MacOS/A", append([]byte{0xCF, 0xFA, 0xED, 0xFE, 12, 0, 0, 1}, make([]byte, 100)...)), "not a macOS program"},
 		"id.zip":      {with("A.kext/Contents/Info.plist", []byte("<plist><dict/></plist>")), "CFBundleIdentifier"},
 		"many.zip":    {many, "2000 files"},
 	} {
