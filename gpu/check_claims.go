@@ -14,16 +14,20 @@ import (
 // if a part of a value cannot be read, and gpu.assigned-twice if a VM names a
 // device twice. If two VMs cannot run at the same time, the ID is
 // gpu.shared-card, gpu.split-group, gpu.args-card or gpu.same-uuid. If both VMs
-// start with the host, the finding gpu.onboot-race is added.
-func (n Node) CheckClaims(claims []Claim) []proxstation.Finding {
+// start with the host, the finding gpu.onboot-race is added. If VMIDs are given
+// in about, there are only findings about these VMs.
+func (n Node) CheckClaims(claims []Claim, about ...int) []proxstation.Finding {
 	var findings []proxstation.Finding
 	onBoot := map[int]bool{}
 	for _, c := range claims {
 		onBoot[c.VMID] = c.OnBoot
+		if len(about) > 0 && !slices.Contains(about, c.VMID) {
+			continue
+		}
 		findings = append(findings, c.CheckUnread()...)
 		findings = append(findings, n.checkTwice(c)...)
 	}
-	for _, c := range n.Conflicts(claims) {
+	for _, c := range n.conflicts(claims, about) {
 		f := proxstation.Finding{ID: "gpu.shared-card", Severity: proxstation.Info, Subject: fmt.Sprintf("VMs %d and %d", c.VMs[0], c.VMs[1]), Seen: c.String(),
 			Why: "Only one of them can run at a time: the start of the second VM fails with \"PCI device '…' already in use by VMID\"."}
 		if hasGroupID(c) {

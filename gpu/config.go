@@ -1,7 +1,6 @@
 package gpu
 
 import (
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -23,10 +22,14 @@ func (n Node) CheckConfig(config map[string]string) []proxstation.Finding {
 	}
 	takes := false
 	for i := range 16 {
-		slot := fmt.Sprintf("hostpci%d", i)
-		h, err := ParseHostPCI(config[slot])
+		slot := "hostpci" + strconv.Itoa(i)
+		value, set := config[slot]
+		if !set {
+			continue
+		}
+		h, err := ParseHostPCI(value)
 		if err != nil {
-			continue // the key is not set, or another check reports its value
+			continue // another check reports the value
 		}
 		takes = true
 		virtual, display := n.kinds(h)

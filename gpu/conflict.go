@@ -67,12 +67,25 @@ func (c Conflict) String() string {
 // pairs in the order of their VMIDs. Conflicts chooses among the alternatives
 // of a mapping as PVE does: it takes the first free alternative, in the order
 // of the slots. Two mediated devices of one function do not conflict.
-func (n Node) Conflicts(claims []Claim) []Conflict {
-	claims = byVMID(claims)
+func (n Node) Conflicts(claims []Claim) []Conflict { return n.conflicts(claims, nil) }
+
+// The method conflicts finds the conflicts of the VMs in about with all VMs. If
+// about is empty, it finds all conflicts.
+func (n Node) conflicts(claims []Claim, about []int) []Conflict {
+	if len(about) > 0 && !slices.ContainsFunc(claims, func(c Claim) bool { return slices.Contains(about, c.VMID) }) {
+		return nil
+	}
+	var known []resolved
+	for _, c := range byVMID(claims) {
+		known = append(known, n.resolve(c))
+	}
 	var conflicts []Conflict
-	for i, a := range claims {
-		for _, b := range claims[i+1:] {
-			conflicts = n.pair(conflicts, a, b)
+	for i, a := range known {
+		only := len(about) > 0 && !slices.Contains(about, a.VMID)
+		for _, b := range known[i+1:] {
+			if !only || slices.Contains(about, b.VMID) {
+				conflicts = n.pair(conflicts, a, b)
+			}
 		}
 	}
 	return conflicts
@@ -81,19 +94,7 @@ func (n Node) Conflicts(claims []Claim) []Conflict {
 // ConflictsOf finds the conflicts of one VM with the other VMs, by the rules of
 // [Node.Conflicts]. Its time grows linearly with the number of claims.
 func (n Node) ConflictsOf(vmid int, claims []Claim) []Conflict {
-	claims = byVMID(claims)
-	i := slices.IndexFunc(claims, func(c Claim) bool { return c.VMID == vmid })
-	if i < 0 {
-		return nil
-	}
-	var conflicts []Conflict
-	for _, a := range claims[:i] {
-		conflicts = n.pair(conflicts, a, claims[i])
-	}
-	for _, b := range claims[i+1:] {
-		conflicts = n.pair(conflicts, claims[i], b)
-	}
-	return conflicts
+	return n.conflicts(claims, []int{vmid})
 }
 
 func byVMID(claims []Claim) []Claim {
@@ -102,19 +103,22 @@ func byVMID(claims []Claim) []Claim {
 
 // The method pair appends the conflict of two VMs to conflicts, if they have a
 // conflict.
-func (n Node) pair(conflicts []Conflict, a, b Claim) []Conflict {
+func (n Node) pair(conflicts []Conflict, a, b resolved) []Conflict {
+	if !a.meets(b) {
+		return conflicts
+	}
 	conflict, found := n.either(a, b)
 	if !found {
 		return conflicts
 	}
 	conflict.VMs = [2]int{a.VMID, b.VMID}
-	conflict.ByArgs = n.byArgs(a, conflict) || n.byArgs(b, conflict)
+	conflict.ByArgs = n.byArgs(a.Claim, conflict) || n.byArgs(b.Claim, conflict)
 	return append(conflicts, conflict)
 }
 
 // The method either returns the conflict of two VMs, whichever of them starts
 // first. It prefers a conflict about a function to a conflict about a group.
-func (n Node) either(a, b Claim) (Conflict, bool) {
+func (n Node) either(a, b resolved) (Conflict, bool) {
 	one, found := n.after(a, b)
 	other, foundOther := n.after(b, a)
 	switch {
@@ -135,7 +139,9 @@ func (n Node) byArgs(claim Claim, c Conflict) bool {
 }
 
 func union(sets ...[]iommu.Address) []iommu.Address {
-	return slices.Compact(slices.SortedFunc(slices.Values(slices.Concat(sets...)), iommu.Address.Compare))
+	all := slices.Concat(sets...)
+	slices.SortFunc(all, iommu.Address.Compare)
+	return slices.Compact(all)
 }
 
 func hasGroupID(c Conflict) bool { return c.Group != iommu.GroupID{} }
@@ -145,11 +151,55 @@ func hasGroupID(c Conflict) bool { return c.Group != iommu.GroupID{} }
 // function.
 type use map[iommu.Address]bool // true means mediated
 
+// A resolved claim says what a claim means on a node.
+type resolved struct {
+	Claim
+	choices []choice
+	held    use // the functions that the VM has if it starts first
+	// addresses and groups hold everything that the VM may get.
+	addresses []iommu.Address
+	groups    []iommu.GroupID
+}
+
+// A choice holds the sets of functions that one value of a claim may mean.
+type choice struct {
+	mediated     bool
+	alternatives [][]iommu.Address
+}
+
+func (n Node) resolve(c Claim) resolved {
+	r := resolved{Claim: c}
+	for _, values := range [][]HostPCI{c.Values, c.ByArgs} {
+		for _, h := range values {
+			choice := choice{h.MDev != "", n.Resolve(h)}
+			r.choices = append(r.choices, choice)
+			for _, set := range choice.alternatives {
+				r.addresses = append(r.addresses, set...)
+			}
+		}
+	}
+	for _, a := range r.addresses {
+		if group := n.group(a); group != (iommu.GroupID{}) {
+			r.groups = append(r.groups, group)
+		}
+	}
+	r.held, _ = r.choose(nil)
+	return r
+}
+
+// meets reports whether two VMs may get parts of the same function or group, or
+// have the same UUID. VMs that do not meet have no conflict.
+func (r resolved) meets(other resolved) bool {
+	return r.UUID != "" && r.UUID == other.UUID ||
+		slices.ContainsFunc(r.addresses, func(a iommu.Address) bool { return slices.Contains(other.addresses, a) }) ||
+		slices.ContainsFunc(r.groups, func(g iommu.GroupID) bool { return slices.Contains(other.groups, g) })
+}
+
 // The method "after" returns the conflict that keeps the second VM from
 // starting while the first VM runs.
-func (n Node) after(first, second Claim) (Conflict, bool) {
-	held, _ := n.choose(first, nil)
-	wanted, taken := n.choose(second, held)
+func (n Node) after(first, second resolved) (Conflict, bool) {
+	held := first.held
+	wanted, taken := second.choose(held)
 	switch mediated := func(h HostPCI) bool { return h.MDev != "" }; {
 	case len(taken) > 0:
 		return Conflict{Devices: union(taken)}, true
@@ -184,16 +234,15 @@ func (n Node) after(first, second Claim) (Conflict, bool) {
 // functions in held are in use. It also returns the functions that the VM would
 // need but that are in use (choose_hostpci_devices in qemu-server
 // PVE/QemuServer/PCI.pm).
-func (n Node) choose(claim Claim, held use) (got use, taken []iommu.Address) {
+func (r resolved) choose(held use) (got use, taken []iommu.Address) {
 	got = use{}
-	for _, h := range slices.Concat(claim.Values, claim.ByArgs) {
-		mediated := h.MDev != ""
+	for _, choice := range r.choices {
+		mediated, alternatives := choice.mediated, choice.alternatives
 		inTheWay := func(a iommu.Address) bool {
 			byOther, ok := held[a]
 			_, own := got[a]
 			return ok && !(mediated && byOther) || own && !mediated
 		}
-		alternatives := n.Resolve(h)
 		free := slices.IndexFunc(alternatives, func(set []iommu.Address) bool { return !slices.ContainsFunc(set, inTheWay) })
 		if free >= 0 {
 			for _, a := range alternatives[free] {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/gpu"
 	"github.com/proxstation/proxstation/iommu"
 )
@@ -115,6 +116,28 @@ func TestConflictsAreSymmetric(t *testing.T) {
 	}
 }
 
+// Findings about some VMs are the findings about all VMs that name one of them.
+func TestCheckClaimsAboutSomeVMs(t *testing.T) {
+	t.Parallel()
+	claims := []gpu.Claim{claim(1, "01:00"), claim(2, "01:00.1"), claim(3, "mapping=any"), claim(4, "04:00"), claim(5, "05:00"), claim(6, "01:00", "01:00.0"), claim(7, "00:02.0,mdev=a")}
+	claims[0].OnBoot, claims[5].OnBoot, claims[3].Unread = true, true, []string{"hostpci1: card0"}
+	claims[6].ByArgs = values("01:00.0")
+	for _, about := range [][]int{{1}, {4}, {5}, {6, 7}, {9}} {
+		var want []proxstation.Finding
+		for _, f := range node().CheckClaims(claims) {
+			if slices.ContainsFunc(about, func(id int) bool { return slices.Contains(strings.Fields(f.Subject), fmt.Sprint(id)) }) {
+				want = append(want, f)
+			}
+		}
+		if got := node().CheckClaims(claims, about...); !reflect.DeepEqual(got, want) {
+			t.Errorf("about %v: %v, want %v", about, got, want)
+		}
+	}
+	if all := node().CheckClaims(claims); len(all) < 8 {
+		t.Errorf("%v", all)
+	}
+}
+
 func TestCheckClaims(t *testing.T) {
 	t.Parallel()
 	boot := func(c gpu.Claim) gpu.Claim { c.OnBoot = true; return c }
@@ -164,6 +187,7 @@ func TestClaimsByArgs(t *testing.T) {
 		"of one group":               {[]gpu.Claim{byArgs(130, "0000:04:00.0"), claim(140, "0000:05:00")}, []string{"gpu.args-card"}, "parts of IOMMU group 40"},
 		"twins":                      {[]gpu.Claim{twin(100, "a", "01:00.0,mdev=nvidia-63"), twin(101, "a", "01:00.0,mdev=nvidia-63")}, []string{"gpu.same-uuid"}, "under the UUID a"},
 		"twins with devices whole":   {[]gpu.Claim{twin(100, "a", "01:00.0"), twin(101, "a", "03:00.0")}, nil, ""},
+		"twins with different cards": {[]gpu.Claim{twin(100, "a", "01:00.0,mdev=nvidia-63"), twin(101, "a", "00:02.0,mdev=i915-GVTg")}, []string{"gpu.same-uuid"}, "under the UUID a"},
 		"UUIDs of their own":         {[]gpu.Claim{twin(100, "a", "01:00.0,mdev=nvidia-63"), twin(101, "b", "01:00.0,mdev=nvidia-63")}, nil, ""},
 		"twice in one, by keys":      {[]gpu.Claim{keys}, []string{"gpu.assigned-twice"}, "qm set 140 --delete hostpci2"},
 		"twice in one, by args once": {[]gpu.Claim{both}, []string{"gpu.assigned-twice"}, "out of the line args of /etc/pve/qemu-server/140.conf"},

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/gpu"
@@ -130,9 +131,9 @@ func (d *differ) checkCard(vm VM, choices [][]iommu.Address, has bool) {
 // conflicts reports VMs that cannot run at the same time after the plan.
 func (d *differ) conflicts(after Facts) {
 	node := gpu.Node{Name: d.facts.Node, Functions: d.facts.IOMMU.Functions, Mappings: d.after}
-	now := d.facts.PCI().CheckClaims(d.facts.Claims())
-	for _, f := range node.CheckClaims(after.Claims()) {
-		if f.Severity == proxstation.Blocker && slices.Contains(now, f) {
+	now := sync.OnceValue(func() []proxstation.Finding { return d.facts.PCI().CheckClaims(d.facts.Claims()) })
+	for _, f := range node.CheckClaims(after.Claims(), d.about...) {
+		if f.Severity == proxstation.Blocker && slices.Contains(now(), f) {
 			f.Severity, f.Why = proxstation.Warning, "This is so today already. "+f.Why
 		}
 		d.find(f)
@@ -147,7 +148,7 @@ func (d *differ) conflicts(after Facts) {
 // This returns the facts after the steps. Keys that PVE adds by itself are
 // missing.
 func (f Facts) applied(steps []Step) Facts {
-	vms := map[int]VMFacts{}
+	vms := make(map[int]VMFacts, len(f.VMs)+len(steps))
 	maps.Copy(vms, f.VMs)
 	for _, step := range steps {
 		switch s := step.(type) {

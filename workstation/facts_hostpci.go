@@ -52,9 +52,14 @@ func (f Facts) claims(config func(VMFacts) map[string]string) []gpu.Claim {
 // host describes the host's devices, as they are when one VM starts.
 func (f Facts) host(starts int) handover.Host {
 	h := handover.Host{PCI: f.PCI(), Disks: f.Disks, Ports: f.ports}
-	for _, claim := range f.claimsNow(starts) {
-		if f.VMs[claim.VMID].Running {
-			h.Gone = slices.Concat(h.Gone, claim.Values, claim.ByArgs)
+	for _, id := range slices.Sorted(maps.Keys(f.VMs)) {
+		if v := f.VMs[id]; v.Running && v.isOn(f.Node) {
+			config := v.now()
+			if id == starts {
+				config = v.Config
+			}
+			claim := v.claim(config)
+			h.Gone = append(append(h.Gone, claim.Values...), claim.ByArgs...)
 		}
 	}
 	return h

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // ErrUnknownKey reports a key that does not exist in the configuration of a VM.
@@ -43,9 +44,13 @@ func Key(name string) *Param {
 	if steering[name] {
 		return nil
 	}
-	endpoint, _, _ := Lookup("POST", "/nodes/pve/qemu/100/config")
-	return find(endpoint.Params, name)
+	return find(configKeys(), name)
 }
+
+var configKeys = sync.OnceValue(func() []Param {
+	endpoint, _, _ := Lookup("POST", "/nodes/pve/qemu/100/config")
+	return endpoint.Params
+})
 
 // steering holds parameters that control a change and are not keys of the
 // configuration.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -15,9 +16,9 @@ import (
 // "default" stands for the host's vendor. Source: qemu-server
 // PVE/QemuServer/CPUConfig.pm, get_all_cpu_models; and QEMU's own list, which
 // PVE prefers to the list in the file.
-func Models() map[string]string { return models() }
+func Models() map[string]string { return maps.Clone(models()) }
 
-func models() map[string]string {
+var models = sync.OnceValue(func() map[string]string {
 	vendors := map[string]string{}
 	for vendor, names := range map[string]string{"GenuineIntel": intelModels, "AuthenticAMD": amdModels, "default": anyModels + " " + abstractModels} {
 		for name := range strings.FieldsSeq(names) {
@@ -25,7 +26,7 @@ func models() map[string]string {
 		}
 	}
 	return vendors
-}
+})
 
 // Abstract reports whether PVE defines a CPU model itself, as a level of
 // features (builtin_models_by_arch of PVE/QemuServer/CPUConfig.pm).

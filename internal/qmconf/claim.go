@@ -1,7 +1,6 @@
 package qmconf
 
 import (
-	"maps"
 	"slices"
 
 	"github.com/proxstation/proxstation/gpu"
@@ -11,10 +10,14 @@ import (
 // including the devices named in args.
 func Claim(vmid int, config map[string]string) gpu.Claim {
 	claim := gpu.Claim{VMID: vmid, OnBoot: config["onboot"] == "1"}
-	for _, key := range slices.Sorted(maps.Keys(config)) {
-		if Family(key) != "hostpci" {
-			continue
+	var keys []string
+	for key := range config {
+		if Family(key) == "hostpci" {
+			keys = append(keys, key)
 		}
+	}
+	slices.Sort(keys)
+	for _, key := range keys {
 		if h, err := gpu.ParseHostPCI(config[key]); err == nil {
 			claim.Values, claim.Keys = append(claim.Values, h), append(claim.Keys, key)
 		} else {

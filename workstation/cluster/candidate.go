@@ -38,8 +38,9 @@ type score struct {
 // ruleWarnings is the index of the rule that counts warnings.
 const ruleWarnings = 4
 
-// judge finds out whether a node could have a VM, and why not.
-func (p *placing) judge(needs Needs, node NodeFacts) candidate {
+// candidate returns a node as a candidate that is still to be judged, or that is
+// refused because it was not read or there is no VM for it.
+func (p *placing) candidate(needs Needs, node NodeFacts) candidate {
 	c := candidate{node: node.Name}
 	if c.refused = node.away(); c.refused != "" {
 		return c
@@ -50,11 +51,21 @@ func (p *placing) judge(needs Needs, node NodeFacts) candidate {
 		c.err, c.refused = err, err.Error()
 		return c
 	}
-	c.images = imaging{spec: slices.Concat(p.spec.Images, images), all: p.all, node: on.facts}
-	c.vm = c.images.images(vm)
+	c.vm, c.images = vm, imaging{spec: slices.Concat(p.spec.Images, images), all: p.all, node: on.facts}
+	return c
+}
+
+// judge finds out whether the node of a candidate could have the VM, and why
+// not. It can judge several candidates at the same time.
+func (p *placing) judge(c *candidate) {
+	if c.refused != "" {
+		return
+	}
+	on := p.nodes[c.node]
+	c.vm = c.images.images(c.vm)
 	reasons := append(p.cardless(c.vm, on.facts), c.images.why...)
 	facts := brought(on.facts, c.images.brings)
-	plan, err := workstation.Diff(workstation.Spec{VMs: append(slices.Clone(on.vms), c.vm), Place: p.spec.Place}, facts)
+	plan, err := workstation.Fit(workstation.Spec{VMs: append(slices.Clone(on.vms), c.vm), Place: p.spec.Place}, facts)
 	if err != nil {
 		c.err, reasons = err, append(reasons, errorWords(err)...)
 	}
@@ -62,13 +73,12 @@ func (p *placing) judge(needs Needs, node NodeFacts) candidate {
 	told := map[string]bool{"gpu.mapping-not-here": true, "workstation.image-missing": true} // reasons already holds these faults, in other words
 	for _, f := range plan.Findings {
 		if f.Severity == proxstation.Blocker && !(told[f.ID] && len(reasons) > 0) && !slices.Contains(on.findings, f) {
-			reasons = append(reasons, findingWords(f, vm))
+			reasons = append(reasons, findingWords(f, c.vm))
 		}
 	}
 	if c.refused = strings.Join(reasons, "; "); c.refused == "" {
 		c.score(facts, plan, on)
 	}
-	return c
 }
 
 // cardless returns the mappings of the VM for which the node has no card, with
@@ -92,8 +102,8 @@ func (p *placing) cardless(vm workstation.VM, facts workstation.Facts) []string 
 // mappingsOf returns the mappings that a VM names.
 func mappingsOf(vm workstation.VM) []string {
 	var ids []string
-	for key, value := range vm.AsNew().Config {
-		if h, err := gpu.ParseHostPCI(value); qmconf.Family(key) == "hostpci" && err == nil && h.Mapping != "" {
+	for _, h := range qmconf.Claim(vm.ID, vm.AsNew().Config).Values {
+		if h.Mapping != "" {
 			ids = append(ids, h.Mapping)
 		}
 	}
@@ -115,7 +125,7 @@ func (c *candidate) score(facts workstation.Facts, plan workstation.Plan, on *no
 	} else {
 		c.scores[0].good = fmt.Sprintf("its %s of memory fit beside what is there", need.Human())
 	}
-	if shared := sharers(c.vm, facts, on.vms); len(shared) > 0 {
+	if shared := sharers(c.vm, facts, on.claims, on.vms); len(shared) > 0 {
 		c.scores[1] = score{int64(len(shared)), "", "its card is also the card of " + strings.Join(shared, " and ") + ": only one of them runs at a time"}
 	} else {
 		c.scores[1].good = "no other VM has its card there"
@@ -188,14 +198,14 @@ func explain(needs Needs, good []candidate) (why string, others []NodeReason) {
 }
 
 // sharers returns the VMs that cannot run at the same time as the VM because of
-// its card. VMs whose configurations were not read may be such VMs.
-func sharers(vm workstation.VM, facts workstation.Facts, beside []workstation.VM) []string {
-	claims, names := facts.Claims(), map[int]string{}
-	for id, have := range facts.VMs {
-		names[id] = have.String()
+// its card: VMs of the node, by their claims, and VMs that are planned beside it.
+// VMs whose configurations were not read may be such VMs.
+func sharers(vm workstation.VM, facts workstation.Facts, claims []gpu.Claim, beside []workstation.VM) []string {
+	if !takesDevices(vm) && !slices.ContainsFunc(claims, func(c gpu.Claim) bool { return c.VMID == vm.ID }) {
+		return nil
 	}
-	for _, v := range append(slices.Clone(beside), vm) {
-		names[v.ID] = fmt.Sprintf("VM %d %s", v.ID, v.Name)
+	claims, planned := slices.Clone(claims), append(slices.Clone(beside), vm)
+	for _, v := range planned {
 		if _, exists := facts.VMs[v.ID]; !exists {
 			claims = append(claims, qmconf.Claim(v.ID, v.AsNew().Config))
 		}
@@ -206,7 +216,11 @@ func sharers(vm workstation.VM, facts workstation.Facts, beside []workstation.VM
 		if other == vm.ID {
 			other = conflict.VMs[1]
 		}
-		shared = append(shared, names[other])
+		if i := slices.IndexFunc(planned, func(v workstation.VM) bool { return v.ID == other }); i >= 0 {
+			shared = append(shared, fmt.Sprintf("VM %d %s", other, planned[i].Name))
+		} else {
+			shared = append(shared, facts.VMs[other].String())
+		}
 	}
 	if len(facts.Unread) > 0 && takesDevices(vm) {
 		shared = append(shared, unread(facts))

@@ -226,7 +226,7 @@ func (j *mover) target() {
 			}
 		}
 	}
-	if shared := sharers(workstation.VM{ID: j.move.VMID, Name: j.move.Name, Config: j.vm.Config}, j.to, nil); len(shared) > 0 {
+	if shared := sharers(workstation.VM{ID: j.move.VMID, Name: j.move.Name, Config: j.vm.Config}, j.to, j.to.Claims(), nil); len(shared) > 0 {
 		j.find(proxstation.Info, "cluster.move-card", "on node "+j.move.To+" its card is also the card of "+strings.Join(shared, " and "), "only one of them runs at a time", "")
 	}
 	forbidden := strings.Join(j.facts.HA, ", ")

@@ -49,16 +49,59 @@ func TestObserveForIsEnough(t *testing.T) {
 	}
 }
 
+// Fit plans what Diff plans. It leaves out only findings about the devices of
+// VMs that the Spec does not name.
+func TestFitIsDiffWithoutOtherVMs(t *testing.T) {
+	t.Parallel()
+	left := 0
+	for seed := range uint64(20) {
+		r := rand.New(rand.NewPCG(seed, 21))
+		c, err := cluster.Connect(t.Context(), addresses(pvetest.NewCluster(randomHosts(r), nil).Transport(), "a"), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all, err := c.Observe(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, n := range all.Nodes {
+			vm := linux(150, []string{"", "rtx"}[r.IntN(2)])
+			vm.Config = maps.Clone(vm.Config)
+			if r.IntN(2) == 0 {
+				vm.Config["hostpci0"], vm.Config["onboot"] = "0000:01:00,pcie=1", "1"
+			}
+			spec := workstation.Spec{VMs: []workstation.VM{vm}}
+			want, wantErr := workstation.Diff(spec, n.Facts)
+			got, gotErr := workstation.Fit(spec, n.Facts)
+			before := len(want.Findings)
+			want.Findings = slices.DeleteFunc(want.Findings, func(f proxstation.Finding) bool { return stranger(f, 150) })
+			left += before - len(want.Findings)
+			if fmt.Sprint(want, wantErr) != fmt.Sprint(got, gotErr) {
+				t.Errorf("seed %d, node %s: Fit returns %v, %v\nDiff returns %v, %v", seed, n.Name, got, gotErr, want, wantErr)
+			}
+		}
+	}
+	if left < 20 {
+		t.Errorf("only %d findings are about other VMs", left)
+	}
+}
+
+// stranger reports whether a finding is about VMs other than those of the Spec.
+func stranger(f proxstation.Finding, vmids ...int) bool {
+	return strings.HasPrefix(f.Subject, "VM") && !slices.ContainsFunc(vmids, func(id int) bool { return strings.Contains(f.Subject, fmt.Sprint(id)) })
+}
+
 func planText(spec cluster.Spec, facts cluster.Facts) string {
 	plan, err := cluster.Diff(spec, facts)
 	if err != nil {
 		return err.Error()
 	}
-	stranger := func(f proxstation.Finding) bool {
-		return strings.HasPrefix(f.Subject, "VM") && !slices.ContainsFunc(spec.Workstations, func(n cluster.Needs) bool { return strings.Contains(f.Subject, fmt.Sprint(n.VM.ID)) })
+	var vmids []int
+	for _, n := range spec.Workstations {
+		vmids = append(vmids, n.VM.ID)
 	}
 	for i, n := range plan.Nodes {
-		plan.Nodes[i].Findings = slices.DeleteFunc(n.Findings, stranger)
+		plan.Nodes[i].Findings = slices.DeleteFunc(n.Findings, func(f proxstation.Finding) bool { return stranger(f, vmids...) })
 	}
 	plan.Nodes = slices.DeleteFunc(plan.Nodes, func(n workstation.Plan) bool { return n.Empty() && len(n.Findings) == 0 })
 	return plan.String()

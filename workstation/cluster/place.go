@@ -3,10 +3,14 @@ package cluster
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/proxstation/proxstation"
+	"github.com/proxstation/proxstation/gpu"
 	"github.com/proxstation/proxstation/internal/printable"
 	"github.com/proxstation/proxstation/workstation"
 )
@@ -124,8 +128,7 @@ func placed(spec Spec, facts Facts) *placing {
 	}
 	for _, node := range facts.readable() {
 		node.Mappings = p.mapper.after
-		asIs, _ := workstation.Diff(workstation.Spec{Place: spec.Place}, node) // an empty Spec has no error
-		p.nodes[node.Node] = &nodePlan{facts: node, findings: asIs.Findings}
+		p.nodes[node.Node] = &nodePlan{facts: node, claims: node.Claims()}
 	}
 	for _, existing := range []bool{true, false} { // VMs that exist keep their room
 		for _, needs := range spec.Workstations {
@@ -165,10 +168,10 @@ type placing struct {
 
 // A nodePlan holds the VMs that were placed on a node so far.
 type nodePlan struct {
-	facts workstation.Facts // including the mappings and images that the plan will make
-	vms   []workstation.VM
-	// findings holds the findings of a plan for vms. Without vms, these are
-	// findings about VMs that the Spec does not name.
+	facts  workstation.Facts // including the mappings and images that the plan will make
+	vms    []workstation.VM
+	claims []gpu.Claim // of the VMs that exist
+	// findings holds the findings of a plan for vms.
 	findings []proxstation.Finding
 }
 
@@ -185,23 +188,18 @@ func (p *placing) place(needs Needs) {
 	var good []candidate
 	var refused []NodeReason
 	var unread []NodeFacts
-	named := false
-	for _, node := range p.all.Nodes {
-		if needs.Node != "" && needs.Node != node.Name {
-			continue
-		}
-		named = true
-		c := p.judge(needs, node)
-		if node.away() != "" {
+	candidates := p.candidates(needs)
+	for _, c := range candidates {
+		if node, _ := p.all.Node(c.node); node.away() != "" {
 			unread = append(unread, node)
 		}
 		if c.refused != "" {
-			refused = append(refused, NodeReason{Node: node.Name, Refused: true, Why: c.refused})
+			refused = append(refused, NodeReason{Node: c.node, Refused: true, Why: c.refused})
 			continue
 		}
 		good = append(good, c)
 	}
-	if !named && needs.Node != "" {
+	if len(candidates) == 0 && needs.Node != "" {
 		refused = []NodeReason{{Node: needs.Node, Refused: true, Why: "the cluster has no such node"}}
 	}
 	if len(good) == 0 {
@@ -213,6 +211,25 @@ func (p *placing) place(needs Needs) {
 	others = append(others, refused...)
 	slices.SortFunc(others, func(a, b NodeReason) int { return strings.Compare(a.Node, b.Node) })
 	p.choose(good[0], Placement{Why: why, Others: others})
+}
+
+// candidates returns the judged candidates for a new VM. It judges as many at
+// the same time as there are processors, but calls Needs.On for one node at a
+// time.
+func (p *placing) candidates(needs Needs) []candidate {
+	var all []candidate
+	for _, node := range p.all.Nodes {
+		if needs.Node == "" || needs.Node == node.Name {
+			all = append(all, p.candidate(needs, node))
+		}
+	}
+	var group errgroup.Group
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	for i := range all {
+		group.Go(func() error { p.judge(&all[i]); return nil })
+	}
+	_ = group.Wait() // no error is possible, because the functions return nil
+	return all
 }
 
 // choose adds the chosen candidate to the plan.

@@ -58,7 +58,8 @@ func (p *placing) stay(needs Needs, home string) {
 			Fix: "Mend what the finding about the node says, and plan again. Do not make the VM anew on another node: when the node is back, two VMs would have its disks and its addresses."})
 		return
 	}
-	c := p.judge(needs, node)
+	c := p.candidate(needs, node)
+	p.judge(&c)
 	if c.err != nil {
 		p.problems = append(p.problems, fmt.Errorf("cluster: VM %d is on node %s: %w", needs.VM.ID, home, c.err))
 		return
