@@ -3,11 +3,9 @@ package cluster
 import (
 	"errors"
 	"fmt"
-	"runtime"
 	"slices"
 	"strings"
-
-	"golang.org/x/sync/errgroup"
+	"sync"
 
 	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/gpu"
@@ -213,9 +211,8 @@ func (p *placing) place(needs Needs) {
 	p.choose(good[0], Placement{Why: why, Others: others})
 }
 
-// candidates returns the judged candidates for a new VM. It judges as many at
-// the same time as there are processors, but calls Needs.On for one node at a
-// time.
+// candidates returns the judged candidates for a new VM. It judges them
+// at the same time, but calls Needs.On for one node at a time.
 func (p *placing) candidates(needs Needs) []candidate {
 	var all []candidate
 	for _, node := range p.all.Nodes {
@@ -223,12 +220,11 @@ func (p *placing) candidates(needs Needs) []candidate {
 			all = append(all, p.candidate(needs, node))
 		}
 	}
-	var group errgroup.Group
-	group.SetLimit(runtime.GOMAXPROCS(0))
+	var group sync.WaitGroup
 	for i := range all {
-		group.Go(func() error { p.judge(&all[i]); return nil })
+		group.Go(func() { p.judge(&all[i]) })
 	}
-	_ = group.Wait() // no error is possible, because the functions return nil
+	group.Wait()
 	return all
 }
 
