@@ -104,6 +104,8 @@ var arrows = map[string][]string{
 	// A checkout is in a directory in which every user of the host may write.
 	// This package therefore guards its reads of the checkout's files.
 	"workstation/osxproxmox": {"", "gpu", "storage", "internal/printable", "internal/sysfs"},
+	// This package judges a VM's configuration: which ways lead into the VM.
+	"workstation/reach": {"workstation", "gpu", "internal/qmconf"},
 	// These packages are the other ways into a guest. They work with any way to
 	// run a command in the guest.
 	"workstation/access":   {"", "internal/printable"},

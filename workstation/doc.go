@@ -25,7 +25,7 @@
 //
 // Inside a guest, an [Agent] runs commands and moves files. With it package
 // rustdesk makes the guest reachable from elsewhere (SetUp, PlanFor) or turns
-// it into a RustDesk server (SetUpServer). [WaysIn] lists the other ways to
+// it into a RustDesk server (SetUpServer). Package reach lists the other ways to
 // reach a VM, and package access sets them up inside the guest. [Node.Upload]
 // and [Node.Download] bring images to the node.
 //

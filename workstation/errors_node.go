@@ -77,7 +77,7 @@ func (e *RequestError) Error() string { return e.plain().Error() }
 
 // Is makes the error match the sentinels.
 func (e *RequestError) Is(target error) bool {
-	return means(e.plain(), target) || means(e.cause, target) // the cause holds go-proxmox's error, which is the same for 401 and 403
+	return means(e.plain(), target) || errors.Is(e.plain(), target) || means(e.cause, target) // the cause holds go-proxmox's error, which is the same for 401 and 403
 }
 
 // Unwrap returns the cause: a [CertificateError], or an error of the HTTP
@@ -126,17 +126,12 @@ type CertificateError struct {
 	Fingerprint string
 	// Why is the verifier's message.
 	Why string
-
-	cause error
 }
 
 // Error implements error.
 func (e *CertificateError) Error() string {
 	return (&pve.CertificateError{Host: e.Host, Fingerprint: e.Fingerprint, Why: e.Why}).Error()
 }
-
-// Unwrap returns the verifier's error.
-func (e *CertificateError) Unwrap() error { return e.cause }
 
 // A nodeError wraps any other error of internal/pve, so that it matches our
 // sentinels.
@@ -156,13 +151,13 @@ func explain(err error) error {
 		public := &RequestError{Method: e.Method, Path: e.Path, Status: e.Status, Message: e.Message, cause: e}
 		var shown *pve.CertificateError
 		if errors.As(e, &shown) {
-			public.cause = &CertificateError{Host: shown.Host, Fingerprint: shown.Fingerprint, Why: shown.Why, cause: e}
+			public.cause = &CertificateError{Host: shown.Host, Fingerprint: shown.Fingerprint, Why: shown.Why}
 		}
 		return public
 	case *pve.TaskError:
 		return &TaskError{UPID: string(e.UPID), Type: e.UPID.Type(), VMID: e.UPID.VMID(), Exit: e.Exit, Log: e.Log}
 	case *pve.CertificateError:
-		return &CertificateError{Host: e.Host, Fingerprint: e.Fingerprint, Why: e.Why, cause: e}
+		return &CertificateError{Host: e.Host, Fingerprint: e.Fingerprint, Why: e.Why}
 	}
 	return nodeError{err}
 }

@@ -3,7 +3,6 @@ package workstation_test
 import (
 	"context"
 	"fmt"
-	"net/netip"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -65,58 +64,6 @@ func TestMoveToAnOwnRustDeskServer(t *testing.T) {
 			t.Errorf("again: %s, %v", again, err)
 		}
 	})
-}
-
-func TestWaysIn(t *testing.T) {
-	t.Parallel()
-	address := []netip.Addr{netip.MustParseAddr("10.0.0.4"), netip.MustParseAddr("fe80::1"), netip.MustParseAddr("fd00::4")}
-	tests := []struct {
-		config map[string]string
-		want   string
-	}{
-		{map[string]string{"ostype": "win11", "vga": "none", "hostpci0": "mapping=rtx"}, "RDP Moonlight RDP Moonlight"},
-		{map[string]string{"ostype": "l26", "vga": "std"}, "SSH SSH VNC"},
-		{map[string]string{"ostype": "l26", "vga": "qxl,memory=32"}, "SSH SSH SPICE"},
-		{map[string]string{"ostype": "l26", "vga": "type=qxl4"}, "SSH SSH SPICE"},
-		{map[string]string{"ostype": "l26", "vga": "virtio"}, "SSH SSH VNC"},
-		{map[string]string{"ostype": "l26", "vga": "virtio-gl,clipboard=vnc"}, "SSH SSH VNC"},
-		{map[string]string{"ostype": "l26", "vga": "serial0"}, "SSH SSH serial console"},
-		{map[string]string{"ostype": "other"}, "SSH SSH VNC"},
-		{map[string]string{"ostype": "l26", "hostpci0": "mapping=rtx,x-vga=1"}, "SSH Moonlight SSH Moonlight"},
-		{map[string]string{"ostype": "l26", "hostpci0": "mapping=rtx,x-vga=1", "vga": "std"}, "SSH Moonlight SSH Moonlight VNC"},
-		{map[string]string{"ostype": "l26", "hostpci0": "mapping=rtx"}, "SSH Moonlight SSH Moonlight VNC"},
-	}
-	for _, test := range tests {
-		var names []string
-		for _, way := range workstation.WaysIn(workstation.VMFacts{ID: 140, Config: test.config}, address) {
-			names = append(names, way.Name)
-			if way.Address == "" || way.Needs == "" {
-				t.Errorf("%+v lacks a part", way)
-			}
-		}
-		if got := strings.Join(names, " "); got != test.want {
-			t.Errorf("%v: %s, want %s", test.config, got, test.want)
-		}
-	}
-}
-
-func ExampleWaysIn() {
-	v := workstation.VMFacts{ID: 141, Config: map[string]string{"ostype": "l26", "vga": "none", "hostpci0": "mapping=rtx"}}
-	for _, way := range workstation.WaysIn(v, []netip.Addr{netip.MustParseAddr("192.168.1.41")}) {
-		fmt.Println(way.Name, way.Address)
-	}
-	// Output:
-	// SSH ssh://192.168.1.41
-	// Moonlight 192.168.1.41
-}
-
-// Without an address from the guest agent, the only way in is PVE's console.
-func TestWaysInWithoutAnAgent(t *testing.T) {
-	t.Parallel()
-	ways := workstation.WaysIn(workstation.VMFacts{ID: 140, Config: map[string]string{"ostype": "win11"}}, nil)
-	if len(ways) != 1 || ways[0].Name != "VNC" {
-		t.Errorf("ways %v, want VNC", ways)
-	}
 }
 
 // If a set-up fails, neither the error nor an event shows a secret. This holds

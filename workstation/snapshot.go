@@ -78,3 +78,5 @@ func setOrDelete(config map[string]string, key, value string) {
 	}
 	config[key] = value
 }
+
+func sortedIDs[V any](m map[int]V) []int { return slices.Sorted(maps.Keys(m)) }

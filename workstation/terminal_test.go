@@ -19,6 +19,7 @@ import (
 	"github.com/proxstation/proxstation/workstation"
 	"github.com/proxstation/proxstation/workstation/inventory"
 	"github.com/proxstation/proxstation/workstation/pvetest"
+	"github.com/proxstation/proxstation/workstation/reach"
 )
 
 // evil is a text that somebody may have written on a node. It clears the
@@ -71,7 +72,7 @@ func (s *screen) all(node *workstation.Node) {
 		spec, err := workstation.Adopt(facts, id)
 		s.show(err)
 		s.plan(workstation.Diff(spec, facts))
-		ways := workstation.WaysIn(facts.VMs[id], nil)
+		ways := reach.Ways(facts.VMs[id], nil)
 		s.show(fmt.Sprintf("%v", ways))
 	}
 	for _, other := range facts.Others {
