@@ -20,12 +20,12 @@ import (
 type LinuxAI struct {
 	// HostName is the guest's name, a label of DNS.
 	HostName string
-	// Instance is the id by which cloud-init knows whether it has run already.
-	// The default is "proxstation-" and HostName. With another id, cloud-init
-	// does everything again and makes new SSH host keys.
+	// Instance is the id by which cloud-init finds out whether it has already
+	// run. The default is "proxstation-" and HostName. With another id,
+	// cloud-init does everything again and makes new SSH host keys.
 	Instance string
-	// User is the login, which may become root with sudo. If there is a
-	// Password, sudo asks for it.
+	// User is the login. It may become root with sudo. If Password is set, sudo
+	// asks for it.
 	User string
 	// Password is the login's password at the console and, if there are no
 	// Keys, over SSH. The seed has the password's SHA-512 hash.
@@ -40,18 +40,19 @@ type LinuxAI struct {
 	// Network is the guest's address. With the zero Network the guest asks
 	// DHCP.
 	Network Network
-	// Models is the disk for models. nil means no such disk.
+	// Models is the disk for models. If it is nil, there is no such disk.
 	Models *ModelsDisk
 	// NVIDIA installs NVIDIA's driver with the open kernel modules. Only these
-	// modules drive a card of the Blackwell generation. They come from Ubuntu's
-	// packages on 24.04 and 26.04, and from NVIDIA's repository on Debian 12
-	// and 13.
+	// modules drive a card of the Blackwell generation. The driver comes from
+	// Ubuntu's packages on 24.04 and 26.04, and from NVIDIA's repository on
+	// Debian 12 and 13.
 	NVIDIA bool
-	// Driver names other packages to install the driver from. With nil, the
-	// driver comes from the packages described at NVIDIA.
+	// Driver says from which other packages the driver is installed. If it is
+	// nil, the driver comes from the packages that the comment of NVIDIA
+	// describes.
 	Driver *Packages
-	// Ollama is the release of Ollama to install, an archive .tar.zst or .tgz
-	// of its makers for Linux. With nil, Ollama is not installed.
+	// Ollama is the release of Ollama to install: an archive .tar.zst or .tgz
+	// for Linux, from its makers. If it is nil, Ollama is not installed.
 	Ollama *Download
 	// Containers installs Docker. If NVIDIA is set, it also installs the
 	// toolkit that lets containers use the card.
@@ -86,8 +87,8 @@ type ModelsDisk struct {
 
 // Packages names packages of an apt repository.
 type Packages struct {
-	// Repository is the repository in the form in which sources.list has it
-	// after "deb": "https://repo.example/debian trixie main".
+	// Repository is the repository as it is written after "deb" in
+	// sources.list: "https://repo.example/debian trixie main".
 	Repository string
 	// Key is the repository's public OpenPGP key, as text (gpg --export --armor).
 	Key string
@@ -99,8 +100,8 @@ type Packages struct {
 type Download struct {
 	// URL is the file's address, with http or https.
 	URL string
-	// SHA256 is the file's checksum, 64 hexadecimal digits. The guest throws a
-	// file with another checksum away.
+	// SHA256 is the checksum of the file, as 64 hexadecimal digits. If a file
+	// has another checksum, the guest deletes it.
 	SHA256 string
 }
 
@@ -143,10 +144,10 @@ func (g LinuxAI) Seed() (Seed, error) {
 // rounds, which was slow in 2007.
 const passwordRounds = 100_000
 
-// hashed returns the SHA-512 hash of the password in the form of crypt(5). The
-// salt is computed from the guest's names, so that equal fields give equal
-// seeds. The salt is not computed from the password, because it would then help
-// in guessing the password.
+// Returns the SHA-512 hash of the password in the form of crypt(5). The salt is
+// computed from the guest's names, so that equal fields give equal seeds. It is
+// not computed from the password, because the salt would then help in guessing
+// the password.
 func (g LinuxAI) hashed() (string, error) {
 	sum := sha256.Sum256(fmt.Appendf(nil, "proxstation %q %q", g.Instance, g.User))
 	salt := base64.RawURLEncoding.EncodeToString(sum[:])[:16]

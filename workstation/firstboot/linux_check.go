@@ -18,7 +18,7 @@ import (
 // program refused a value, the set-up would stop, and nobody would notice.
 var (
 	dnsLabel    = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)             // RFC 1123 section 2.1, lower case
-	instanceID  = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)               // cloud-init uses it as the name of a directory in /var/lib/cloud/instances
+	instanceID  = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)               // the name of a directory in /var/lib/cloud/instances
 	loginName   = regexp.MustCompile(`^[a-z_][a-z0-9_-]{0,31}$`)                         // Debian adduser.conf NAME_REGEX, useradd(8)
 	localeName  = regexp.MustCompile(`^(C|[a-z]{2,3}(_[A-Z]{2})?)\.UTF-8$`)              // locale.gen(5), SUPPORTED
 	layoutName  = regexp.MustCompile(`^[a-z]{2,16}$`)                                    // xkeyboard-config(7)
@@ -31,9 +31,9 @@ var (
 	sshKeyType  = regexp.MustCompile(`^(ssh-(rsa|ed25519)|ecdsa-sha2-nistp(256|384|521)|sk-(ssh-ed25519|ecdsa-sha2-nistp256)@openssh\.com)$`)
 	base64Text  = regexp.MustCompile(`^[A-Za-z0-9+/]{60,}={0,2}$`)
 	downloadURL = regexp.MustCompile(`^https?://[A-Za-z0-9._~%:/+-]+$`)
-	// A login gets a group of its own name, so useradd refuses the name of a
-	// group that is there (Debian base-passwd group.master; packages of cloud
-	// images).
+	// Names that a login cannot have. A login gets a group of its own name, so
+	// useradd refuses the name of an existing group (Debian base-passwd
+	// group.master; packages of cloud images).
 	systemLogins = []string{"root", "daemon", "bin", "sys", "sync", "games", "man", "lp", "mail", "news", "uucp", "proxy",
 		"www-data", "backup", "list", "irc", "nobody", "_apt", "ollama", "docker", "sudo", "adm", "models",
 		"tty", "disk", "kmem", "dialout", "fax", "voice", "cdrom", "floppy", "tape", "audio", "dip", "operator", "src", "shadow",
@@ -108,9 +108,9 @@ func (m ModelsDisk) check(f *fields) {
 	f.want(!hidesFiles(m.Mount), "Models.Mount", "%s is a directory of the system or a home, and the disk would hide what is in it: take one below /srv", m.Mount)
 }
 
-// hidesFiles reports whether a disk that is mounted there hides files that the
-// guest needs (Filesystem Hierarchy Standard 3.0, sections 3 and 5). The script
-// also refuses a directory that is not empty.
+// hidesFiles reports whether mounting a disk in this directory would hide files
+// that the guest needs (Filesystem Hierarchy Standard 3.0, sections 3 and 5).
+// The script also refuses a directory that is not empty.
 func hidesFiles(mount string) bool {
 	dirs := strings.Split(strings.TrimPrefix(mount, "/"), "/")
 	switch dirs[0] {
@@ -134,22 +134,24 @@ func (n Network) check(f *fields) {
 		f.want(n.Gateway != n.Address.Addr(), "Network.Gateway", "%s is the guest's own address", n.Gateway)
 	}
 	f.want(n.MAC == nil || len(n.MAC) == 6, "Network.MAC", "%d bytes: want 6", len(n.MAC))
-	// Bit 0 of the first byte marks an address of several cards (IEEE 802).
+	// Bit 0 of the first byte marks an address that several cards share (IEEE
+	// 802).
 	f.want(len(n.MAC) != 6 || n.MAC[0]&1 == 0 && !bytes.Equal(n.MAC, make([]byte, 6)), "Network.MAC", "%s is not the address of one card", n.MAC)
 	for i, server := range n.DNS {
 		f.want(server.IsValid() && !server.IsUnspecified() && !server.IsMulticast(), fmt.Sprintf("Network.DNS[%d]", i), "it is not the address of a server")
 	}
 }
 
-// reaches reports whether the gateway is on the guest's own link. Every card has
-// a link-local network of IPv6 (RFC 4291 section 2.8).
+// The method reaches reports whether the gateway is on the guest's own link.
+// Every card has a link-local network of IPv6 (RFC 4291 section 2.8).
 func (n Network) reaches(gateway netip.Addr) bool {
 	return n.Address.Contains(gateway) || n.Address.Addr().Is6() && gateway.Is6() && gateway.IsLinkLocalUnicast() && gateway.Zone() == ""
 }
 
-// ofOneHost reports whether a prefix has the address of one host: not of the
-// network, not of all hosts in it (RFC 1812 section 4.2.2.11). A network of 31
-// or 32 bits has no such addresses (RFC 3021).
+// ofOneHost reports whether the address in the prefix belongs to one host. The
+// first and last address of a network do not, because they mean the network and
+// all its hosts (RFC 1812 section 4.2.2.11). In networks of 31 or 32 bits every
+// address belongs to a host (RFC 3021).
 func ofOneHost(p netip.Prefix) bool {
 	a := p.Addr()
 	if a.IsUnspecified() || a.IsMulticast() || a.IsLoopback() || a.Is4In6() {
@@ -163,8 +165,8 @@ func ofOneHost(p netip.Prefix) bool {
 }
 
 // wrongKey returns the reason why a line is not a public key of OpenSSH, or ""
-// for a valid key (sshd(8), AUTHORIZED_KEYS FILE FORMAT). It refuses options in
-// front of a key, because they can run programs.
+// (sshd(8), AUTHORIZED_KEYS FILE FORMAT). Options before a key are refused,
+// because they can run programs.
 func wrongKey(line string) string {
 	if !prints(line) {
 		return "it has a line break or another control character, or is not valid UTF-8: want one line of id_ed25519.pub"
@@ -184,9 +186,9 @@ func wrongKey(line string) string {
 	return ""
 }
 
-// wholeKey reports whether the text is a key of this type from its beginning to
-// its end: strings with their lengths in front, and the type first (RFC 4253
-// section 6.6). sshd ignores any other key without a word.
+// wholeKey reports whether the text is a complete key of this type. A key
+// consists of strings, each after its length, and the first string is the type
+// (RFC 4253 section 6.6). sshd ignores an incomplete key without a message.
 func wholeKey(kind, text string) bool {
 	rest, err := base64.StdEncoding.DecodeString(text)
 	if err != nil {

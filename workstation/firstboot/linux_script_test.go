@@ -9,9 +9,9 @@ import (
 	"testing"
 )
 
-// standIns holds scripts that replace the guest's programs which change
-// something or query the machine. Each stand-in logs its arguments. Some
-// stand-ins print an answer from files in the machine.
+// standIns holds scripts by the names of programs. They replace the programs of
+// the guest that change something or query the machine. Each stand-in logs its
+// arguments. Some stand-ins print an answer from files in the machine.
 var standIns = map[string]string{
 	"apt-get": `case "$*" in *install*) for p in "$@"; do case $p in -*|install|DPkg*|Acquire*|Dpkg*) ;; *) echo "$p" >>"$M/installed";; esac; done;; esac`,
 	"dpkg-query": `for p in "$@"; do :; done

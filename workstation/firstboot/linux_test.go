@@ -22,7 +22,7 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-// golden compares a text with a file in testdata.
+// Compares a text with a file in testdata.
 func golden(t *testing.T, name, got string) {
 	t.Helper()
 	path := filepath.Join("testdata", name)
@@ -213,12 +213,11 @@ func TestLinuxRefusals(t *testing.T) {
 	}
 }
 
-// network returns the network of a guest with this address and gateway.
 func network(address, gateway string) Network {
 	return Network{MAC: net.HardwareAddr{0xBC, 0x24, 0x11, 0, 0, 1}, Address: netip.MustParsePrefix(address), Gateway: netip.MustParseAddr(gateway)}
 }
 
-// Values that look odd and are right are accepted.
+// Unusual but correct values are accepted.
 func TestLinuxAccepts(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*LinuxAI){

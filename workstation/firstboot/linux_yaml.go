@@ -79,8 +79,8 @@ func written(path, mode, content string) map[string]any {
 	return map[string]any{"path": path, "permissions": mode, "owner": "root:root", "content": content}
 }
 
-// config returns the network-config in version 2. It returns nil if the guest
-// should use its own default, which is DHCP on its first card.
+// Returns the network-config in version 2. If the guest should use its own
+// default, the result is nil. The default is DHCP on the first card.
 func (n Network) config() map[string]any {
 	if n.MAC == nil {
 		return nil
@@ -104,16 +104,15 @@ func (n Network) config() map[string]any {
 	return map[string]any{"version": 2, "ethernets": map[string]any{"eth0": card}}
 }
 
-// asYAML returns a value as JSON, which YAML parsers read too (YAML 1.2 section
-// 1.3). YAML forbids some characters of JSON (section 5.1), so asYAML escapes
-// them.
+// asYAML returns a value as JSON, which YAML parsers can read (YAML 1.2 section
+// 1.3). It escapes the characters of JSON that YAML forbids (section 5.1).
 func asYAML(value any) string {
 	var b bytes.Buffer
 	encoder := json.NewEncoder(&b)
 	encoder.SetEscapeHTML(false)
 	encoder.SetIndent("", "  ")
 	if err := encoder.Encode(value); err != nil {
-		panic(err) // all callers pass only maps, lists, strings, bools and addresses
+		panic(err) // impossible, because all callers pass only maps, lists, strings, bools and addresses
 	}
 	var out strings.Builder
 	for _, r := range b.String() {

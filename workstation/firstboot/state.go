@@ -42,7 +42,7 @@ type State struct {
 var ErrState = errors.New("firstboot: not the state of a set-up")
 
 // ParseState parses the content of the file [LinuxState] or [WindowsState]. The
-// file has a line "KEY=VALUE" for each value, beginning with the line of
+// file has a line "KEY=VALUE" for each value. The key of the first line is
 // "phase". The error matches [ErrState].
 func ParseState(text string) (State, error) {
 	s := State{Found: map[string]string{}}

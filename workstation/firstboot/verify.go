@@ -20,7 +20,7 @@ type Guest interface {
 
 // Wanted describes how a Linux guest should be after its set-up.
 type Wanted struct {
-	// Driver says that NVIDIA's driver is wanted, and Card that the driver
+	// Driver says that NVIDIA's driver is wanted. Card says that the driver
 	// should run a card.
 	Driver, Card bool
 	// Disks holds the disks that should be mounted.
@@ -64,8 +64,8 @@ const (
 //go:embed scripts/verify.sh
 var verifyScript string
 
-// Verify inspects a Linux guest and returns a check for each wanted thing. The
-// check's Answer is unknown if Verify could not find it out. Verify changes
+// Verify inspects a Linux guest and returns a check for each wanted thing. If
+// Verify cannot inspect a thing, the check's Answer is unknown. Verify changes
 // nothing in the guest. It returns an error only if it cannot run a command in
 // the guest.
 func Verify(ctx context.Context, guest Guest, wanted Wanted) ([]Check, error) {

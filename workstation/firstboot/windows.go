@@ -49,10 +49,10 @@ type Windows11 struct {
 	// ProductKey is a key of your own. It activates Windows. It also chooses
 	// the edition, and the field Edition is then not used.
 	ProductKey proxstation.Secret
-	// Games is the disk for drive D:. nil means no such disk.
+	// Games is the disk for drive D:. If it is nil, there is no such disk.
 	Games *GamesDisk
-	// Driver is NVIDIA's installer of the card's driver, an .exe file of NVIDIA
-	// for Windows. With nil, Windows Update chooses the driver.
+	// Driver is NVIDIA's installer for Windows, an .exe file with the card's
+	// driver. If it is nil, Windows Update chooses the driver.
 	Driver *Download
 }
 

@@ -9,8 +9,8 @@ import (
 	"github.com/proxstation/proxstation"
 )
 
-// Verify inspects a Windows guest and returns a check for each wanted thing.
-// The check's Answer is unknown if Verify could not find it out. Verify always
+// Verify inspects a Windows guest and returns a check for each wanted thing. If
+// Verify cannot inspect a thing, the check's Answer is unknown. Verify always
 // checks the guest agent, which runs the commands. If card is set, it checks
 // the graphics card and its driver. If there is a disk for games, it checks
 // drive D:. If rustDesk is set, it checks RustDesk's ID. Verify changes nothing

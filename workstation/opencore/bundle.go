@@ -54,9 +54,9 @@ const (
 )
 
 // ReadBundles reads the kernel extensions in a folder whose name ends in .kext,
-// or in a zip archive of a project's release. Each extension must be complete:
-// its Info.plist must name it, and its program must be for Intel's Macs. The
-// error is a [BundleError].
+// or in the zip archive of a release. Each extension must be complete: its
+// Info.plist must contain an identifier, and its program must be for Intel's
+// Macs. The error is a [BundleError].
 func ReadBundles(name string) ([]Bundle, error) {
 	info, err := os.Stat(name)
 	if err != nil {
@@ -168,8 +168,8 @@ func isLitter(name string) bool {
 	return name == ".DS_Store" || name == "Icon\r" || strings.HasPrefix(name, "._")
 }
 
-// Returns an error if FAT cannot hold a file of this name, or not beside the
-// files that were read before.
+// Returns an error if FAT does not allow the name, or if a file with an equal
+// name was read before. FAT does not distinguish upper and lower case.
 func (b *Bundle) fits(name string) error {
 	for part := range strings.SplitSeq(name, "/") {
 		if !fat.ValidName(part) {

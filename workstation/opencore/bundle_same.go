@@ -16,8 +16,8 @@ var ErrSameBundle = errors.New("kernel extensions that exclude each other")
 // OpenCore would load both into macOS. With the same path, the second would
 // overwrite the first.
 type SameBundleError struct {
-	// First and Second say where the extensions come from. The value is
-	// Bundle.From, followed for a plug-in by its path in the bundle.
+	// First and Second say where the extensions come from. Each is a
+	// Bundle.From. For a plug-in, its path in the bundle follows.
 	First, Second string
 	// Same is the identifier or path that both have: "as.vit9696.Lilu", or
 	// "EFI/OC/Kexts/Lilu.kext".

@@ -94,7 +94,8 @@ func Judge(image Image, machine Machine) []Finding {
 	return j.found
 }
 
-// Turns blockers into warnings that the VM would not have without the card.
+// Turns a blocker into a warning if the VM would not have this blocker without
+// the card.
 func (j *judge) lower() {
 	without := j.machine
 	without.Card, without.CardLater = gpu.Card{}, false

@@ -60,8 +60,9 @@ type Image struct {
 	// Twice holds the keys that occur more than once in one dictionary of
 	// config.plist.
 	Twice []string
-	// Kexts holds the kernel extensions in the folder Kexts, including those
-	// inside others. OpenCore loads them only if config.plist says so.
+	// Kexts holds the kernel extensions in the folder Kexts, including plug-ins
+	// inside other extensions. OpenCore loads them only if config.plist says
+	// so.
 	Kexts []Kext
 	// Drivers holds the programs in the folder Drivers.
 	Drivers []Driver

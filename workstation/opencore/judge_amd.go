@@ -36,9 +36,9 @@ func (j *judge) judgeAMD() {
 }
 
 // judgePikera checks for the boot argument agdpmod=pikera, with which
-// WhateverGreen lets a Navi card show a picture. WhateverGreen does the same
-// for external cards without the argument, and it takes every card behind a
-// bridge for an external card.
+// WhateverGreen lets a Navi card show a picture. Without the argument,
+// WhateverGreen lets only external cards show a picture. It takes every card
+// behind a bridge for an external card.
 func (j *judge) judgePikera() {
 	if !slices.Contains(navi, j.machine.Card.Family()) {
 		return

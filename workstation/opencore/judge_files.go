@@ -8,8 +8,8 @@ import (
 	"github.com/proxstation/proxstation"
 )
 
-// judgeFiles looks for files that config.plist names, or that the firmware
-// needs, and that the image does not have.
+// judgeFiles looks for files that the image lacks, although config.plist names
+// them or the firmware needs them.
 func (j *judge) judgeFiles() {
 	if j.image.Starts == proxstation.No {
 		j.say("opencore.boot-file", proxstation.Blocker, bootFile+" is missing", "the firmware of a VM starts only this file from a drive that it does not know",
@@ -29,7 +29,7 @@ func (j *judge) judgeFiles() {
 	for i, item := range j.get("UEFI", "Drivers").Items {
 		key, name := Key{"UEFI", "Drivers", strconv.Itoa(i), "Enabled"}, item.Value.Get("Path").Text
 		on, want := item.Value.Get("Enabled").True(), BoolValue(false)
-		if item.Value.Kind == Text { // the form of entries before OpenCore 0.7.3
+		if item.Value.Kind == Text { // before OpenCore 0.7.3 an entry was a string
 			key, name, on, want = key[:3], item.Value.Text, !strings.HasPrefix(item.Value.Text, "#"), TextValue("#"+item.Value.Text)
 		}
 		has := slices.ContainsFunc(j.image.Drivers, func(d Driver) bool { return strings.EqualFold(d.Name, name) })
@@ -48,15 +48,16 @@ func (j *judge) judgeFiles() {
 
 const mainLib = "OpenCorePkg Library/OcMainLib"
 
-// The bits of Misc -> Security -> HaltLevel and of Misc -> Debug -> Target that
-// make OpenCore stop at an error (OpenCore Configuration, Debug and Security;
-// OpenCorePkg OcLog.c). A missing HaltLevel has the bit.
+// haltAtErrors is the bit of Misc -> Security -> HaltLevel, and logEnabled the
+// bit of Misc -> Debug -> Target, with which OpenCore stops at an error
+// (OpenCore Configuration, Debug and Security; OpenCorePkg OcLog.c). If
+// HaltLevel is missing, OpenCore stops too.
 const (
 	haltAtErrors = 1 << 31
 	logEnabled   = 1 << 0
 )
 
-// halts reports whether OpenCore stops at the first error that it logs.
+// Reports whether OpenCore stops at the first error that it logs.
 func (j *judge) halts() bool {
 	level, known := j.get("Misc", "Security", "HaltLevel").Int()
 	target, _ := j.get("Misc", "Debug", "Target").Int()

@@ -289,7 +289,8 @@ func twice(i Image) Image {
 	return i
 }
 
-// behindSMC puts Lilu's entry behind VirtualSMC's, which is switched on.
+// behindSMC puts Lilu's entry behind the entry of VirtualSMC, which is switched
+// on.
 func behindSMC(i Image) Image {
 	c := i.Config.Get("Kernel", "Add", "0")
 	i.ConfigText, _ = edit(i.ConfigText, Change{Key{"Kernel", "Add", "1", "Enabled"}, BoolValue(false), BoolValue(true)})
@@ -378,7 +379,7 @@ func TestModeReadsBooleans(t *testing.T) {
 	}
 }
 
-// An image without the program that firmware starts is seen when it is read.
+// Read reports whether the image has the program that the firmware starts.
 func TestImageWithoutBootFile(t *testing.T) {
 	t.Parallel()
 	tree := opencoretest.New(opencoretest.Config)

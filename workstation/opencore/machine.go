@@ -17,8 +17,8 @@ type Machine struct {
 	// Card is the graphics card that the VM has, or will have. The zero Card
 	// stands for a virtual display.
 	Card gpu.Card
-	// Slot is the key in VM that holds the card, such as "hostpci0". "" means
-	// hostpci0.
+	// Slot is the key in VM that holds the card, such as "hostpci0". If it is
+	// "", the key is hostpci0.
 	Slot string
 	// VM is the VM's configuration by key, as "qm config" shows it. If the VM
 	// does not have its card yet, give the configuration that it will have with
@@ -39,8 +39,8 @@ type Mode uint8
 const (
 	// NoCard means a virtual display and no card.
 	NoCard Mode = iota
-	// Display means an Intel iGPU with legacy-igd. Its connectors show the
-	// picture from the firmware on.
+	// Display means an Intel iGPU with legacy-igd. Its connectors show a
+	// picture from the start of the VM's firmware on.
 	Display
 	// Headless means an Intel iGPU that computes and draws beside a virtual
 	// display.
