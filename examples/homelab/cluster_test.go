@@ -108,6 +108,7 @@ func TestTheStatusOfACluster(t *testing.T) { //nolint:paralleltest // the enviro
 		t.Errorf("%v, nodes %v", states, v.Nodes)
 	}
 	l.want(3, "may still run there", "", "switch", "-f", l.page, "linux-ai")
+	l.want(3, "has seen that node pve2 is off, add -node-off pve2 to the switch.", "", "switch", "-f", l.page, "linux-ai")
 	l.want(3, "the cluster sees it", "", "switch", "-f", l.page, "linux-ai", "-node-off", "pve2", "-node-off", "pve")
 	l.want(0, "VM 141", "", "switch", "-f", l.page, "linux-ai", "-node-off", "pve2")
 	sim.Down("pve3")

@@ -116,6 +116,7 @@ func (a *app) doSwitch(ctx context.Context, node *workstation.Node, db workstati
 			}
 			a.out.Findings(m.Why)
 			a.out.ToDo(m.Why)
+			a.nodesOff(status)
 			return connect.Blocked(m.Why)
 		}
 	}
@@ -130,4 +131,15 @@ func (a *app) doSwitch(ctx context.Context, node *workstation.Node, db workstati
 		return a.show(map[string]int{"running": to})
 	}
 	return nil
+}
+
+// nodesOff says how a person tells the program that a node which is away is off.
+func (a *app) nodesOff(status workstation.DualBootStatus) {
+	told := map[string]bool{}
+	for _, m := range status.Members {
+		if m.Away && !told[m.Node] {
+			told[m.Node] = true
+			a.say("\nIf somebody has seen that node %s is off, add -node-off %[1]s to the switch.", m.Node)
+		}
+	}
 }
