@@ -73,6 +73,8 @@ func (k *kvm) device(format string, values ...any) { k.add("-device", format, va
 //     without the options of vfio-pci (a ROM, other ids, the x-igd properties).
 //   - Mice replace USB devices, files replace volumes, ordinary memory replaces
 //     huge pages, and QEMU's q35 replaces pc-q35-10.1.
+//   - The firmware does not wait for a key, and drives leave the flushing of
+//     their files to the host (cache=unsafe). Both save time only.
 func Arguments(config map[string]string, dir, network string) ([]string, error) {
 	k := &kvm{config: config, dir: dir, network: cmp.Or(network, "hubport,hubid=0"), host: cardOrIGPU}
 	return k.line()
@@ -148,7 +150,7 @@ func (k *kvm) machine() {
 		k.add("-numa", "node,nodeid=0,cpus=0-%d,memdev=ram-node0", min(cores, 2)-1)
 	}
 	k.add("-cpu", "max,-la57,-svm") // the emulator would be slow with page tables of five levels
-	k.args = append(k.args, "-nodefaults", "-display", "none", "-boot", "menu=on,strict=on,reboot-timeout=1000")
+	k.args = append(k.args, "-nodefaults", "-display", "none", "-boot", "menu=on,strict=on,reboot-timeout=1000,splash-time=0")
 	k.add("-chardev", "socket,id=serial0,path=%s/serial,server=on,wait=off", k.dir)
 	k.device("isa-serial,chardev=serial0")
 	k.add("-qmp", "unix:%s/qmp,server=on,wait=off", k.dir)

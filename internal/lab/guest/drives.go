@@ -33,7 +33,7 @@ func (k *kvm) drive(key, value string) {
 		discard = "unmap"
 	}
 	if !empty(drive) {
-		k.add("-drive", "if=none,id=drive-%s,file=%s,format=raw,discard=%s%s", key, k.image(key, int64(size)), discard, readOnly)
+		k.add("-drive", "if=none,id=drive-%s,file=%s,format=raw,cache=unsafe,discard=%s%s", key, k.image(key, int64(size)), discard, readOnly)
 	}
 	k.diskDevice(key, model, drive)
 }

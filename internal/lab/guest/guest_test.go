@@ -64,8 +64,7 @@ func TestGuests(t *testing.T) {
 }
 
 // blankDisk sets up a guest that has blank disks. The guest gets its card at
-// the end of the set-up. Afterwards blankDisk tries the agent, SSH and the
-// checks.
+// the end of the set-up. Afterwards blankDisk tries the checks.
 func blankDisk(t *testing.T) {
 	t.Helper()
 	h, s := newHouse(t), open(t)
@@ -95,8 +94,6 @@ func blankDisk(t *testing.T) {
 		t.Errorf("the VM has scsi2 %q and hostpci0 %q in the end", state.Config["scsi2"], state.Config["hostpci0"])
 	}
 	h.isSetUp()
-	h.speaks()
-	h.hasSSH()
 	h.isVerified(linux.Wanted())
 
 	// If the set-up is repeated, the disk for models and the password stay.
@@ -118,7 +115,8 @@ func blankDisk(t *testing.T) {
 // fullDisk sets up a guest whose set-up fails at first, because the disk for
 // models is not blank and a package does not exist. Each failure is reported
 // and can be repaired. The data on the disk is kept. The guest has its card
-// from its first start, and a language, a keyboard and a time zone.
+// from its first start, and a language, a keyboard and a time zone. At the end
+// fullDisk tries the agent and SSH.
 func fullDisk(t *testing.T) {
 	t.Helper()
 	h := newHouse(t)
@@ -170,6 +168,8 @@ func fullDisk(t *testing.T) {
 	if err != nil || report.Found["models"] != "kept" || h.run("cat /srv/models/thesis") != "precious" {
 		t.Errorf("after the repairs: %+v, %v", report, err)
 	}
+	h.speaks()
+	h.hasSSH()
 }
 
 // failure returns the error of a failed set-up. It ends the test if the set-up

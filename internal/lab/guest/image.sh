@@ -35,9 +35,12 @@ index() {
 
 # What runs before the kernel is installed: a small initramfs, which is made once.
 # It has the drivers of CDs as cloud images' have: cloud-init looks for its seed
-# before the root's modules are loaded.
+# before the root's modules are loaded. It has no udev, because the modules are
+# known; udev's hook would also have brought blkid.
 cat >"$work/hooks/before" <<'EOF'
-mkdir -p "$1/etc/initramfs-tools/conf.d"
+mkdir -p "$1/etc/initramfs-tools/conf.d" "$1/etc/initramfs-tools/hooks"
+printf '#!/bin/sh\n[ "$1" = prereqs ] && exit\n. /usr/share/initramfs-tools/hook-functions\ncopy_exec /sbin/blkid\n' >"$1/etc/initramfs-tools/hooks/blkid"
+chmod 755 "$1/etc/initramfs-tools/hooks/blkid"
 printf 'MODULES=list\nCOMPRESS=lz4\n' >"$1/etc/initramfs-tools/conf.d/lab"
 printf 'virtio_pci\nvirtio_scsi\nahci\nsd_mod\nsr_mod\next4\n' >"$1/etc/initramfs-tools/modules"
 EOF
@@ -52,7 +55,11 @@ EOF
 # list of all hardware, modules of devices that the guest lacks, self-tests.
 exclude=()
 for path in doc man locale; do exclude+=(--dpkgopt="path-exclude=/usr/share/$path/*"); done
-for path in arch/x86 'net/[!c]*' drivers/{comedi,cpufreq,gpu,hid,infiniband,md,target,thermal}; do exclude+=(--dpkgopt="path-exclude=/usr/lib/modules/*/kernel/$path/*"); done
+exclude+=(--dpkgopt='path-exclude=/usr/lib/modules/*/kernel/*') # but for these:
+for path in crypto drivers/{ata,cdrom,char/virtio_console,net/net_failover,net/virtio_net,scsi,virtio} fs/{autofs,ext4,isofs,jbd2,mbcache,nls} lib net/core; do
+  exclude+=(--dpkgopt="path-include=/usr/lib/modules/*/kernel/$path*")
+done
+exclude+=(--dpkgopt='path-exclude=/usr/share/initramfs-tools/hooks/udev' --dpkgopt='path-exclude=/usr/share/initramfs-tools/scripts/*/udev')
 exclude+=(--dpkgopt='path-exclude=/usr/lib/udev/hwdb.d/*' --dpkgopt=force-unsafe-io)
 mmdebstrap --quiet --mode=root --variant=minbase "${exclude[@]}" \
   --aptopt='APT::Install-Recommends "false"' --aptopt='Acquire::Languages "none"' \
@@ -101,16 +108,36 @@ echo localhost >"$root/etc/hostname"
 rm -f "$root/var/lib/dbus/machine-id" "$root"/etc/ssh/ssh_host_*
 # The boot loader has its own copy of the initramfs, and nobody would read another.
 sed -i 's/^update_initramfs=.*/update_initramfs=no/' "$root/etc/initramfs-tools/update-initramfs.conf"
-# cloud-init would write Debian's mirror into sources.list. The other settings
-# and units take long on an emulated processor and change nothing that is tested.
-printf 'apt: {preserve_sources_list: true}\nssh_genkeytypes: [ed25519]\nlocale: false\nno_ssh_fingerprints: true\nssh: {emit_keys_to_console: false}\n' >"$root/etc/cloud/cloud.cfg.d/90_lab.cfg"
+# cloud-init runs only the modules for which a seed has settings; another module
+# would write Debian's mirror into sources.list. The other modules, and the units
+# that are masked, take long on an emulated processor and change nothing that is
+# tested.
+cat >"$root/etc/cloud/cloud.cfg.d/90_lab.cfg" <<'EOF'
+cloud_init_modules: [write-files, growpart, resizefs, set_hostname, update_hostname, update_etc_hosts, users-groups, ssh]
+cloud_config_modules: [locale, set-passwords, timezone, runcmd]
+cloud_final_modules: [scripts-user]
+ssh_genkeytypes: [ed25519]
+locale: false
+EOF
 for unit in apt-daily{,-upgrade}.timer dev-hugepages.mount dev-mqueue.mount dpkg-db-backup.timer e2scrub_all.timer e2scrub_reap.service fstrim.timer \
   getty@tty1.service ldconfig.service modprobe@{drm,efi_pstore,fuse}.service proc-sys-fs-binfmt_misc.automount sys-fs-fuse-connections.mount \
-  sys-kernel-{debug,tracing}.mount systemd-{binfmt,journal-catalog-update,pstore,update-done}.service; do
+  kmod-static-nodes.service modprobe@configfs.service run-lock.mount serial-getty@ttyS0.service sys-kernel-{config,debug,tracing}.mount \
+  systemd-{ask-password-console,ask-password-wall}.path systemd-{creds,initctl,sysext}.socket \
+  systemd-{binfmt,hwdb-update,journal-catalog-update,modules-load,networkd-persistent-storage,pcrmachine,pstore,sysusers}.service \
+  systemd-{tmpfiles-setup-dev-early,tpm2-setup,tpm2-setup-early,udev-load-credentials,update-done}.service; do
   ln -sf /dev/null "$root/etc/systemd/system/$unit"
 done
+# systemd runs all generators at each reload, and each package with a unit causes
+# reloads.
 mkdir -p "$root/etc/systemd/system-generators"
-ln -sf /dev/null "$root/etc/systemd/system-generators/systemd-ssh-generator"
+for generator in debug getty gpt-auto hibernate-resume rc-local run ssh system-update sysv tpm2; do
+  ln -sf /dev/null "$root/etc/systemd/system-generators/systemd-$generator-generator"
+done
+# udev looks at the devices that a guest of these tests has, and not at every
+# terminal and every object of ACPI.
+mkdir -p "$root/etc/systemd/system/systemd-udev-trigger.service.d"
+printf '[Service]\nExecStart=\nExecStart=udevadm trigger --action=add%s\n' "$(printf ' --subsystem-match=%s' block net pci scsi virtio virtio-ports)" \
+  >"$root/etc/systemd/system/systemd-udev-trigger.service.d/lab.conf"
 
 # The disk: the boot loader on an EFI system partition, and the root last, so
 # that it can grow. No loop device and no mount is needed.
