@@ -48,24 +48,24 @@ func (g LinuxAI) userData() (string, error) {
 	return asYAML(data), nil
 }
 
-// localize adds the language, the keyboard and the time zone.
 func (g LinuxAI) localize(data map[string]any) {
 	files, commands := data["write_files"].([]any), data["runcmd"].([][]string)
 	if g.Language != "" {
 		data["locale"] = g.Language
 	}
 	if name, charset, _ := strings.Cut(g.Language, "."); g.Language != "" && name != "C" {
-		// Debian's locale-gen makes the locales in this file only. cloud-init
-		// names the locale as an argument, as Ubuntu's wants it, and fails on
-		// Debian (cloud-init issue 4195).
+		// Debian's locale-gen makes only the locales that this file lists.
+		// cloud-init passes the locale as an argument instead. This works with
+		// Ubuntu's locale-gen and fails on Debian (cloud-init issue 4195).
 		line := written("/etc/locale.gen", "0644", g.Language+" "+charset+"\n")
 		line["append"] = true
 		files = append(files, line)
 	}
 	if g.Keyboard != "" {
-		// cloud-init's own module fails without the package console-setup, and
-		// always in Debian 12 (cloud-init 22.4, cloudinit/distros/debian.py,
-		// set_keymap; Debian bug 1038762). The file is described in keyboard(5).
+		// Write the file of keyboard(5) without cloud-init's own module, which
+		// fails without the package console-setup, and in Debian 12 even with
+		// it (cloud-init 22.4, cloudinit/distros/debian.py, set_keymap; Debian
+		// bug 1038762).
 		files = append(files, written("/etc/default/keyboard", "0644", "XKBMODEL=\"pc105\"\nXKBLAYOUT=\""+g.Keyboard+"\"\nXKBVARIANT=\"\"\nXKBOPTIONS=\"\"\nBACKSPACE=\"guess\"\n"))
 		commands = slices.Insert(commands, 0, []string{"sh", "-c", "! systemctl -q is-active console-setup || systemctl restart console-setup"})
 	}
