@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -347,4 +348,30 @@ func TestTakeOverFromAnotherEntryNode(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// If the node with the lease dies at any moment, the switch writes its lease to
+// another member. A lease of another controller that is there stays.
+func TestAMovedLeaseOverwritesNoOther(t *testing.T) {
+	t.Parallel()
+	const other = "made by hand\n" + `<!-- proxstation-lease {"owner":"sofa","id":"2","from":140,"to":141,"phase":"stop","ttl":120000000000} -->`
+	for request := 4; request < 40; request += 2 {
+		inCluster(t, trio(), func(t *testing.T, c *pvetest.Cluster) {
+			left := &atomic.Int64{}
+			left.Store(int64(request))
+			strike := func() {
+				c.Down("pve1")
+				if err := c.Node("pve2").Edit(141, "description", other); err != nil {
+					t.Error(err)
+				}
+			}
+			err := enter(c, "pve3", func(base http.RoundTripper) http.RoundTripper { return nth{base, left, strike} }).Switch(t.Context(), both, 141, nil)
+			if left.Load() >= 0 {
+				return // the switch has fewer requests
+			}
+			if state, _ := c.Node("pve2").VM(141); state.Config["description"] != other {
+				t.Errorf("request %d: %v; VM 141 has %q", request, err, state.Config["description"])
+			}
+		})
+	}
 }
