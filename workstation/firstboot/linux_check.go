@@ -74,7 +74,7 @@ func (g LinuxAI) checkPackages(f *fields) {
 	if g.Driver != nil {
 		f.want(g.NVIDIA, "Driver", "it is set, but NVIDIA is not set: set NVIDIA too")
 		f.want(repoLine.MatchString(g.Driver.Repository), "Driver.Repository", "want it as in sources.list after \"deb\": https://repo.example/debian trixie main")
-		f.want(strings.HasPrefix(g.Driver.Key, "-----BEGIN PGP PUBLIC KEY BLOCK-----") && len(g.Driver.Key) < 64<<10 &&
+		f.want(strings.HasPrefix(g.Driver.Key, "-----BEGIN PGP PUBLIC KEY BLOCK-----") && strings.HasSuffix(strings.TrimSpace(g.Driver.Key), "-----END PGP PUBLIC KEY BLOCK-----") && len(g.Driver.Key) < 64<<10 &&
 			prints(strings.ReplaceAll(g.Driver.Key, "\n", "")), "Driver.Key", "want a public key as text, as gpg --export --armor prints it")
 		f.want(len(g.Driver.Names) > 0, "Driver.Names", "it names no package")
 		for i, name := range g.Driver.Names {

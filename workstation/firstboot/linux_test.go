@@ -193,12 +193,14 @@ func TestLinuxRefusals(t *testing.T) {
 			g.Network = network("10.0.0.2/24", "10.0.0.1")
 			g.Network.DNS = []netip.Addr{netip.IPv4Unspecified()}
 		}, "Network.DNS[0]"},
-		"an URL for sh":        {func(g *LinuxAI) { g.Ollama = &Download{URL: "https://x/$(id).tgz", SHA256: strings.Repeat("0", 64)} }, "Ollama.URL"},
-		"no checksum":          {func(g *LinuxAI) { g.Ollama = &Download{URL: "https://x/ollama.tgz"} }, "Ollama.SHA256"},
-		"a driver for nothing": {func(g *LinuxAI) { g.Driver = &Packages{} }, "Driver"},
-		"a package for sh": {func(g *LinuxAI) {
-			g.NVIDIA, g.Driver = true, &Packages{Repository: "https://x/ a b", Key: "-----BEGIN PGP PUBLIC KEY BLOCK-----", Names: []string{"a;b"}}
-		}, "Driver.Names[0]"},
+		"an URL for sh":           {func(g *LinuxAI) { g.Ollama = &Download{URL: "https://x/$(id).tgz", SHA256: strings.Repeat("0", 64)} }, "Ollama.URL"},
+		"no checksum":             {func(g *LinuxAI) { g.Ollama = &Download{URL: "https://x/ollama.tgz"} }, "Ollama.SHA256"},
+		"a driver for nothing":    {func(g *LinuxAI) { g.Driver = &Packages{} }, "Driver"},
+		"a package for sh":        {driver("https://x/ a b", armor, "a;b"), "Driver.Names[0]"},
+		"no package":              {driver("https://x/ a b", armor), "Driver.Names"},
+		"an untrusted source":     {driver("[trusted=yes] https://x/ a b", armor, "ab"), "Driver.Repository"},
+		"a key for packages cut":  {driver("https://x/ a b", armor[:40], "ab"), "Driver.Key"},
+		"a long MAC":              {func(g *LinuxAI) { g.Network.MAC = make(net.HardwareAddr, 8) }, "Network.MAC"},
 		"an instance that climbs": {func(g *LinuxAI) { g.Instance = "../x" }, "Instance"},
 		"an instance above":       {func(g *LinuxAI) { g.Instance = ".." }, "Instance"},
 	}
@@ -210,6 +212,15 @@ func TestLinuxRefusals(t *testing.T) {
 		if !errors.Is(err, ErrField) || !errors.As(err, &field) || field.Field != test.field || !seed.IsZero() {
 			t.Errorf("%s: %v, want an error of %s and no seed", name, err, test.field)
 		}
+	}
+}
+
+const armor = "-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nmQ==\n-----END PGP PUBLIC KEY BLOCK-----\n"
+
+// driver returns a change of a guest's source of the driver.
+func driver(repository, key string, names ...string) func(*LinuxAI) {
+	return func(g *LinuxAI) {
+		g.NVIDIA, g.Driver = true, &Packages{Repository: repository, Key: key, Names: names}
 	}
 }
 
