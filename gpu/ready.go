@@ -152,7 +152,7 @@ func (j *judgement) bar() {
 		}
 		j.add(proxstation.Finding{ID: "gpu.small-bar", Severity: proxstation.Info,
 			Seen: fmt.Sprintf("BAR %d is %d MiB and could be %d MiB", bar.Index, bar.Bytes>>20, slices.Max(bar.Resizable)>>20),
-			Why:  "The guest reaches the card's memory through this window; games gain from a large one.",
+			Why:  "The guest reaches the card's memory through this window; games gain from a large window.",
 			Fix:  "Turn on Above 4G Decoding and Resizable BAR in " + where + "."})
 	}
 }

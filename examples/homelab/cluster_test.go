@@ -324,11 +324,11 @@ func TestHighAvailabilityThatCannotBe(t *testing.T) { //nolint:paralleltest // t
 		haPage: "-node pve: the page has high availability (ha)",
 		strings.Replace(haPage, "apart: b", "apart: c", 1):           "workstations.a.ha.apart[0]: no workstation of the page has the name",
 		strings.Replace(haPage, "ha: {}", "memory: 4GiB", 1):         "the key stands here twice",
-		strings.Replace(haPage, ", ha: {}", "", 1):                   "b is not under high availability: add ha: {} to it",
+		strings.Replace(haPage, ", ha: {}", "", 1):                   "b is not under high availability: add ha: {} to that workstation",
 		strings.Replace(haPage, "state: started", "state: run", 1):   `"run" is not valid`,
-		strings.Replace(haPage, "nodes: {pve: 0, pve2: 0}, ", "", 1): "workstations.a.ha.strict: it is about nodes",
-		strings.Replace(haPage, "apart: b", "apart: a", 1):           "it is this workstation",
-		strings.Replace(haPage, "ha: {}", "ha: {together: a}", 1):    "b is to be on the node of a as well",
+		strings.Replace(haPage, "nodes: {pve: 0, pve2: 0}, ", "", 1): "workstations.a.ha.strict: strict needs nodes",
+		strings.Replace(haPage, "apart: b", "apart: a", 1):           "this is the workstation itself",
+		strings.Replace(haPage, "ha: {}", "ha: {together: a}", 1):    "the page also keeps b together with a",
 		haPage + "dualboot:\n  s: {members: [a, b]}\n":               "a switch starts and stops its members: leave the state out",
 	} {
 		if err := os.WriteFile(l.page, []byte(page), 0o600); err != nil {

@@ -130,7 +130,7 @@ func (j *judgement) argProblem(arg qmconf.Arg, config map[string]string, made ma
 			return j.setProblem(key, name[len(key):], config)
 		}
 	case "-usb":
-		return "QEMU then adds a USB controller at the place where PVE adds another one"
+		return "QEMU then adds a USB controller at a place where PVE adds another controller"
 	case "-machine", "-M":
 		if kind := strings.Contains(value, "q35"); strings.Contains(value, "pc") && kind != q35 {
 			return "it names a machine type that differs from the key machine, " + orDefault(config["machine"])

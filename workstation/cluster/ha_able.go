@@ -40,7 +40,7 @@ func able(vm workstation.VMFacts, home workstation.Facts, to NodeFacts, h HA) ab
 	}
 	a.answer = proxstation.AnswerOf(len(a.why) == 0)
 	if len(a.why) == 0 && len(to.Facts.Unread) > 0 && takesDevices(workstation.VM{ID: vm.ID, Config: vm.Config}) {
-		a.answer, a.why = proxstation.Unknown, []string{"its card may be that of " + unread(to.Facts)}
+		a.answer, a.why = proxstation.Unknown, []string{"its card may be the card of " + unread(to.Facts)}
 	}
 	return a
 }

@@ -51,7 +51,7 @@ func (h HA) Judge(f Facts) []proxstation.Finding {
 	}
 	if len(managed) > 0 && len(f.Nodes) == 2 {
 		j.findings = append(j.findings, proxstation.Finding{ID: "cluster.ha-two-nodes", Severity: proxstation.Warning, Subject: "cluster " + f.Name, Seen: "2 nodes, each with one vote",
-			Why: "If one node is lost, the other has no majority of the votes: nothing is recovered, and the watchdog resets the node that is left as well, if it runs VMs under high availability.",
+			Why: "If one node is lost, the other has no majority of the votes: nothing is recovered, and if the remaining node runs VMs under high availability, its watchdog resets it too.",
 			Fix: "Add a vote of a third machine: pvecm qdevice setup ADDRESS. If pvecm status shows a Qdevice, all is well."})
 	}
 	return j.findings

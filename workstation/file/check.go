@@ -38,7 +38,7 @@ func (p Page) check() Errors {
 		if id := w.VMID(); owners[id] == "" {
 			owners[id] = name
 		} else {
-			errs.add(key, "VMID %d is also that of %s: give one of them another id", id, owners[id])
+			errs.add(key, "VMID %d belongs to %s too: give one of the two another id", id, owners[id])
 		}
 		if card := w.card(); card != "" {
 			if _, there := p.Cards[card]; !there {
@@ -80,7 +80,7 @@ func (p Page) checkCards(errs *Errors) {
 		}
 		mapping := p.mapping(name)
 		if other, taken := mappings[mapping]; taken {
-			errs.add(key, "the mapping %s is that of the card %s: one mapping names one card", mapping, other)
+			errs.add(key, "the mapping %s belongs to the card %s already: a mapping names only one card", mapping, other)
 		}
 		mappings[mapping] = name
 	}

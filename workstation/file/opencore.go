@@ -122,7 +122,7 @@ func (i Identity) check(errs *Errors, key string) {
 	}
 	switch {
 	case i.MadeUp && len(missing) < 4:
-		errs.add(key, "the numbers are either made up or given: take made-up away, or the numbers")
+		errs.add(key, "want either made-up or the four numbers, not both")
 	case len(missing) > 0 && len(missing) < 4:
 		errs.add(key, "Apple's services compare all four numbers, and some are missing: add %s", strings.Join(missing, ", "))
 	}

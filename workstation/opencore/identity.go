@@ -63,7 +63,7 @@ func (i Identity) values() (map[string]Value, error) {
 			}
 		}
 		if isPublished(value.Text) {
-			return nil, &IdentityError{name, "it is that of a published image or sample, and many machines have it"}
+			return nil, &IdentityError{name, "it comes from a published image or sample, so many machines have it"}
 		}
 		values[name] = value
 	}

@@ -113,7 +113,7 @@ func (j *judge) judgeProcessor() {
 func (j *judge) judgeHotplug() {
 	const argument = "ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off"
 	if j.machine.q35() && !strings.Contains(j.machine.VM["args"], argument) {
-		j.say("opencore.hotplug", proxstation.Warning, "machine: "+j.machine.VM["machine"]+", args without "+argument, "macOS takes every device for a removable one, and may wait minutes for each while it sets PCI up",
+		j.say("opencore.hotplug", proxstation.Warning, "machine: "+j.machine.VM["machine"]+", args without "+argument, "macOS takes every device for a removable device, and may wait minutes for each while it sets PCI up",
 			"add -global "+argument+" to the VM's args", isoReadme+"; "+darwinKVM)
 	}
 	for i, item := range j.get("Kernel", "Patch").Items {
@@ -151,7 +151,7 @@ func (j *judge) judgeNetwork() {
 		}
 	}
 	if path := macos.DevicePath(j.machine.VM, "net0"); model != "" && path != "" {
-		j.want("opencore.network-built-in", proxstation.Info, Key{"DeviceProperties", "Add", path, "built-in"}, DataValue([]byte{1}), "iMessage and FaceTime want the first network card to be a built-in one", postInstall+", universal/iservices")
+		j.want("opencore.network-built-in", proxstation.Info, Key{"DeviceProperties", "Add", path, "built-in"}, DataValue([]byte{1}), "iMessage and FaceTime want the first network card to be built in", postInstall+", universal/iservices")
 	}
 }
 

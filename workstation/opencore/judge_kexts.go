@@ -137,7 +137,7 @@ func (j *judge) extension(id, bundle string, severity proxstation.Severity, why,
 	j.want(id, severity, append(entry[:3:3], "Enabled"), BoolValue(true), why, source)
 	if !inKernel(j.get(entry...), j.machine.kernel()) {
 		for _, name := range []string{"MinKernel", "MaxKernel"} {
-			j.want(id, severity, append(entry[:3:3], name), TextValue(""), fmt.Sprintf("OpenCore leaves it out of kernel %d, that of %s", j.machine.kernel(), j.machine.Release), source)
+			j.want(id, severity, append(entry[:3:3], name), TextValue(""), fmt.Sprintf("OpenCore does not load it into kernel %d, the kernel of %s", j.machine.kernel(), j.machine.Release), source)
 		}
 	}
 }
@@ -192,7 +192,7 @@ func (j *judge) judgeSMC() {
 	enabled := Key{"Kernel", "Add", strconv.Itoa(j.entry(k)), "Enabled"}
 	switch need := needed(virtualSMC, j.machine.Release); {
 	case on && j.machine.emulatedSMC():
-		j.want("opencore.smc", proxstation.Warning, enabled, BoolValue(false), "the VM has isa-applesmc and macOS gets VirtualSMC: two controllers answer for one", isoReadme)
+		j.want("opencore.smc", proxstation.Warning, enabled, BoolValue(false), "the VM has isa-applesmc, and OpenCore loads VirtualSMC too: two system management controllers answer", isoReadme)
 	case !on && !j.machine.emulatedSMC() && there && j.entry(k) >= 0:
 		j.want("opencore.smc", proxstation.Blocker, enabled, BoolValue(true), "the VM has no isa-applesmc, and macOS does not start without a system management controller", isoReadme)
 	case !on && !j.machine.emulatedSMC():

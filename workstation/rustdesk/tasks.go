@@ -63,7 +63,7 @@ func MacOSTasks() []Task {
 		{
 			ID:     "macos.auto-login",
 			Title:  "Let the user log in at start, or accept the login window",
-			Why:    "The part of RustDesk that shows the screen runs in a session: the user's, or the login window's, which needs both permissions as well.",
+			Why:    "The part of RustDesk that shows the screen runs in the user's session or in the login window. In the login window it needs both permissions as well.",
 			Do:     []string{"System Settings > Users & Groups > Automatically log in as: the user (not possible with FileVault on)"},
 			Verify: []string{"sh", "-c", "defaults read /Library/Preferences/com.apple.loginwindow autoLoginUser >/dev/null 2>&1 && echo yes"},
 			Expect: "yes",
@@ -111,7 +111,7 @@ func DisplayTasks(os OS) []Task {
 		Title: "Put a dummy plug into the card",
 		Why:   "It works with every guest, from the firmware on, and gives the card a monitor to drive.",
 		Do: []string{
-			"Buy an HDMI or DisplayPort dummy plug for the resolution that is wanted (4K at 60 Hz needs an HDMI 2.0 one)",
+			"Buy an HDMI or DisplayPort dummy plug for the resolution that is wanted (4K at 60 Hz needs an HDMI 2.0 plug)",
 			"Plug it into the card that is passed through, not into the board",
 		},
 	}
@@ -127,7 +127,7 @@ func DisplayTasks(os OS) []Task {
 			ID:    "display.keep-virtual",
 			Title: "Keep the VM's virtual display beside the card",
 			Why:   "RustDesk has no virtual display for macOS; with PVE's own one (vga: std or vmware) there is a picture, and the card still accelerates what is drawn.",
-			Do:    []string{"Leave the VM's display as it is and pass the card through as the second one"},
+			Do:    []string{"Leave the VM's display as it is and pass the card through as the second display"},
 		}}
 	}
 	return nil
