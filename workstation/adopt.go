@@ -2,11 +2,11 @@ package workstation
 
 import (
 	"errors"
-	"regexp"
 	"strings"
 
 	"github.com/proxstation/proxstation/gpu"
 	"github.com/proxstation/proxstation/internal/boot"
+	"github.com/proxstation/proxstation/internal/macos"
 	"github.com/proxstation/proxstation/internal/qmconf"
 	"github.com/proxstation/proxstation/storage"
 )
@@ -75,33 +75,11 @@ func adoptedDisk(config map[string]string, slot string) (disk Disk, ok bool) {
 	return disk, true
 }
 
-// appleRelease matches the names of macOS releases that people put into the
-// names of VMs and images. macWords matches other words in the names of such
-// VMs.
-var (
-	appleRelease = regexp.MustCompile(`(?i)high[-_ ]?sierra|mojave|catalina|big[-_ ]?sur|monterey|ventura|sonoma|sequoia|tahoe`)
-	macWords     = regexp.MustCompile(`(?i)opencore|clover|mac-?os|hackintosh`)
-)
-
-// guestOf guesses the system in a VM. It relies first on an emulated Apple SMC
-// or a boot loader for macOS, then on the ostype, and last on names.
+// guestOf guesses the system in a VM: macOS by its signs, any other system by
+// the ostype.
 func guestOf(v VMFacts) gpu.Guest {
-	var volumes []string
-	for _, slot := range qmconf.Slots(v.Config) {
-		volumes = append(volumes, v.Config[slot])
+	if release, is := macos.GuestOf(v.Name, v.Config); is {
+		return release
 	}
-	text := strings.Join(volumes, " ")
-	words := strings.Join([]string{v.Name, v.Config["description"], text}, " ")
-	guest := map[string]gpu.Guest{"win11": gpu.Windows11, "win10": gpu.Windows10, "l26": gpu.Linux, "l24": gpu.Linux}[v.Config["ostype"]]
-	windows := strings.HasPrefix(v.Config["ostype"], "w")
-	if strings.Contains(v.Config["args"], "isa-applesmc") || !windows && macWords.MatchString(text) || !windows && guest != gpu.Linux && macWords.MatchString(words) {
-		name := strings.ToLower(strings.NewReplacer("-", "", "_", "", " ", "").Replace(appleRelease.FindString(words)))
-		for release := gpu.MacOSHighSierra; release <= gpu.MacOSTahoe; release++ {
-			if name != "" && strings.ToLower(strings.ReplaceAll(strings.TrimPrefix(release.String(), "macOS "), " ", "")) == name {
-				return release
-			}
-		}
-		return gpu.MacOSSequoia
-	}
-	return guest // guest is AnyGuest if no profile fits
+	return map[string]gpu.Guest{"win11": gpu.Windows11, "win10": gpu.Windows10, "l26": gpu.Linux, "l24": gpu.Linux}[v.Config["ostype"]] // AnyGuest if no profile fits
 }

@@ -3,7 +3,6 @@ package workstation
 import (
 	"cmp"
 	"fmt"
-	"slices"
 
 	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/internal/qmconf"
@@ -63,11 +62,10 @@ func growth(vm VM, disk Disk, value string) (r storage.DiskRequest, grows bool) 
 // never move a disk.
 func (d *differ) elsewhere(vm VM, disk Disk, value string) {
 	name, _, _ := qmconf.CutVolume(value)
-	i := slices.IndexFunc(d.facts.Pools, func(p storage.Pool) bool { return p.Name == name })
-	if i < 0 {
+	pool, there := d.facts.pool(name)
+	if !there {
 		return
 	}
-	pool := d.facts.Pools[i]
 	_, least := disk.Purpose.Tiers()
 	least = cmp.Or(disk.Tier, least)
 	why, target := "", disk.Storage
@@ -126,4 +124,13 @@ func volumeSize(value string) (storage.Size, error) {
 		return 0, fmt.Errorf("workstation: drive %q has no size", value)
 	}
 	return size, nil
+}
+
+func (f Facts) pool(name string) (pool storage.Pool, there bool) {
+	for _, pool := range f.Pools {
+		if pool.Name == name {
+			return pool, true
+		}
+	}
+	return storage.Pool{}, false
 }

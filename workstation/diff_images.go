@@ -52,11 +52,10 @@ func (d *differ) missing(volume string) string {
 	if !pooled || strings.HasPrefix(volume, "/") || len(d.facts.Pools) == 0 {
 		return ""
 	}
-	i := slices.IndexFunc(d.facts.Pools, func(p storage.Pool) bool { return p.Name == name })
-	if i < 0 {
+	pool, there := d.facts.pool(name)
+	if !there {
 		return "the node has no storage " + name + ", or the login may not see it"
 	}
-	pool := d.facts.Pools[i]
 	listed := pool.Volumes
 	if strings.HasPrefix(file, "iso/") || strings.HasPrefix(file, "import/") {
 		listed = pool.Images

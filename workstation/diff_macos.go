@@ -6,7 +6,6 @@ import (
 	"github.com/proxstation/proxstation"
 	"github.com/proxstation/proxstation/gpu"
 	"github.com/proxstation/proxstation/internal/macos"
-	"github.com/proxstation/proxstation/storage"
 )
 
 // checkOSK removes the SMC's key from a configuration. It returns the key of
@@ -37,8 +36,8 @@ func (d *differ) macOS(after Facts) {
 		}
 		c := macos.Change{VM: vm.ID, Guest: vm.Guest, Machine: d.facts.VMs[vm.ID].Config["machine"], Config: after.VMs[vm.ID].Config, Notes: vm.Notes, HostCPU: d.facts.CPU}
 		c.Card = d.cardOf(c.Config)
-		if choice, isNew := d.chosen[diskName(vm.ID, macos.OpenCoreSlot)]; isNew && slices.ContainsFunc(d.facts.Pools, func(p storage.Pool) bool { return p.Name == choice.Pool && p.Type == "lvmthin" }) {
-			c.Thin = choice.Pool
+		if pool, _ := d.facts.pool(d.chosen[diskName(vm.ID, macos.OpenCoreSlot)].Pool); pool.Type == "lvmthin" {
+			c.Thin = pool.Name
 		}
 		d.plan.Findings = append(d.plan.Findings, c.Check()...)
 	}

@@ -172,8 +172,8 @@ func (d *differ) newDisk(vm VM, disk Disk) (value, note string) {
 	for _, key := range slices.Sorted(maps.Keys(disk.Options)) {
 		drive = drive.With(key, disk.Options[key])
 	}
-	i := slices.IndexFunc(d.facts.Pools, func(p storage.Pool) bool { return p.Name == choice.Pool })
-	drive, why := drive.Suit(disk.Slot, cmp.Or(vm.Config["scsihw"], d.facts.VMs[vm.ID].Config["scsihw"]), d.facts.Pools[i])
+	pool, _ := d.facts.pool(choice.Pool)
+	drive, why := drive.Suit(disk.Slot, cmp.Or(vm.Config["scsihw"], d.facts.VMs[vm.ID].Config["scsihw"]), pool)
 	return drive.String(), strings.Join(slices.DeleteFunc([]string{choice.Why, why}, func(s string) bool { return s == "" }), "; ")
 }
 

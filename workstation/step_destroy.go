@@ -49,7 +49,6 @@ func DestroyPlan(facts Facts, vmids ...int) (Plan, error) {
 	return plan, nil
 }
 
-// change implements [Step].
 func (s DestroyVM) change() StepChange {
 	c := StepChange{Sign: SignDestroy, Object: fmt.Sprintf("VM %d %s", s.VMID, s.Name), Needs: []Privilege{{vmPath(s.VMID), "VM.Allocate"}}}
 	for _, key := range slices.Sorted(maps.Keys(s.Config)) {

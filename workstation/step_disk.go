@@ -21,7 +21,6 @@ type GrowDisk struct {
 	From, To storage.Size
 }
 
-// change implements [Step].
 func (s GrowDisk) change() StepChange {
 	line := StepLine{Sign: SignModify, Key: s.Slot, Have: s.From.String(), Want: s.To.String(), Note: "the guest has to grow its file system"}
 	if s.From == 0 {

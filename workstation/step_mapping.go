@@ -20,7 +20,6 @@ type PutMapping struct {
 	HaveMDev bool
 }
 
-// change implements [Step].
 func (s PutMapping) change() StepChange {
 	c := StepChange{Sign: SignModify, Object: "mapping " + s.Mapping.ID,
 		Lines: []StepLine{{Sign: SignModify, Key: s.Node, Have: s.Have, Want: entryText(s.Mapping.On(s.Node)), Note: s.Note}},

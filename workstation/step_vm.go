@@ -31,7 +31,6 @@ func (s CreateVM) outcome() outcome {
 	return outcome{set: revealOSK(s.Config, s.OSK), password: !s.Password.IsZero()}
 }
 
-// change implements [Step].
 func (s CreateVM) change() StepChange {
 	c := StepChange{Sign: SignAdd, Object: fmt.Sprintf("VM %d %s", s.VMID, s.Name)}
 	for _, key := range slices.Sorted(maps.Keys(s.Config)) {
@@ -118,7 +117,6 @@ func (s ChangeVM) outcome() outcome {
 	return outcome{set: revealOSK(s.Set, s.OSK), exact: s.Exact, absent: slices.Concat(s.Delete, s.Dropped), password: !s.Password.IsZero()}
 }
 
-// change implements [Step].
 func (s ChangeVM) change() StepChange {
 	c := StepChange{Sign: SignModify, Object: fmt.Sprintf("VM %d %s", s.VMID, s.Name)}
 	for _, key := range slices.Sorted(maps.Keys(s.Set)) {

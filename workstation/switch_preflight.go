@@ -244,13 +244,13 @@ func preflightStorage(target VMFacts, facts Facts, subject string) []proxstation
 		if !ok || !qmconf.IsSlot(key) || strings.HasPrefix(used, "/") || facts.unread(storageSubject(used)) {
 			continue
 		}
-		i := slices.IndexFunc(facts.Pools, func(p storage.Pool) bool { return p.Name == used })
+		pool, there := facts.pool(used)
 		switch {
-		case i < 0:
+		case !there:
 			findings = append(findings, proxstation.Finding{ID: "switch.no-storage", Severity: proxstation.Warning, Subject: subject,
 				Seen: fmt.Sprintf("%s is on %s, which is not among the storages that the login may see", key, used),
 				Why:  "If the storage does not exist, the VM cannot start.", Fix: "Enable the storage on this node, or give the login Datastore.Audit."})
-		case !facts.Pools[i].Active:
+		case !pool.Active:
 			findings = append(findings, proxstation.Finding{ID: "switch.storage-offline", Severity: proxstation.Blocker, Subject: subject,
 				Seen: fmt.Sprintf("%s is on %s, which is not reachable", key, used), Why: "The VM cannot start without its disk.", Fix: "Bring the storage back."})
 		}
