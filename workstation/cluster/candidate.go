@@ -14,7 +14,7 @@ import (
 	"github.com/proxstation/proxstation/workstation"
 )
 
-// A candidate is a node that was judged for a VM.
+// A candidate is a node that is judged for a VM.
 type candidate struct {
 	node    string
 	vm      workstation.VM
@@ -38,8 +38,8 @@ type score struct {
 // ruleWarnings is the index of the rule that counts warnings.
 const ruleWarnings = 4
 
-// candidate returns a node as a candidate that is still to be judged, or that is
-// refused because it was not read or there is no VM for it.
+// Returns the candidate for a node before it is judged. If the node was not
+// read, or if there is no VM for it, the candidate is refused already.
 func (p *placing) candidate(needs Needs, node NodeFacts) candidate {
 	c := candidate{node: node.Name}
 	if c.refused = node.away(); c.refused != "" {
@@ -55,8 +55,8 @@ func (p *placing) candidate(needs Needs, node NodeFacts) candidate {
 	return c
 }
 
-// judge finds out whether the node of a candidate could have the VM, and why
-// not. It can judge several candidates at the same time.
+// Finds out whether the node of a candidate could have the VM, and why not.
+// Several candidates can be judged at the same time.
 func (p *placing) judge(c *candidate) {
 	if c.refused != "" {
 		return
@@ -70,7 +70,7 @@ func (p *placing) judge(c *candidate) {
 		c.err, reasons = err, append(reasons, errorWords(err)...)
 	}
 	c.findings = plan.Findings
-	told := map[string]bool{"gpu.mapping-not-here": true, "workstation.image-missing": true} // reasons already holds these faults, in other words
+	told := map[string]bool{"gpu.mapping-not-here": true, "workstation.image-missing": true} // reasons holds these faults already, in other words
 	for _, f := range plan.Findings {
 		if f.Severity == proxstation.Blocker && !(told[f.ID] && len(reasons) > 0) && !slices.Contains(on.findings, f) {
 			reasons = append(reasons, findingWords(f, c.vm))
@@ -81,8 +81,8 @@ func (p *placing) judge(c *candidate) {
 	}
 }
 
-// cardless returns the mappings of the VM for which the node has no card, with
-// the reasons.
+// cardless returns a reason for each mapping of the VM for which the node has
+// no card.
 func (p *placing) cardless(vm workstation.VM, facts workstation.Facts) []string {
 	var reasons []string
 	for _, id := range mappingsOf(vm) {
@@ -111,7 +111,7 @@ func mappingsOf(vm workstation.VM) []string {
 	return slices.Compact(ids)
 }
 
-// score judges how good the node is for the VM.
+// Judges how good the node is for the VM.
 func (c *candidate) score(facts workstation.Facts, plan workstation.Plan, on *nodePlan) {
 	available, need := facts.MemoryAvailable, memory(c.vm)
 	for _, vm := range on.vms {
@@ -140,7 +140,7 @@ func (c *candidate) score(facts workstation.Facts, plan workstation.Plan, on *no
 		c.scores[3] = score{int64(n), "fewer images have to be brought", fmt.Sprintf("%s would have to be brought there", c.images.brings[0].Image.Volume)}
 	}
 	for _, f := range plan.Findings {
-		if f.Severity == proxstation.Warning && !slices.Contains(on.findings, f) { // a warning that this VM causes, not the VMs placed before it
+		if f.Severity == proxstation.Warning && !slices.Contains(on.findings, f) { // this VM causes the warning, and no VM that was placed before it
 			c.warnings = append(c.warnings, findingWords(f, c.vm))
 		}
 	}
@@ -149,14 +149,13 @@ func (c *candidate) score(facts workstation.Facts, plan workstation.Plan, on *no
 	c.scores[6] = score{0, "nothing else tells the nodes apart, and its name is first", "nothing else tells the nodes apart, and its name comes later"}
 }
 
-// compare orders candidates, the best first.
+// Orders candidates: the best candidate comes first.
 func (c candidate) compare(d candidate) int {
 	return cmp.Or(cmp.Compare(c.differs(d), 0), strings.Compare(c.node, d.node))
 }
 
-// differs compares two candidates by the first rule for which their values
-// differ. It returns a number below 0 if c is better, and above 0 if d is
-// better.
+// Compares two candidates by the first rule for which their values differ. The
+// result is below 0 if c is better, and above 0 if d is better.
 func (c candidate) differs(d candidate) int {
 	for i := range c.scores {
 		if order := cmp.Compare(c.scores[i].value, d.scores[i].value); order != 0 {
@@ -166,8 +165,8 @@ func (c candidate) differs(d candidate) int {
 	return 0
 }
 
-// rule returns the index of the first rule for which two candidates differ. The
-// last rule is the name.
+// Returns the index of the first rule for which two candidates differ. The last
+// rule is the name.
 func (c candidate) rule(d candidate) int {
 	for i := range c.scores {
 		if c.scores[i].value != d.scores[i].value {
@@ -177,7 +176,8 @@ func (c candidate) rule(d candidate) int {
 	return len(c.scores) - 1
 }
 
-// explain says why the first candidate was chosen, and why the others were not.
+// The function explain returns the reason why the first candidate was chosen,
+// and the reasons why the others were not.
 func explain(needs Needs, good []candidate) (why string, others []NodeReason) {
 	best := good[0]
 	for _, c := range good[1:] {
@@ -197,9 +197,10 @@ func explain(needs Needs, good []candidate) (why string, others []NodeReason) {
 	return best.scores[best.rule(good[1])].good, others
 }
 
-// sharers returns the VMs that cannot run at the same time as the VM because of
-// its card: VMs of the node, by their claims, and VMs that are planned beside it.
-// VMs whose configurations were not read may be such VMs.
+// sharers returns the VMs that cannot run at the same time as vm, because they
+// use its card. These are VMs of the node with such claims, and planned VMs in
+// beside. The last text stands for VMs whose configurations were not read,
+// because one of them may use the card too.
 func sharers(vm workstation.VM, facts workstation.Facts, claims []gpu.Claim, beside []workstation.VM) []string {
 	if !takesDevices(vm) && !slices.ContainsFunc(claims, func(c gpu.Claim) bool { return c.VMID == vm.ID }) {
 		return nil
@@ -234,8 +235,7 @@ func takesDevices(vm workstation.VM) bool {
 	return len(claim.Values)+len(claim.ByArgs)+len(claim.Unread) > 0
 }
 
-// unread describes the VMs of a node whose configurations were not read, and
-// which may have a card for this reason.
+// Returns a text about the VMs of a node whose configurations were not read.
 func unread(facts workstation.Facts) string {
 	return fmt.Sprintf("perhaps one of %d VMs whose configurations were not read", len(facts.Unread))
 }
@@ -262,7 +262,6 @@ func offTier(vm workstation.VM, facts workstation.Facts, plan workstation.Plan) 
 	return off
 }
 
-// memory returns the memory of a VM.
 func memory(vm workstation.VM) storage.Size {
 	text, _ := qmconf.Parse("memory", vm.AsNew().Config["memory"]).Get("current")
 	mib, _ := strconv.ParseInt(text, 10, 64) // 0 if the VM does not name its memory

@@ -70,8 +70,8 @@ type MoveFacts struct {
 	VMID     int
 	From, To string
 	Running  bool
-	// Devices holds the configuration keys of host devices because of which PVE
-	// refuses the move.
+	// Devices holds the configuration keys of those host devices because of
+	// which PVE refuses the move.
 	Devices []string
 	// Disks holds the volumes that the nodes do not share.
 	Disks []MoveDisk
@@ -144,7 +144,7 @@ func (m MoveFacts) Plan(facts Facts, opts *MoveOptions) Plan {
 		opts = &MoveOptions{}
 	}
 	from, _ := facts.Node(m.From)
-	to, _ := facts.Node(m.To) // for an unknown node, to is zero: a node that was not read
+	to, _ := facts.Node(m.To) // if the cluster has no such node, to is zero, like a node that was not read
 	j := &mover{facts: m, all: facts, from: from.Facts, to: to.Facts, opts: *opts, vm: from.Facts.VMs[m.VMID]}
 	j.move = Move{VMID: m.VMID, Name: j.vm.Name, From: m.From, To: m.To, Digest: j.vm.Digest, HA: slices.Contains(j.from.HA, m.VMID)}
 	if why := to.away(); why != "" {
@@ -159,7 +159,7 @@ func (m MoveFacts) Plan(facts Facts, opts *MoveOptions) Plan {
 	return plan
 }
 
-// A mover holds the state while one move is judged.
+// A mover holds the data while one move is judged.
 type mover struct {
 	facts    MoveFacts
 	all      Facts
@@ -177,7 +177,7 @@ func (j *mover) find(severity proxstation.Severity, id, seen, why, fix string) {
 
 func (j *mover) block(id, seen, why, fix string) { j.find(proxstation.Blocker, id, seen, why, fix) }
 
-// state judges the VM itself.
+// Judges the VM itself.
 func (j *mover) state() {
 	id := j.move.VMID
 	_, unread := j.from.Unread[id]
@@ -207,7 +207,7 @@ func (j *mover) state() {
 	}
 }
 
-// target judges whether the target node has everything that the VM needs.
+// Judges whether the target node has everything that the VM needs.
 func (j *mover) target() {
 	if len(j.facts.Mappings) > 0 {
 		var names []string

@@ -49,8 +49,8 @@ func TestObserveForIsEnough(t *testing.T) {
 	}
 }
 
-// Fit plans what Diff plans. It leaves out only findings about the devices of
-// VMs that the Spec does not name.
+// Fit returns the plan of Diff without the findings about devices of VMs
+// outside the Spec.
 func TestFitIsDiffWithoutOtherVMs(t *testing.T) {
 	t.Parallel()
 	left := 0
@@ -86,7 +86,8 @@ func TestFitIsDiffWithoutOtherVMs(t *testing.T) {
 	}
 }
 
-// stranger reports whether a finding is about VMs other than those of the Spec.
+// The function stranger reports whether a finding is about a VM outside the
+// Spec.
 func stranger(f proxstation.Finding, vmids ...int) bool {
 	return strings.HasPrefix(f.Subject, "VM") && !slices.ContainsFunc(vmids, func(id int) bool { return strings.Contains(f.Subject, fmt.Sprint(id)) })
 }

@@ -114,7 +114,6 @@ func Place(spec Spec, facts Facts) ([]Placement, error) {
 	return p.placements, errors.Join(problems...)
 }
 
-// placed places all workstations of a Spec.
 func placed(spec Spec, facts Facts) *placing {
 	p := &placing{spec: spec, all: facts, mapper: mapCards(spec.Cards, facts), nodes: map[string]*nodePlan{}}
 	p.problems, p.findings = p.mapper.problems, p.mapper.findings
@@ -128,7 +127,7 @@ func placed(spec Spec, facts Facts) *placing {
 		node.Mappings = p.mapper.after
 		p.nodes[node.Node] = &nodePlan{facts: node, claims: node.Claims()}
 	}
-	for _, existing := range []bool{true, false} { // VMs that exist keep their room
+	for _, existing := range []bool{true, false} { // VMs that exist come first, so that they keep their room
 		for _, needs := range spec.Workstations {
 			if _, exists := facts.home(needs.VM.ID); exists == existing {
 				p.place(needs)
@@ -138,7 +137,7 @@ func placed(spec Spec, facts Facts) *placing {
 	return p
 }
 
-// twice reports VMIDs that occur twice in the Spec.
+// Reports VMIDs that occur twice in the Spec.
 func (p *placing) twice() {
 	seen := map[int]string{}
 	for _, needs := range p.spec.Workstations {
@@ -149,7 +148,7 @@ func (p *placing) twice() {
 	}
 }
 
-// A placing holds the state during one call of Place.
+// A placing holds the data of one call of Place.
 type placing struct {
 	spec       Spec
 	all        Facts
@@ -159,8 +158,8 @@ type placing struct {
 	brings     []BringImage
 	findings   []proxstation.Finding
 	problems   []error
-	// unsure holds the VMs without a place that a node which was not read might
-	// have taken.
+	// unsure holds the VMs for which no node was found, but which a node that
+	// was not read might take.
 	unsure []*NoPlaceError
 }
 
@@ -168,12 +167,12 @@ type placing struct {
 type nodePlan struct {
 	facts  workstation.Facts // including the mappings and images that the plan will make
 	vms    []workstation.VM
-	claims []gpu.Claim // of the VMs that exist
-	// findings holds the findings of a plan for vms.
+	claims []gpu.Claim // the claims of the VMs that exist
+	// The findings of a plan for vms.
 	findings []proxstation.Finding
 }
 
-// place finds the node for one workstation.
+// Finds the node for one workstation.
 func (p *placing) place(needs Needs) {
 	if home, exists := p.all.home(needs.VM.ID); exists {
 		p.stay(needs, home)
@@ -211,8 +210,8 @@ func (p *placing) place(needs Needs) {
 	p.choose(good[0], Placement{Why: why, Others: others})
 }
 
-// candidates returns the judged candidates for a new VM. It judges them
-// at the same time, but calls Needs.On for one node at a time.
+// Returns the judged candidates for a new VM. It judges several candidates at
+// the same time, but it calls Needs.On for one node after the other.
 func (p *placing) candidates(needs Needs) []candidate {
 	var all []candidate
 	for _, node := range p.all.Nodes {
@@ -228,7 +227,6 @@ func (p *placing) candidates(needs Needs) []candidate {
 	return all
 }
 
-// choose adds the chosen candidate to the plan.
 func (p *placing) choose(c candidate, placement Placement) {
 	node := p.nodes[c.node]
 	node.vms, node.findings = append(node.vms, c.vm), c.findings
@@ -241,7 +239,7 @@ func (p *placing) choose(c candidate, placement Placement) {
 	p.placements = append(p.placements, placement)
 }
 
-// taken returns an error if a container has the VMID.
+// Returns an error if a container has the VMID.
 func (p *placing) taken(vm workstation.VM) error {
 	for _, node := range p.all.readable() {
 		if other, taken := node.Others[vm.ID]; taken {

@@ -109,10 +109,10 @@ func TestObserveAtScale(t *testing.T) {
 	}
 }
 
-// Facts for a Spec leave out the configurations of VMs on nodes where no
-// workstation can take a card. With a card that 10 of 32 nodes have, at most 300
-// ms pass. One round trip more than the least is allowed, because requests that
-// depend on others may come late.
+// ObserveFor leaves out the configurations of VMs on nodes where no workstation
+// can take a card. If 10 of 32 nodes have a card, it takes at most 300 ms. The
+// test allows one round trip more than necessary, because requests that depend
+// on others may come late.
 func TestObserveForAtScale(t *testing.T) {
 	t.Parallel()
 	existing := cluster.Needs{VM: workstation.VM{ID: 1003, Name: "vm1003"}}
@@ -240,8 +240,9 @@ func BenchmarkObserve(b *testing.B) {
 	}
 }
 
-// The benchmark places 20 VMs on 32 nodes with 1,000 VMs. With cards, each VM
-// has its node's only card, so that all VMs of a node conflict.
+// The benchmark places 20 VMs on 32 nodes with 1,000 VMs. Each node has one
+// card. In two of the variants all VMs of a node have this card, so they all
+// conflict.
 func BenchmarkPlace(b *testing.B) {
 	for _, test := range []struct{ name, have, want string }{{"plain", "", ""}, {"cards", "0000:01:00,pcie=1", ""}, {"cardsForAll", "0000:01:00,pcie=1", "rtx"}} {
 		b.Run(test.name, func(b *testing.B) {

@@ -8,8 +8,8 @@ import (
 	"github.com/proxstation/proxstation"
 )
 
-// noPlace reports a new VM that no node takes. If a node that was not read might
-// take the VM, only this VM is left out of the plan.
+// noPlace reports a new VM that no node takes. If a node that was not read
+// might take the VM, this is a finding, and the other VMs are still planned.
 func (p *placing) noPlace(e *NoPlaceError, unread []NodeFacts) {
 	if len(unread) == 0 {
 		p.problems = append(p.problems, e)
@@ -28,7 +28,8 @@ func (p *placing) noPlace(e *NoPlaceError, unread []NodeFacts) {
 		Fix: "Mend what the finding about the node says, and plan again; or, if the Spec names this node for the VM, name another node or no node."})
 }
 
-// stateOf adds the findings that say why a node was not read, once for all VMs.
+// stateOf adds the findings that say why a node was not read. It adds them only
+// once, even if they concern several VMs.
 func (p *placing) stateOf(node NodeFacts) {
 	for _, f := range node.Findings {
 		if !slices.Contains(p.findings, f) {
@@ -37,8 +38,8 @@ func (p *placing) stateOf(node NodeFacts) {
 	}
 }
 
-// stay keeps a VM that exists on its node. If the node was not read, nothing is
-// planned for the VM.
+// Plans a VM that exists for the node where it is. If this node was not read,
+// nothing is planned for the VM.
 func (p *placing) stay(needs Needs, home string) {
 	subject := fmt.Sprintf("VM %d %s", needs.VM.ID, needs.VM.Name)
 	if needs.Node != "" && needs.Node != home {
@@ -50,7 +51,7 @@ func (p *placing) stay(needs Needs, home string) {
 		}
 		p.findings = append(p.findings, elsewhere)
 	}
-	node, _ := p.all.Node(home) // an unknown node gives zero NodeFacts, which count as not read
+	node, _ := p.all.Node(home) // if the cluster has no such node, this is the zero NodeFacts, which count as not read
 	if why := node.away(); why != "" {
 		p.stateOf(node)
 		p.findings = append(p.findings, proxstation.Finding{ID: "cluster.vm-away", Severity: proxstation.Warning, Subject: subject,

@@ -33,9 +33,9 @@ type LinuxAI struct {
 	// Keys holds the public keys that may log in with SSH, each a line as in
 	// id_ed25519.pub.
 	Keys []string
-	// Language is a locale with UTF-8, such as "de_DE.UTF-8", Keyboard an XKB
-	// layout such as "de", TimeZone an IANA name such as "Europe/Berlin". An
-	// empty field keeps the image's own setting.
+	// Language is a locale with UTF-8, such as "de_DE.UTF-8". Keyboard is an
+	// XKB layout such as "de". TimeZone is an IANA name such as
+	// "Europe/Berlin". An empty field keeps the image's own setting.
 	Language, Keyboard, TimeZone string
 	// Network is the guest's address. With the zero Network the guest asks
 	// DHCP.

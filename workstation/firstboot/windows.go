@@ -161,10 +161,10 @@ func (g Windows11) answers() (string, error) {
 	return b.String(), nil
 }
 
-// hiddenPassword returns a password in the form of PlainText=false. This is the
-// password followed by the name of its element, as UTF-16LE in base64. The form
-// protects nothing, but it needs no escaping (Microsoft, Windows System Image
-// Manager, "Hide sensitive data").
+// hiddenPassword returns a password as the value of an element with
+// PlainText=false. This is the password followed by the name of its element, as
+// UTF-16LE in base64. The form protects nothing, but it needs no escaping
+// (Microsoft, Windows System Image Manager, "Hide sensitive data").
 func hiddenPassword(password proxstation.Secret) string {
 	var b []byte
 	for _, unit := range utf16.Encode([]rune(password.Reveal() + "Password")) {

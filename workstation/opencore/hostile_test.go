@@ -16,8 +16,6 @@ import (
 	"github.com/proxstation/proxstation/internal/opencoretest"
 )
 
-// findingOf returns the finding with an ID. It is the zero Finding if there is
-// no such finding.
 func findingOf(image Image, machine Machine, id string) Finding {
 	for _, f := range Judge(image, machine) {
 		if f.ID == id {
@@ -27,8 +25,8 @@ func findingOf(image Image, machine Machine, id string) Finding {
 	return Finding{}
 }
 
-// If two files of an image share clusters, a change of config.plist would damage
-// the other file. Judge says so, and Write writes nothing.
+// If two files of an image share clusters, a change of config.plist would
+// damage the other file. Judge reports this, and Write writes nothing.
 func TestSharedClusters(t *testing.T) {
 	t.Parallel()
 	disk := opencoretest.New(opencoretest.Config).FAT(12, 2<<20)
@@ -52,8 +50,8 @@ func TestSharedClusters(t *testing.T) {
 	}
 }
 
-// A config.plist with thousands of faults is refused at once. Each change would
-// parse the whole file anew.
+// Configure refuses a config.plist with thousands of faults before it makes any
+// change, because each change parses the whole file anew.
 func TestThousandsOfChanges(t *testing.T) {
 	t.Parallel()
 	var properties strings.Builder
@@ -71,8 +69,8 @@ func TestThousandsOfChanges(t *testing.T) {
 	}
 }
 
-// OpenCore reads both of two sections with one name, and the later value wins.
-// So a change in the first would have no effect, and is refused.
+// If a section is there twice, OpenCore reads both, and the later value wins. A
+// change in the first section would have no effect, so Configure refuses it.
 func TestSectionsThatAreThereTwice(t *testing.T) {
 	t.Parallel()
 	image := imageWith(t, nil)
@@ -89,7 +87,8 @@ func TestSectionsThatAreThereTwice(t *testing.T) {
 	}
 }
 
-// Thousands of equal faults are one finding for the rest, not thousands.
+// If a rule finds thousands of faults, Judge reports the first of them one by
+// one, and all others in one finding.
 func TestThousandsOfFindings(t *testing.T) {
 	t.Parallel()
 	image := imageWith(t, nil)
@@ -114,7 +113,8 @@ func TestThousandsOfFindings(t *testing.T) {
 	}
 }
 
-// OpenCore takes no digits for octal, and knows no underscores.
+// As in OpenCore, a leading 0 does not mean an octal number, and underscores
+// are not allowed.
 func TestIntegers(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]int64{"010": 10, "0x10": 16, "0XfF": 255, "-1": -1, "18446744073709551615": -1, "0xFFFFFFFFFFFFFFFF": -1} {
@@ -132,8 +132,8 @@ func TestIntegers(t *testing.T) {
 	}
 }
 
-// The firmware starts EFI/BOOT/BOOTx64.efi. Without this file, no VM starts
-// from a copy.
+// Judge reports an image without EFI/BOOT/BOOTx64.efi, because the firmware
+// starts no other file.
 func TestNothingToStart(t *testing.T) {
 	t.Parallel()
 	tree := opencoretest.New(opencoretest.Config)
@@ -148,8 +148,8 @@ func TestNothingToStart(t *testing.T) {
 	}
 }
 
-// If a further partition holds an OpenCore too, the firmware may start that
-// OpenCore, so a finding names the partition.
+// The firmware may start OpenCore from another partition than the first. Judge
+// reports such a partition.
 func TestTwoOpenCores(t *testing.T) {
 	t.Parallel()
 	tree := opencoretest.New(opencoretest.Config)
@@ -180,7 +180,7 @@ func TestTwoOpenCores(t *testing.T) {
 	}
 }
 
-// A file that was cut off in its partition says so.
+// Read reports a file that ends inside a partition.
 func TestCutOff(t *testing.T) {
 	t.Parallel()
 	tree := opencoretest.New(opencoretest.Config)
@@ -192,7 +192,8 @@ func TestCutOff(t *testing.T) {
 	}
 }
 
-// Some kilobytes of gzip can hold zeros without end.
+// A few kilobytes of gzip can hold any amount of zeros. The function unzip
+// stops reading at the limit.
 func TestZerosWithoutEnd(t *testing.T) {
 	t.Parallel()
 	one := make(opencoretest.Memory, 1<<20).Gzip()
@@ -205,7 +206,7 @@ func TestZerosWithoutEnd(t *testing.T) {
 	}
 }
 
-// unread is the rest of a file, which nobody should read.
+// The test fails if somebody reads from an unread value.
 type unread struct{ t *testing.T }
 
 func (u unread) Read([]byte) (int, error) {
@@ -213,8 +214,8 @@ func (u unread) Read([]byte) (int, error) {
 	return 0, io.EOF
 }
 
-// A plan is stale as soon as another file of the image has changed, because its
-// findings are about this file too.
+// If any file of the image has changed, Write refuses the plan, because its
+// findings may be about this file.
 func TestAnotherProgram(t *testing.T) {
 	t.Parallel()
 	tree := opencoretest.New(opencoretest.Config)
@@ -227,8 +228,8 @@ func TestAnotherProgram(t *testing.T) {
 	}
 }
 
-// Archives are read, and not unpacked: a path that leads out of an archive leads
-// nowhere. A bundle is refused if FAT cannot hold its files.
+// ReadBundles does not unpack archives to disk, so a path that leads out of the
+// archive does no harm. A bundle is refused if FAT cannot hold its files.
 func TestOddArchives(t *testing.T) {
 	t.Parallel()
 	good := opencoretest.Bundle("A.kext", "A", "a", "1")
@@ -275,7 +276,7 @@ func TestOddArchives(t *testing.T) {
 	}
 }
 
-// A long value is cut where people see it.
+// The text of a plan shows only the beginning of a long value.
 func TestLongValuesAreCut(t *testing.T) {
 	t.Parallel()
 	image := imageWith(t, map[string]Value{"PlatformInfo/Generic/SystemProductName": TextValue(strings.Repeat("é", 5000))})

@@ -8,8 +8,8 @@ import (
 	"github.com/proxstation/proxstation/gpu"
 )
 
-// mostAlike is the number of findings of one rule after which one finding stands
-// for the rest. Only a broken config.plist has more.
+// mostAlike is the number of findings that a rule reports one by one. One more
+// finding reports all others. Only a broken config.plist has so many.
 const mostAlike = 20
 
 // judgeImage judges the image as a whole: faults that would keep a changed copy

@@ -41,8 +41,8 @@ var configShape = section(map[string]shape{
 		"ProtocolOverrides": dict, "Quirks": dict, "ReservedMemory": dicts, "Unload": array}),
 })
 
-// A misfit is a value that is not of the container kind that its key should
-// hold.
+// A misfit is a value of another kind than the container that belongs at its
+// key.
 type misfit struct {
 	key  Key
 	now  Value
