@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -293,4 +294,49 @@ func person(ctx context.Context, c *pvetest.Cluster, method, path, form string) 
 		err = errors.Join(err, fmt.Errorf("%s: %s", path, answer.Status))
 	}
 	return string(text), err
+}
+
+// A relocating transport shows VM 141 as off and being migrated, for some
+// seconds after the request to start it.
+type relocating struct {
+	base http.RoundTripper
+	asks *atomic.Pointer[time.Time]
+}
+
+func (l relocating) RoundTrip(r *http.Request) (*http.Response, error) {
+	response, err := l.base.RoundTrip(r)
+	if strings.HasSuffix(r.URL.Path, "/141/status/start") {
+		now := time.Now()
+		l.asks.CompareAndSwap(nil, &now)
+	}
+	at := l.asks.Load()
+	if err != nil || at == nil || time.Since(*at) > 5*time.Second || !strings.HasSuffix(r.URL.Path, "/141/status/current") {
+		return response, err
+	}
+	body := `{"data":{"vmid":141,"name":"linux","status":"stopped","qmpstatus":"stopped","ha":{"managed":1,"state":"migrate"}}}`
+	response.Body, response.ContentLength = io.NopCloser(strings.NewReader(body)), int64(len(body))
+	return response, nil
+}
+
+// If the HA manager takes the target to another node instead of starting it, as
+// it does while the node is in maintenance mode, the switch goes back at once.
+func TestTheHAManagerTakesTheTargetAway(t *testing.T) {
+	t.Parallel()
+	inCluster(t, available(both.Members...)(), func(t *testing.T, c *pvetest.Cluster) {
+		began := time.Now()
+		wrap := func(base http.RoundTripper) http.RoundTripper {
+			return relocating{base, &atomic.Pointer[time.Time]{}}
+		}
+		err := enter(c, "pve3", wrap).Switch(t.Context(), forced, 141, nil)
+		var failed *workstation.SwitchError
+		if !errors.As(err, &failed) || !failed.Returned || failed.Running != 140 || !strings.Contains(err.Error(), "state migrate") {
+			t.Errorf("after %s: %v", time.Since(began), err)
+		}
+		if got := running(c); !slices.Equal(got, []int{140}) {
+			t.Errorf("running: %v", got)
+		}
+		if err := described(c); err != nil {
+			t.Error(err)
+		}
+	})
 }
