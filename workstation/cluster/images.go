@@ -21,8 +21,8 @@ type Image struct {
 	// "local:iso/virtio-win.iso". A volume with the same content type and file
 	// name on another storage is the same image.
 	Volume string
-	// URL is the address from which the node fetches the image. SHA256 is the
-	// checksum of the image in hexadecimal. It is required together with URL.
+	// URL is the address from which the node fetches the image. If URL is set,
+	// SHA256 must be the checksum of the image in hexadecimal.
 	URL, SHA256 string
 	// Open opens the image for an upload.
 	Open func() (io.ReadSeekCloser, error)

@@ -113,9 +113,9 @@ var inPass = map[string]string{
 	"FirstLogonCommands": "oobeSystem", "OOBE": "oobeSystem", "UserAccounts": "oobeSystem", "AutoLogon": "oobeSystem",
 }
 
-// The greatest lengths of texts, by the name of the element (the same
-// reference: RunSynchronousCommand, Path; SynchronousCommand, CommandLine;
-// DriverPaths, Path).
+// The greatest length of the text in an element, by the name of the element
+// (the reference above: RunSynchronousCommand, Path; SynchronousCommand,
+// CommandLine; DriverPaths, Path).
 var limits = map[string]int{"Path": 259, "CommandLine": 1024}
 
 func TestAnswersAreWhatTheComponentsTake(t *testing.T) {

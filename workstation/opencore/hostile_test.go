@@ -286,8 +286,8 @@ func TestLongValuesAreCut(t *testing.T) {
 	}
 }
 
-// Whatever bytes of an image are changed: if a copy can be written, its other
-// files are those of the image, and its file system is sound.
+// If Write makes a copy of a damaged image, the copy's file system is sound,
+// and the files that the plan does not change are as in the image.
 func FuzzWrite(f *testing.F) {
 	tree := opencoretest.New(opencoretest.Config)
 	base := tree.FAT(12, 1<<20)

@@ -48,10 +48,10 @@ func (j *judge) judgeFiles() {
 
 const mainLib = "OpenCorePkg Library/OcMainLib"
 
-// haltAtErrors is the bit of Misc -> Security -> HaltLevel, and logEnabled the
-// bit of Misc -> Debug -> Target, with which OpenCore stops at an error
-// (OpenCore Configuration, Debug and Security; OpenCorePkg OcLog.c). If
-// HaltLevel is missing, OpenCore stops too.
+// OpenCore stops at an error if two bits are set: haltAtErrors in Misc ->
+// Security -> HaltLevel, and logEnabled in Misc -> Debug -> Target (OpenCore
+// Configuration, Debug and Security; OpenCorePkg OcLog.c). If HaltLevel is
+// missing, OpenCore takes haltAtErrors as set.
 const (
 	haltAtErrors = 1 << 31
 	logEnabled   = 1 << 0
