@@ -54,6 +54,7 @@ func (a *app) apply(set *flag.FlagSet) func(context.Context) error {
 	a.onPage(set)
 	a.onNode(set)
 	a.onAgain(set)
+	a.onNodeOff(set)
 	yes := set.Bool("yes", false, "do not ask")
 	return func(ctx context.Context) error {
 		var g goal
@@ -85,6 +86,14 @@ func (a *app) apply(set *flag.FlagSet) func(context.Context) error {
 func (a *app) onAgain(set *flag.FlagSet) {
 	set.Func("again", "set this workstation up once more, after a failure; may be given several times", func(name string) error {
 		a.again = append(a.again, name)
+		return nil
+	})
+}
+
+// onNodeOff adds the flag that names nodes without power.
+func (a *app) onNodeOff(set *flag.FlagSet) {
+	set.Func("node-off", "this node of the cluster is switched off, as somebody has seen; may be given several times", func(name string) error {
+		a.off = append(a.off, name)
 		return nil
 	})
 }

@@ -278,8 +278,11 @@ func TestSetUpWhileAnotherMemberRunsElsewhere(t *testing.T) { //nolint:parallelt
 	}
 	l.want(3, "VM 140 a runs on node pve", "", "plan", "-f", l.page)
 	l.want(3, "a set-up shuts no other VM down", "", "apply", "-f", l.page, "-yes")
+	l.want(1, "-node-off pve: the node is online, not away", "", "apply", "-f", l.page, "-yes", "-node-off", "pve")
+	l.want(1, "-node-off pve9: no such node", "", "apply", "-f", l.page, "-yes", "-node-off", "pve9")
 	sim.Down("pve")
 	l.want(3, "VM 140 a is on node pve, which is away", "", "apply", "-f", l.page, "-yes")
+	l.want(1, "+ VM 141 b", "", "plan", "-f", l.page, "-node-off", "pve") // 1: nothing is planned for a
 	if sim.Where(141) != "" {
 		t.Errorf("VM 141 is on %q", sim.Where(141))
 	}

@@ -103,6 +103,7 @@ type app struct {
 	path   string // path of the page's file
 	json   bool
 	from   string          // file of the saved plan that is applied
+	off    []string        // nodes that are switched off, as a person has seen
 	again  []string        // workstations to set up once more
 	nodes  int             // number of nodes of the embedded cluster
 	kept   site            // the embedded cluster, if several commands share it

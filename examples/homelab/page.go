@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -114,7 +115,7 @@ func (a *app) lookAt(ctx context.Context, source *file.Source) (goal, error) {
 	if g.site, err = a.observe(ctx, source.Page); err != nil {
 		return g, err
 	}
-	if err := result(g.site.unknown(source), g.site.noHA(source)); err != nil {
+	if err := cmp.Or(g.site.unknown(source), g.site.noHA(source), g.site.notOff(a.off)); err != nil {
 		return g, err
 	}
 	if g.site.isCluster() {

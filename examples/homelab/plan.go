@@ -48,6 +48,7 @@ func (a *app) plan(set *flag.FlagSet) func(context.Context) error {
 	a.onPage(set)
 	a.onNode(set)
 	a.onAgain(set)
+	a.onNodeOff(set)
 	out := set.String("out", "", "save the plan in this file, for homelab apply FILE")
 	return func(ctx context.Context) error {
 		g, err := a.look(ctx)

@@ -220,11 +220,10 @@ func (a *app) spread(g *goal) error {
 		for _, c := range p.copies {
 			p.facts = c.With(p.facts)
 		}
-		guests, err := g.source.Guests(p.facts, resolve, a.again...)
+		guests, err := a.guests(g.source, p.facts, home)
 		if err != nil {
 			return err
 		}
-		guests = slices.DeleteFunc(guests, func(guest install.Guest) bool { return !home[guest.VMID] })
 		if p.plan, err = install.Diff(p.spec, guests, p.facts); err != nil {
 			return err
 		}
@@ -234,6 +233,32 @@ func (a *app) spread(g *goal) error {
 		g.parts = append(g.parts, p)
 	}
 	return a.againThere(g)
+}
+
+// guests returns the guests of a node that set themselves up. home holds the VMs
+// that the node has or will have.
+func (a *app) guests(source *file.Source, facts workstation.Facts, home map[int]bool) ([]install.Guest, error) {
+	guests, err := source.Guests(facts, resolve, a.again...)
+	guests = slices.DeleteFunc(guests, func(guest install.Guest) bool { return !home[guest.VMID] })
+	for i := range guests {
+		guests[i].Set.NodesOff = a.off
+	}
+	return guests, err
+}
+
+// notOff returns an error if a node that is said to be off is not away.
+func (s site) notOff(names []string) error {
+	for _, name := range names {
+		switch node, there := s.all.Node(name); {
+		case !s.isCluster():
+			return fmt.Errorf("-node-off %s: the page is about a single node: leave the flag out", name)
+		case !there:
+			return fmt.Errorf("-node-off %s: %w: the cluster has the nodes %s", name, workstation.ErrNoNode, strings.Join(s.names, ", "))
+		case node.State != cluster.Away:
+			return fmt.Errorf("-node-off %s: the node is %s, not away: leave the flag out", name, node.State)
+		}
+	}
+	return nil
 }
 
 // againThere returns an error if a guest that is to be set up again is on a

@@ -69,11 +69,7 @@ func (a *app) switchTo(set *flag.FlagSet) func(context.Context) error {
 	a.onPage(set)
 	a.onNode(set)
 	force := set.Bool("force", false, "stop a guest that does not shut down in time, as by pulling the plug")
-	var off []string
-	set.Func("node-off", "a node of the cluster that somebody has seen to be switched off; may be given several times", func(name string) error {
-		off = append(off, name)
-		return nil
-	})
+	a.onNodeOff(set)
 	takeOver := set.Bool("take-over", false, "take over the lease of another controller at once, only if you know that the controller is dead")
 	return func(ctx context.Context) error {
 		source, names, err := a.named()
@@ -92,7 +88,7 @@ func (a *app) switchTo(set *flag.FlagSet) func(context.Context) error {
 		if err != nil {
 			return err
 		}
-		db.Force, db.NodesOff = db.Force || *force, off
+		db.Force, db.NodesOff = db.Force || *force, a.off
 		if db.Owner == "" {
 			host, _ := os.Hostname() // the name is the same in each call, so a repeated call can continue with its lease
 			db.Owner = "homelab on " + host

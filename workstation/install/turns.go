@@ -61,17 +61,17 @@ func blocked(vmid int, name string, status workstation.DualBootStatus, beside []
 			Fix: "Wait until the switch has ended, and begin again. If its program is dead, the next switch takes its lease over."})
 	}
 	for _, m := range status.Members {
+		for _, why := range m.Why { // these are about the cluster, also where another member's status has them
+			if (why.ID == "switch.no-quorum" || why.ID == "switch.node-not-off") && !slices.Contains(findings, why) {
+				findings = append(findings, why)
+			}
+		}
 		f := proxstation.Finding{Severity: proxstation.Blocker, Subject: fmt.Sprintf("VM %d %s", vmid, name)}
 		who := fmt.Sprintf("VM %d %s", m.VMID, m.Name)
 		switch {
 		case m.VMID == vmid && m.Running:
 			return nil // also if a switch to it has not ended yet
 		case m.VMID == vmid:
-			for _, why := range m.Why {
-				if why.ID == "switch.no-quorum" {
-					findings = append(findings, why)
-				}
-			}
 			continue
 		case slices.Contains(beside, m.VMID):
 			continue
@@ -87,7 +87,7 @@ func blocked(vmid int, name string, status workstation.DualBootStatus, beside []
 				}
 			}
 			f.Why = fmt.Sprintf("They take turns, and VM %d may still run there, where nobody sees it.", m.VMID)
-			f.Fix = fmt.Sprintf("Bring node %s or its network back, and begin again.", m.Node)
+			f.Fix = fmt.Sprintf("Bring node %s or its network back, and begin again; if somebody has seen that the node is off, name it among the nodes that are off (homelab: -node-off %[1]s).", m.Node)
 		default:
 			continue
 		}
