@@ -45,7 +45,8 @@ func (w *Wish) Fit() {
 	}
 }
 
-// This adds to a property string the properties that only its defaults have.
+// Completed adds to a property string the properties that only its defaults
+// have.
 func Completed(key, value, defaults string) string {
 	if value == "" || defaults == "" {
 		return value
@@ -59,8 +60,8 @@ func Completed(key, value, defaults string) string {
 	return strings.Join(added, ",")
 }
 
-// Functions returns the PCI functions of the node that PVE tries first for a hostpci
-// value.
+// Functions returns the PCI functions of the node that PVE tries first for a
+// hostpci value.
 func Functions(node gpu.Node, value gpu.HostPCI) []iommu.Address {
 	if sets := node.Resolve(value); len(sets) > 0 {
 		return sets[0]

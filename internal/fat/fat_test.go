@@ -525,7 +525,7 @@ func TestCheck(t *testing.T) {
 			"a shared cluster":        {func(d memory) { copy(d[program+26:program+28], d[config+26:]) }, "belongs to two files (/EFI/OC/"},
 			"a shared directory":      {func(d memory) { copy(d[kexts+26:kexts+28], d[other+26:]) }, "belongs to two files"},
 			"a directory of nothing":  {func(d memory) { copy(d[kexts+26:kexts+28], []byte{0, 0}) }, "leads to cluster 0 (/EFI/OC/Kexts)"},
-			"a chain of free ones":    {func(d memory) { clear(d[table+int(v.Width()/2) : table+200]) }, "leads to cluster 0"},
+			"a chain of free ones":    {func(d memory) { clear(d[table+v.Width()/2 : table+200]) }, "leads to cluster 0"},
 			"the same name for two":   {func(d memory) { renamed(d, program, config) }, "is there twice"},
 			"a file with no clusters": {func(d memory) { copy(d[program+26:program+28], []byte{0, 0}) }, "leads to cluster 0"},
 		} {

@@ -94,7 +94,7 @@ func (c Copy) VM() workstation.VM {
 	return vm
 }
 
-// The method With returns facts in which the node has the copy already. Use
+// With returns facts in which the node has the copy already. Use
 // them to make a plan before the copy is uploaded.
 func (c Copy) With(facts workstation.Facts) workstation.Facts {
 	facts.Pools = slices.Clone(facts.Pools)
@@ -128,7 +128,8 @@ func (c Copy) Bring(ctx context.Context, node *workstation.Node, progress func(w
 // so that the caller can upload it, for example with [cluster.Image]. The copy
 // must have a Volume.
 //
-// [cluster.Image]: https://pkg.go.dev/github.com/proxstation/proxstation/workstation/cluster#Image
+// [cluster.Image]:
+// https://pkg.go.dev/github.com/proxstation/proxstation/workstation/cluster#Image
 func (c Copy) Open() (io.ReadSeekCloser, error) {
 	if err := opencore.WriteFile(c.From, c.To, c.Plan); err != nil && !errors.Is(err, fs.ErrExist) {
 		if path, ok := errors.AsType[*fs.PathError](err); ok && strings.HasPrefix(path.Path, c.To) {
