@@ -197,10 +197,11 @@ func explain(needs Needs, good []candidate) (why string, others []NodeReason) {
 	return best.scores[best.rule(good[1])].good, others
 }
 
-// sharers returns the VMs that cannot run at the same time as vm, because they
-// use its card. These are VMs of the node with such claims, and planned VMs in
-// beside. The last text stands for VMs whose configurations were not read,
-// because one of them may use the card too.
+// sharers returns a text for each VM that uses the same card as vm, and
+// therefore cannot run at the same time. It compares vm with the VMs of the
+// node, whose claims are given, and with the planned VMs in beside. One more
+// text stands for VMs whose configurations were not read, because one of them
+// may use the card too.
 func sharers(vm workstation.VM, facts workstation.Facts, claims []gpu.Claim, beside []workstation.VM) []string {
 	if !takesDevices(vm) && !slices.ContainsFunc(claims, func(c gpu.Claim) bool { return c.VMID == vm.ID }) {
 		return nil

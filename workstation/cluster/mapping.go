@@ -75,12 +75,12 @@ type mapper struct {
 	facts   Facts
 	after   []gpu.Mapping // all mappings of the cluster after the plan
 	changes []MappingChange
-	// The key of why is a mapping and a node. The value is the reason why the
-	// node has no card for the mapping.
+	// The map why has a mapping and a node as its key. The value is the reason
+	// why the node has no card for the mapping.
 	why map[[2]string]string
-	// The key of other is a mapping and a node. The value is true if the
-	// mapping's entries on the node name only cards of another kind, and the
-	// node has no card of the wanted kind.
+	// The map other has a mapping and a node as its key. The value is true if
+	// the mapping's entries on the node name only cards of another kind, and
+	// the node has no card of the wanted kind.
 	other    map[[2]string]bool
 	problems []error
 	findings []proxstation.Finding

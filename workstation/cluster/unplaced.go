@@ -38,7 +38,7 @@ func (p *placing) stateOf(node NodeFacts) {
 	}
 }
 
-// Plans a VM that exists for the node where it is. If this node was not read,
+// Keeps an existing VM on the node where it is. If this node was not read,
 // nothing is planned for the VM.
 func (p *placing) stay(needs Needs, home string) {
 	subject := fmt.Sprintf("VM %d %s", needs.VM.ID, needs.VM.Name)
