@@ -19,7 +19,7 @@ type MappingChange struct {
 	Mapping gpu.Mapping
 	// Have is the mapping as it is now. It is nil if there is no such mapping.
 	Have *gpu.Mapping
-	// Notes holds the name of the card on each node, by node.
+	// Notes holds, for each node, the name of its card.
 	Notes map[string]string
 }
 

@@ -106,9 +106,9 @@ type Replication struct {
 }
 
 // ObserveMove reads PVE's facts about a VM and about its move from one node to
-// another. It needs VM.Migrate and VM.Audit on the VM. If the node from does
-// not have the VM, or if the cluster has no quorum, ObserveMove returns PVE's
-// error.
+// another. It needs VM.Migrate and VM.Audit on the VM. If the VM is not on the
+// first of these nodes, or if the cluster has no quorum, ObserveMove returns
+// PVE's error.
 func (c *Cluster) ObserveMove(ctx context.Context, vmid int, from, to string) (MoveFacts, error) {
 	client := c.pve.On(from)
 	m := MoveFacts{VMID: vmid, From: from, To: to}
