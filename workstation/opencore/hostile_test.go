@@ -132,22 +132,6 @@ func TestIntegers(t *testing.T) {
 	}
 }
 
-// Judge reports an image without EFI/BOOT/BOOTx64.efi, because the firmware
-// starts no other file.
-func TestNothingToStart(t *testing.T) {
-	t.Parallel()
-	tree := opencoretest.New(opencoretest.Config)
-	delete(tree, "EFI/BOOT/BOOTx64.efi")
-	disk := tree.FAT(12, 2<<20)
-	image, err := Read(disk, int64(len(disk)))
-	if f := findingOf(image, onDisplay(), "opencore.starter"); err != nil || f.Severity != proxstation.Blocker {
-		t.Errorf("%+v, %v", f, err)
-	}
-	if f := findingOf(imageWith(t, nil), onDisplay(), "opencore.starter"); f.ID != "" {
-		t.Errorf("with the file: %+v", f)
-	}
-}
-
 // The firmware may start OpenCore from another partition than the first. Judge
 // reports such a partition.
 func TestTwoOpenCores(t *testing.T) {

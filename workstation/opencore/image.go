@@ -42,9 +42,6 @@ type Image struct {
 	// Damage says what is wrong with the file system, if a change of one file
 	// could damage another file. It is "" if the file system is sound.
 	Damage string
-	// Starter says whether the volume has EFI/BOOT/BOOTx64.efi. The firmware of
-	// a VM starts this file from a drive that it does not know.
-	Starter bool
 	// Version is the version of OpenCore.efi. It is the zero Version if the
 	// version cannot be read from the program.
 	Version Version
@@ -144,8 +141,6 @@ func contentOf(v *fat.Volume) (Image, error) {
 	if err := v.Check(); err != nil {
 		image.Damage = err.Error()
 	}
-	_, err = v.ReadFile("EFI/BOOT/BOOTx64.efi", maxEFI)
-	image.Starter = err == nil
 	image.Version = versionOf(program)
 	_, err = v.ReadFile(bootFile, maxEFI)
 	image.Starts = proxstation.AnswerOf(err == nil)

@@ -26,10 +26,6 @@ func (j *judge) judgeImage() {
 		j.say("opencore.file-system", proxstation.Blocker, j.image.Layout.String()+": "+j.image.Damage, "a change of one file could damage another file, so no copy of the image is made",
 			"take the image anew from where it came, or mend a copy of the file system with fsck.fat -a", "Microsoft FAT specification")
 	}
-	if !j.image.Starter {
-		j.say("opencore.starter", proxstation.Blocker, "EFI/BOOT/BOOTx64.efi is missing, or cannot be read", "the firmware starts no other file from a drive that is new to the VM",
-			"take an image that has it: BOOTx64.efi is in OpenCore's release, beside OpenCore.efi", "UEFI specification, section 3.5.1.1; "+manual+", Configuration Structure")
-	}
 	for _, n := range j.image.Layout.Others {
 		j.say("opencore.other", proxstation.Warning, fmt.Sprintf("partition %d holds an OpenCore too; partition %d was read", n, j.image.Layout.Partition), "the firmware may start the other OpenCore, which nobody judged and no plan changes",
 			fmt.Sprintf("take an image with one OpenCore, or delete the folder EFI of partition %d in a copy of the image", n), "UEFI specification, section 3.5.1.1")
