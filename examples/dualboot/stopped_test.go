@@ -20,7 +20,7 @@ func TestStoppedInMidSwitch(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			host := shared()
-			host.Guests = map[int]pvetest.Guest{140: {Shutdown: 40 * time.Second}}
+			host.Guests = map[int]pvetest.Guest{140: {Shutdown: 150 * time.Second}}
 			p := stopped.Start(t, host, "-switch", "linux")
 			p.Until(t, "shutting down VM 140")
 			p.End(t, signal, 140, "VM 140 runs again", "VM 140 is running") // the program prints the second text if it had not yet requested the shutdown

@@ -425,7 +425,7 @@ func TestStoppedInMidSwitch(t *testing.T) {
 		host.VMs = append(host.VMs, pvetest.VM{ID: id, Running: i == 0, Config: map[string]string{"name": name, "memory": "8192", "machine": "q35", "bios": "ovmf",
 			"agent": "enabled=1", "hostpci0": "0000:01:00,pcie=1", "scsi0": fmt.Sprintf("local-lvm:vm-%d-disk-0,size=64G", id)}})
 	}
-	host.Guests = map[int]pvetest.Guest{140: {Shutdown: 40 * time.Second}}
+	host.Guests = map[int]pvetest.Guest{140: {Shutdown: 150 * time.Second}}
 	p := stopped.Start(t, host, "switch", "linux-ai", "-f", "homelab.yaml")
 	p.Until(t, "shutting down VM 140")
 	p.End(t, syscall.SIGTERM, 140, "VM 140 runs again", "VM 140 is running")

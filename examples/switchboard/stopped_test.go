@@ -23,7 +23,7 @@ func TestStoppedInMidSwitch(t *testing.T) {
 		t.Run(signal.String(), func(t *testing.T) {
 			t.Parallel()
 			host := cards()
-			host.Guests = map[int]pvetest.Guest{140: {Shutdown: 60 * time.Second}}
+			host.Guests = map[int]pvetest.Guest{140: {Shutdown: 150 * time.Second}}
 			p := stopped.Start(t, host, "-listen", "127.0.0.1:0")
 			url := p.Until(t, "http://")
 			events := listen(t, url+"/api/events")

@@ -43,10 +43,10 @@ type Program struct {
 }
 
 // Start starts the program against an embedded node of its own. The node's
-// clock runs twenty times as fast.
+// clock runs ten times as fast.
 func Start(t *testing.T, host pvetest.Host, args ...string) *Program {
 	t.Helper()
-	p := &Program{Node: pvetest.New(host, &pvetest.Options{Speed: 20}).Start()}
+	p := &Program{Node: pvetest.New(host, &pvetest.Options{Speed: 10}).Start()}
 	t.Cleanup(p.Node.Close)
 	p.cmd = exec.CommandContext(t.Context(), os.Args[0], append(args, "-fingerprint", p.Node.Fingerprint())...) //nolint:gosec // it is the test itself
 	p.cmd.Env = append(os.Environ(), asProgram+"=1", "PROXMOX_VE_ENDPOINT="+p.Node.URL(),
@@ -83,7 +83,7 @@ func (p *Program) End(t *testing.T, with syscall.Signal, running int, says ...st
 	if err := p.cmd.Process.Signal(with); err != nil {
 		t.Fatal(err)
 	}
-	timer := time.AfterFunc(time.Minute, func() { _ = p.cmd.Process.Kill() })
+	timer := time.AfterFunc(5*time.Minute, func() { _ = p.cmd.Process.Kill() })
 	defer timer.Stop()
 	for p.Lines.Scan() {
 	}
