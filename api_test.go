@@ -54,7 +54,7 @@ func TestAPISurface(t *testing.T) {
 
 func lines(text string) []string { return strings.Split(strings.TrimSuffix(text, "\n"), "\n") }
 
-// The function surface returns a line for each exported name, such as "gpu func
+// The function "surface" returns a line for each exported name, such as "gpu func
 // (Card) Name() string".
 func surface(t *testing.T) string {
 	t.Helper()
@@ -72,7 +72,7 @@ func surface(t *testing.T) string {
 	return strings.Join(out, "\n") + "\n"
 }
 
-// The function exported returns the exported names of the package in a
+// The function "exported" returns the exported names of the package in a
 // directory, one line each.
 func exported(t *testing.T, dir string) []string {
 	t.Helper()
@@ -134,7 +134,7 @@ func exported(t *testing.T, dir string) []string {
 }
 
 // members returns a line for a struct type and for each of its exported fields.
-// It passes every other type to the function add.
+// It passes every other type to the function "add".
 func members(name string, spec *ast.TypeSpec, add func(any)) []string {
 	structure, ok := spec.Type.(*ast.StructType)
 	if !ok {

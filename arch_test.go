@@ -142,7 +142,7 @@ var arrows = map[string][]string{
 	"workstation/pvetest": {"internal/pveschema", "internal/printable"},
 }
 
-// The function allowed returns the imports that a package may make. Examples
+// The function "allowed" returns the imports that a package may make. Examples
 // may import the same packages as users, and the package that the examples
 // share.
 func allowed(pkg string) []string {

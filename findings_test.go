@@ -71,7 +71,7 @@ func findingTexts(n ast.Node) (texts []ast.Expr) {
 	return texts
 }
 
-// The function ends returns the first and the last part of an expression, if
+// The function "ends" returns the first and the last part of an expression, if
 // they are string literals.
 func ends(e ast.Expr) (first, last string) {
 	switch e := e.(type) {

@@ -23,7 +23,7 @@ type command struct{ page, line string }
 // beginning of a block. The commands of such a block are not run.
 var elsewhere = regexp.MustCompile(`^# (host|laptop)\b`)
 
-// The function commands returns the lines that start an example, and all blocks
+// The function "commands" returns the lines that start an example, and all blocks
 // that can run on the embedded node. It leaves out blocks that begin with "#
 // host", because they need a real node.
 func commands(t *testing.T) (run []command, blocks []string) {

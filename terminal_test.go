@@ -109,7 +109,7 @@ func TestAllThatPrintsItselfIsTried(t *testing.T) {
 	}
 }
 
-// The function prints says why a text must not be written to a terminal. It
+// The function "prints" says why a text must not be written to a terminal. It
 // returns "" if the text may be written.
 func prints(text string) string {
 	for _, r := range text {
@@ -125,7 +125,7 @@ func prints(text string) string {
 
 var errorType = reflect.TypeFor[error]()
 
-// The function fill sets every text within a value to evil. It also puts an
+// The function "fill" sets every text within a value to evil. It also puts an
 // element into every list.
 func fill(v reflect.Value, depth int) {
 	if depth > 12 || !v.CanSet() {

@@ -32,7 +32,7 @@ func Cards(functions []iommu.Function) []Card {
 	return slices.DeleteFunc(displays(functions), func(c Card) bool { return c.Display().Console() != "" })
 }
 
-// The function displays finds all devices with a display, in the order of their
+// The function "displays" finds all devices with a display, in the order of their
 // addresses.
 func displays(functions []iommu.Function) []Card {
 	slots := map[iommu.Address]Card{}
@@ -130,7 +130,7 @@ func (c Card) Integrated() bool {
 	return c.Family() == AMDIntegrated
 }
 
-// The method foreign returns the functions in the card's slot that do not
+// The method "foreign" returns the functions in the card's slot that do not
 // belong to the card. For example, the slot of an AMD iGPU also holds the
 // security processor, USB controllers and the sound of the board. These
 // functions have another vendor number than the card.
@@ -157,7 +157,7 @@ func (c Card) Own() []iommu.Address {
 	return own
 }
 
-// The method virtual reports whether the card is an SR-IOV virtual function.
+// The method "virtual" reports whether the card is an SR-IOV virtual function.
 func (c Card) virtual() bool { return c.Display().VirtualOf != nil }
 
 // Groups returns the IOMMU groups of the card's functions, each group once. On

@@ -70,7 +70,7 @@ func checkConsole(slot string, card Card) []proxstation.Finding {
 		Why: "This display shows the node's own console and has no 3D, so the guest gains nothing and the node loses its console.", Fix: "Choose a graphics card."}}
 }
 
-// The method taken returns the functions of the card that are in a set.
+// The method "taken" returns the functions of the card that are in a set.
 func (c Card) taken(set []iommu.Address) []iommu.Function {
 	var taken []iommu.Function
 	for _, f := range c.Functions {

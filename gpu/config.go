@@ -56,7 +56,7 @@ func (n Node) CheckConfig(config map[string]string) []proxstation.Finding {
 	return findings
 }
 
-// The method kinds reports whether a value takes an Intel virtual function, and
+// The method "kinds" reports whether a value takes an Intel virtual function, and
 // whether it takes a display.
 func (n Node) kinds(h HostPCI) (virtual, display bool) {
 	for _, a := range slices.Concat(n.Resolve(h)...) {
@@ -71,7 +71,7 @@ func (n Node) kinds(h HostPCI) (virtual, display bool) {
 	return virtual, display
 }
 
-// The function hidden returns the setting that hides the hypervisor from a
+// The function "hidden" returns the setting that hides the hypervisor from a
 // guest, or "".
 func hidden(config map[string]string) string {
 	for _, flag := range []string{"-hypervisor", "kvm=off"} {

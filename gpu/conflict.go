@@ -69,7 +69,7 @@ func (c Conflict) String() string {
 // of the slots. Two mediated devices of one function do not conflict.
 func (n Node) Conflicts(claims []Claim) []Conflict { return n.conflicts(claims, nil) }
 
-// The method conflicts finds the conflicts of the VMs in about with all VMs. If
+// The method "conflicts" finds the conflicts of the VMs in about with all VMs. If
 // about is empty, it finds all conflicts.
 func (n Node) conflicts(claims []Claim, about []int) []Conflict {
 	if len(about) > 0 && !slices.ContainsFunc(claims, func(c Claim) bool { return slices.Contains(about, c.VMID) }) {
@@ -101,7 +101,7 @@ func byVMID(claims []Claim) []Claim {
 	return slices.SortedFunc(slices.Values(claims), func(a, b Claim) int { return a.VMID - b.VMID })
 }
 
-// The method pair appends the conflict of two VMs to conflicts, if they have a
+// The method "pair" appends the conflict of two VMs to conflicts, if they have a
 // conflict.
 func (n Node) pair(conflicts []Conflict, a, b resolved) []Conflict {
 	if !a.meets(b) {
@@ -116,7 +116,7 @@ func (n Node) pair(conflicts []Conflict, a, b resolved) []Conflict {
 	return append(conflicts, conflict)
 }
 
-// The method either returns the conflict of two VMs, whichever of them starts
+// The method "either" returns the conflict of two VMs, whichever of them starts
 // first. It prefers a conflict about a function to a conflict about a group.
 func (n Node) either(a, b resolved) (Conflict, bool) {
 	one, found := n.after(a, b)
@@ -230,7 +230,7 @@ func (n Node) after(first, second resolved) (Conflict, bool) {
 	return Conflict{}, false
 }
 
-// The method choose returns the functions that a VM would get while the
+// The method "choose" returns the functions that a VM would get while the
 // functions in held are in use. It also returns the functions that the VM would
 // need but that are in use (choose_hostpci_devices in qemu-server
 // PVE/QemuServer/PCI.pm).

@@ -16,7 +16,7 @@ func claim(vmid int, texts ...string) gpu.Claim {
 	return gpu.Claim{VMID: vmid, Values: values(texts...)}
 }
 
-// The function node returns a node with two cards in one group, two cards in
+// The function "node" returns a node with two cards in one group, two cards in
 // groups of their own, and a card that hands out mediated devices.
 func node() gpu.Node {
 	return gpu.Node{Name: "pve", Functions: append(slices.Clone(reference),

@@ -10,7 +10,7 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// The method console judges whether the host's console still draws on the card.
+// The method "console" judges whether the host's console still draws on the card.
 // vfio-pci removes the firmware's picture when it binds a VGA function
 // (vfio_pci_core since Linux 6.0). If there is a picture nevertheless, a driver
 // of the console put it back or made it later, and the picture occupies the
@@ -60,7 +60,7 @@ func (j *judgement) evicts() bool {
 	return !old && j.card.Display().Class.Sub() == 0x0300
 }
 
-// The method picture judges a boot picture that the firmware left in the card's
+// The method "picture" judges a boot picture that the firmware left in the card's
 // memory.
 func (j *judgement) picture(fb iommu.Framebuffer) proxstation.Finding {
 	f := proxstation.Finding{ID: "gpu.framebuffer", Seen: fb.Seen}
@@ -146,7 +146,7 @@ func (j *judgement) takeOffNow(fb iommu.Framebuffer) string {
 	return fmt.Sprintf("before the VM starts, as root: for c in /sys/class/vtconsole/vtcon*/bind; do echo 0 > $c; done; echo %s.0 > /sys/bus/platform/drivers/%s/unbind", driver, driver)
 }
 
-// The method primary reports an Intel iGPU on which legacy-igd shows no
+// The method "primary" reports an Intel iGPU on which legacy-igd shows no
 // picture, because the firmware uses another display.
 func (j *judgement) primary() {
 	d := j.card.Display()

@@ -38,7 +38,7 @@ func (n Node) Drift(m Mapping) []proxstation.Finding {
 	return findings
 }
 
-// The method unread reports the parts of the node's entries that cannot be
+// The method "unread" reports the parts of the node's entries that cannot be
 // read.
 func (n Node) unread(m Mapping) []proxstation.Finding {
 	var texts []string
@@ -54,7 +54,7 @@ func (n Node) unread(m Mapping) []proxstation.Finding {
 	return findings
 }
 
-// The method drift compares the i-th device of an entry with the node's
+// The method "drift" compares the i-th device of an entry with the node's
 // devices.
 func (n Node) drift(m Mapping, e MappingEntry, i int, d Device) []proxstation.Finding {
 	var findings []proxstation.Finding

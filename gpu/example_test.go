@@ -10,7 +10,7 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// The function host reads a described host. A program on a real host calls
+// The function "host" reads a described host. A program on a real host calls
 // iommu.Read(nil) instead.
 func host(name string) iommu.Facts {
 	tree, err := hosttree.Load(name)

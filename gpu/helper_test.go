@@ -10,7 +10,7 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// The function address parses an address that is a literal in a test.
+// The function "address" parses an address that is a literal in a test.
 func address(s string) iommu.Address {
 	a, err := iommu.ParseAddress(s)
 	if err != nil {
@@ -54,7 +54,7 @@ func entry(s string) gpu.MappingEntry {
 	return e
 }
 
-// The function values parses the hostpci values of a VM.
+// The function "values" parses the hostpci values of a VM.
 func values(texts ...string) []gpu.HostPCI {
 	var parsed []gpu.HostPCI
 	for _, text := range texts {
@@ -67,7 +67,7 @@ func values(texts ...string) []gpu.HostPCI {
 	return parsed
 }
 
-// The function captured reads a described host, after the given lines have
+// The function "captured" reads a described host, after the given lines have
 // changed the description.
 func captured(t *testing.T, name string, lines ...string) iommu.Facts {
 	t.Helper()

@@ -42,7 +42,7 @@ func (n Node) Resolve(h HostPCI) [][]iommu.Address {
 	return alternatives
 }
 
-// The method functions returns the addresses that devices cover, in order, each
+// The method "functions" returns the addresses that devices cover, in order, each
 // address once.
 func (n Node) functions(devices []Device) []iommu.Address {
 	var found []iommu.Address
@@ -56,7 +56,7 @@ func (n Node) functions(devices []Device) []iommu.Address {
 	return union(found)
 }
 
-// The method covered returns the functions of the node that a device stands
+// The method "covered" returns the functions of the node that a device stands
 // for.
 func (n Node) covered(d Device) []iommu.Address {
 	var found []iommu.Address
@@ -68,7 +68,7 @@ func (n Node) covered(d Device) []iommu.Address {
 	return found
 }
 
-// The method group returns the IOMMU group of a function, or the zero GroupID
+// The method "group" returns the IOMMU group of a function, or the zero GroupID
 // if the group is not known.
 func (n Node) group(a iommu.Address) iommu.GroupID {
 	for _, f := range n.Functions {

@@ -9,7 +9,7 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// The method slot reports functions in the card's slot that do not belong to
+// The method "slot" reports functions in the card's slot that do not belong to
 // the card. It skips functions in the card's IOMMU groups, which
 // iommu.shared-group reports.
 func (j *judgement) slot() {
@@ -33,7 +33,7 @@ func (j *judgement) slot() {
 	}
 }
 
-// The method virtual reports what SR-IOV means for the card, which may be a
+// The method "virtual" reports what SR-IOV means for the card, which may be a
 // physical or a virtual function (Documentation/PCI/pci-iov-howto.rst).
 func (j *judgement) virtual() {
 	if of := j.card.Display().VirtualOf; of != nil {
@@ -49,7 +49,7 @@ func (j *judgement) virtual() {
 	}
 }
 
-// The method audio finds the sound function of a card whose audio controller is
+// The method "audio" finds the sound function of a card whose audio controller is
 // in another slot. Intel's discrete cards hold a PCIe switch: the display is
 // behind one port, and the audio controller (8086:4f90 and others) is behind
 // the next port.
@@ -91,7 +91,7 @@ func (j *judgement) boardAudio() {
 	}
 }
 
-// The method upstream returns the bridge above the port to which a function is
+// The method "upstream" returns the bridge above the port to which a function is
 // connected. It returns nil if there is no such bridge, or if the bridge is not
 // known.
 func (j *judgement) upstream(a iommu.Address) *iommu.Address {
@@ -103,7 +103,7 @@ func (j *judgement) upstream(a iommu.Address) *iommu.Address {
 	return port.Parent
 }
 
-// The method external says what else a card needs if it is in an enclosure
+// The method "external" says what else a card needs if it is in an enclosure
 // behind Thunderbolt or USB4.
 func (j *judgement) external() {
 	if j.card.Display().Removable != proxstation.Yes {

@@ -79,7 +79,7 @@ func (j *judgement) guest(v Verdict) {
 	}
 }
 
-// The method driver reports which driver has the card now. When the VM starts,
+// The method "driver" reports which driver has the card now. When the VM starts,
 // PVE takes all functions of the card's groups from their drivers and binds the
 // functions to vfio-pci, where they stay (pci_dev_group_bind_to_vfio in
 // pve-common PVE/SysFSTools.pm). There is no finding if the IOMMU is off, or if
@@ -130,7 +130,7 @@ func (j *judgement) driver() {
 	j.add(f)
 }
 
-// The method busy reports whether something uses the driver of an NVIDIA card.
+// The method "busy" reports whether something uses the driver of an NVIDIA card.
 // The reference count of nvidia is then larger than the number of modules that
 // build on it (/sys/module/nvidia/refcnt).
 func (j *judgement) busy() bool {
@@ -138,7 +138,7 @@ func (j *judgement) busy() bool {
 	return loaded && j.card.Display().Driver == "nvidia" && nvidia.Users > 0
 }
 
-// The method bar reports a card if the guest can only reach a part of the
+// The method "bar" reports a card if the guest can only reach a part of the
 // card's memory at a time. QEMU does not resize BARs: the guest sees the size
 // that the host has set.
 func (j *judgement) bar() {
@@ -157,7 +157,7 @@ func (j *judgement) bar() {
 	}
 }
 
-// The method resized reports large BARs with which a guest has problems. macOS
+// The method "resized" reports large BARs with which a guest has problems. macOS
 // does not start with a large BAR 0 of an AMD card (OpenCore's
 // ResizeAppleGpuBars; Dortania's GPU guide). OVMF needs enough address space
 // for very large BARs. It sizes its 64-bit window by the processor's address

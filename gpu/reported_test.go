@@ -73,7 +73,7 @@ func hostFunctions(t *testing.T, dir, name string) []iommu.Function {
 	return facts.Functions
 }
 
-// The function told judges a configuration in PVE's format and returns the
+// The function "told" judges a configuration in PVE's format and returns the
 // findings as text.
 func told(t *testing.T, node gpu.Node, conf string) string {
 	t.Helper()

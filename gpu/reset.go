@@ -10,7 +10,7 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// The method reset reports whether the card can be reset between two guests.
+// The method "reset" reports whether the card can be reset between two guests.
 // This depends on the chip. The kernel tries the methods of reset_method in
 // their order (Documentation/ABI/testing/sysfs-bus-pci). PVE only writes a
 // warning into its task log if a reset fails.
@@ -38,7 +38,7 @@ func (j *judgement) resetNVIDIA(f *proxstation.Finding, methods []string) {
 	switch chip := j.card.Chip(); {
 	case chip == "GB203" && !flr:
 		// github.com/NVIDIA/open-gpu-kernel-modules issue 1353: the kernel
-		// lists the method bus, because it chose the methods before the audio
+		// lists the method "bus", because it chose the methods before the audio
 		// function appeared.
 		f.Why = "Only FLR resets a GB203; the bus reset that the kernel lists does not work while the card has its audio function, and a failed reset can hang the host."
 		f.Fix = "Write default to " + file + " and read the file again. If it does not list flr, restart the host between guests."
@@ -95,7 +95,7 @@ func (j *judgement) chooseReset(method string) string {
 	return fmt.Sprintf(`a rule in /etc/udev/rules.d/99-reset.rules: ACTION=="add", SUBSYSTEM=="pci", ATTR{vendor}=="0x%s", ATTR{device}=="0x%s", ATTR{reset_method}="%s"`, m.Vendor, m.Device, method)
 }
 
-// The method hangs reports whether a function-level reset of this iGPU may
+// The method "hangs" reports whether a function-level reset of this iGPU may
 // freeze the host. This is known of Comet Lake's UHD 630 on boards with a
 // chipset of the 500 series (github.com/intel/gvt-linux issue 189, 2021 to
 // 2023: kernels 5.15 to 6.2; github.com/patmagauran/i915ovmfPkg issue 23 for an
@@ -116,7 +116,7 @@ func (j *judgement) hangs(methods []string) bool {
 	return true
 }
 
-// The method power reports that the card may not wake up. vfio-pci lets an idle
+// The method "power" reports that the card may not wake up. vfio-pci lets an idle
 // card fall into D3cold, and some cards do not come back from that state. This
 // is known of AMD's Navi 4x (github.com/mroboff/vm-curator issue 60, 2026).
 // Other cards are judged by their present power state.

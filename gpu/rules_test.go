@@ -9,7 +9,7 @@ import (
 	"github.com/proxstation/proxstation/gpu"
 )
 
-// The function broken returns the rules that an error of CheckRules names, in
+// The function "broken" returns the rules that an error of CheckRules names, in
 // order.
 func broken(err error) []gpu.Rule {
 	var rules []gpu.Rule

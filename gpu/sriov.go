@@ -9,7 +9,7 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// The method wanted returns the module and the argument by which somebody asked
+// The method "wanted" returns the module and the argument by which somebody asked
 // for virtual functions, or "".
 func (j *judgement) wanted() (module, argument string) {
 	for _, module := range []string{"i915", "xe"} {
@@ -20,7 +20,7 @@ func (j *judgement) wanted() (module, argument string) {
 	return "", ""
 }
 
-// The method sriov reports requested virtual functions that do not exist, and
+// The method "sriov" reports requested virtual functions that do not exist, and
 // the reason. The kernel's own i915 makes no virtual functions on any
 // processor. The module i915-sriov-dkms, which has the parameter max_vfs, makes
 // virtual functions. The module xe makes them from Linux 6.8 on, for newer
@@ -56,7 +56,7 @@ func (j *judgement) sriov() {
 	}
 }
 
-// The method headers returns the name of the package with the kernel headers
+// The method "headers" returns the name of the package with the kernel headers
 // against which modules are built. The package has this name since PVE's kernel
 // 6.5.
 func (j *judgement) headers() string {
@@ -80,7 +80,7 @@ func (j *judgement) gvt() {
 		Why: "GVT-g is for Broadwell to Comet Lake: this iGPU offers no mediated devices (mdev).", Fix: "Remove enable_gvt, and pass the whole iGPU or its virtual functions (SR-IOV)."})
 }
 
-// The function count returns the number of virtual functions in words.
+// The function "count" returns the number of virtual functions in words.
 func count(s *iommu.SRIOV) string {
 	if s == nil {
 		return ""
@@ -95,7 +95,7 @@ func or(s, otherwise string) string {
 	return s
 }
 
-// The method parts returns the card's virtual functions.
+// The method "parts" returns the card's virtual functions.
 func (j *judgement) parts() string {
 	var parts []string
 	for _, own := range j.card.Functions {

@@ -70,7 +70,7 @@ func (p HostPlan) Apply(ctx context.Context, root *os.Root, run Runner) error {
 	return alone(ctx, "apply", rootFiles{root}, func(d disk) error { return p.apply(ctx, d, run) })
 }
 
-// The function alone calls the function change while a lock keeps other
+// The function "alone" calls the function "change" while a lock keeps other
 // processes from changing the same machine.
 func alone(ctx context.Context, name string, files fileSystem, change func(disk) error) error {
 	err := ctx.Err()
@@ -136,7 +136,7 @@ func (p HostPlan) apply(ctx context.Context, d disk, run Runner) error {
 	return d.saveJournal(j)
 }
 
-// The method pending returns the changes that have not been made yet.
+// The method "pending" returns the changes that have not been made yet.
 func (p HostPlan) pending(d disk) ([]saved, error) {
 	var files []saved
 	for _, c := range p.Changes {
@@ -157,7 +157,7 @@ func (p HostPlan) pending(d disk) ([]saved, error) {
 	return files, nil
 }
 
-// The method add puts files into an entry. For a file that is in the entry
+// The method "add" puts files into an entry. For a file that is in the entry
 // already, it keeps the content that was stored first.
 func (e *entry) add(files []saved, commands [][]string, d disk) error {
 	for _, file := range files {

@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// The function snapshot returns every file below dir with its content and mode,
+// The function "snapshot" returns every file below dir with its content and mode,
 // and every directory.
 func snapshot(t *testing.T, dir string) map[string]string {
 	t.Helper()
@@ -42,7 +42,7 @@ func snapshot(t *testing.T, dir string) map[string]string {
 	return files
 }
 
-// The function compare returns a difference between two snapshots, and "" if
+// The function "compare" returns a difference between two snapshots, and "" if
 // they are equal.
 func compare(got, want map[string]string) string {
 	for name, text := range got {
@@ -58,7 +58,7 @@ func compare(got, want map[string]string) string {
 	return ""
 }
 
-// The function host makes a root directory with a file. The file has bytes that
+// The function "host" makes a root directory with a file. The file has bytes that
 // are not text, an unusual mode and no newline at its end.
 func host(t *testing.T) (string, *os.Root) {
 	t.Helper()

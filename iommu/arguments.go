@@ -34,7 +34,7 @@ var knownParameters = map[string][]string{
 	"vfio_pci_core":    {},
 }
 
-// The function relevant reports whether an argument concerns passthrough.
+// The function "relevant" reports whether an argument concerns passthrough.
 func relevant(arg string) bool {
 	name, _, _ := strings.Cut(arg, "=")
 	plain := strings.ReplaceAll(name, "-", "_")
@@ -47,7 +47,7 @@ func relevant(arg string) bool {
 		name == "video" && strings.Contains(arg, "fb") || name == "pcie_aspm" || name == "pcie_port_pm"
 }
 
-// The function misspelt looks for an argument that the kernel does not know but
+// The function "misspelt" looks for an argument that the kernel does not know but
 // that resembles an argument of VFIO, the IOMMU or a framebuffer. The result
 // why explains the mistake, and right is the argument to write instead.
 func misspelt(arg string) (why, right string) {
@@ -111,7 +111,7 @@ var knownNames = sync.OnceValue(func() []string {
 	return names
 })
 
-// The function bare returns the whole argument for a part that stands alone: a
+// The function "bare" returns the whole argument for a part that stands alone: a
 // value of iommu= or video=, or a parameter of vfio-pci without the module's
 // name.
 func bare(name, value string) string {
@@ -157,7 +157,7 @@ func nearestSquashed(squashed string, names []string) string {
 	return best
 }
 
-// The function spelt writes a name as people do: vfio-pci.ids.
+// The function "spelt" writes a name as people do: vfio-pci.ids.
 func spelt(name string) string { return strings.Replace(name, "vfio_pci.", "vfio-pci.", 1) }
 
 // wrongOption looks for the first option in an argument's value that the kernel
@@ -249,7 +249,7 @@ func (f Facts) checkArguments() []proxstation.Finding {
 	return found
 }
 
-// The method elsewhere returns the arguments for passthrough that have no
+// The method "elsewhere" returns the arguments for passthrough that have no
 // effect because of the place where they are written, with their lines.
 // Arguments in force are left out.
 func (f Facts) elsewhere() []writing {

@@ -44,7 +44,7 @@ func (f Facts) checkModprobe() []proxstation.Finding {
 var drivers = []string{"vfio", "vfio_pci", "vfio_iommu_type1", "nouveau", "nova_core", "nvidia", "nvidiafb", "nvidia_drm", "nvidia_uvm",
 	"nvidia_modeset", "amdgpu", "radeon", "radeonfb", "i915", "xe", "snd_hda_intel", "snd_hda_codec_hdmi", "xhci_pci", "xhci_hcd", "i2c_nvidia_gpu", "nvme", "ahci"}
 
-// The function ours reports whether a line concerns passthrough, because it
+// The function "ours" reports whether a line concerns passthrough, because it
 // names one of the modules that matter. The name may be misspelt.
 func ours(d directive) bool {
 	plain := strings.ToLower(strings.ReplaceAll(d.text, "-", "_"))
@@ -113,7 +113,7 @@ func (c modconf) inVain() []ignoredLine {
 	return found
 }
 
-// The function dashed returns a module's name with dashes, as people write it.
+// The function "dashed" returns a module's name with dashes, as people write it.
 func dashed(module string) string {
 	if module == "vfio_pci" {
 		return "vfio-pci"
@@ -174,7 +174,7 @@ func optionInVain(d directive) []ignoredLine {
 	return nil
 }
 
-// The method forbidden reports lines that prevent vfio-pci from being loaded.
+// The method "forbidden" reports lines that prevent vfio-pci from being loaded.
 // PVE runs modprobe vfio-pci when a guest starts.
 func (c modconf) forbidden() []proxstation.Finding {
 	var found []proxstation.Finding

@@ -18,7 +18,7 @@ type chipsetRule struct {
 	source    string
 }
 
-// The method meets returns the function of this machine to which a rule
+// The method "meets" returns the function of this machine to which a rule
 // applies.
 func (r chipsetRule) meets(f Facts) (Function, bool) {
 	for _, fn := range f.Functions {

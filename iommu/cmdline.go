@@ -74,7 +74,7 @@ func (c Cmdline) Args() []string {
 	return args
 }
 
-// The method kernels returns the arguments before "--". The kernel hands the
+// The method "kernels" returns the arguments before "--". The kernel hands the
 // arguments after "--" to init (kernel-parameters.rst).
 func (c Cmdline) kernels() []string {
 	args := c.Args()
@@ -149,7 +149,7 @@ func (c Cmdline) With(args ...string) Cmdline {
 	return Cmdline{parts}
 }
 
-// The function end returns the place for a new argument: before "--", before an
+// The function "end" returns the place for a new argument: before "--", before an
 // argument whose quote has no end, or before white space at the end.
 func end(parts []part) int {
 	if at := slices.IndexFunc(parts, func(p part) bool { return p.arg == "--" }); at >= 0 {

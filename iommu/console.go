@@ -56,7 +56,7 @@ func (fn Function) checkConsole() []proxstation.Finding {
 	return []proxstation.Finding{finding}
 }
 
-// The method draws reports whether a display may show the machine's console. It
+// The method "draws" reports whether a display may show the machine's console. It
 // returns false for displays on vfio-pci or pci-stub, for virtual functions,
 // and for 3D controllers (class 0302), which have no connectors. It also
 // returns false for displays that have no driver and that the firmware did not

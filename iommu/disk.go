@@ -58,7 +58,7 @@ const keptMode = fs.ModePerm | fs.ModeSetuid | fs.ModeSetgid | fs.ModeSticky
 // not done.
 type disk struct{ fileSystem }
 
-// The method look returns the file as it is on the disk now. The content is nil
+// The method "look" returns the file as it is on the disk now. The content is nil
 // if the file does not exist. The error says that the file, or a leftover
 // beside it, cannot be replaced.
 func (d disk) look(name string) (saved, []byte, error) {
@@ -105,7 +105,7 @@ func (i fileInfo) replaceable(name string) error {
 	return nil
 }
 
-// The method explain checks whether a directory above the file is a link to a
+// The method "explain" checks whether a directory above the file is a link to a
 // place outside of the root directory. If so, it names the link in the error,
 // because the system's own error does not.
 func (d disk) explain(name string, err error) error {
@@ -139,7 +139,7 @@ func (d disk) checkLeftover(name string) error {
 	return err
 }
 
-// The method clear removes the temporary file that a killed run left beside a
+// The method "clear" removes the temporary file that a killed run left beside a
 // file.
 func (d disk) clear(name string) error {
 	if err := d.checkLeftover(name); err != nil {
@@ -164,7 +164,7 @@ func (d disk) clearAll(files []saved) error {
 	return nil
 }
 
-// The method put writes content into the file, or removes the file if content
+// The method "put" writes content into the file, or removes the file if content
 // is nil. The file's directory must exist.
 func (d disk) put(s saved, content []byte) error {
 	if content == nil {
@@ -187,7 +187,7 @@ func (d disk) put(s saved, content []byte) error {
 	return d.Sync(path.Dir(s.Path))
 }
 
-// The method write makes a new file with the owner and attributes that the old
+// The method "write" makes a new file with the owner and attributes that the old
 // file in s had. If there was no old file, the new file keeps the owner and
 // attributes that the system gave it.
 func (d disk) write(name string, content []byte, s saved) error {
@@ -215,7 +215,7 @@ func (d disk) write(name string, content []byte, s saved) error {
 	return errors.Join(f.Sync(), f.Close())
 }
 
-// The method restore brings a file back to its earlier state, and removes the
+// The method "restore" brings a file back to its earlier state, and removes the
 // leftovers of a killed run beside it.
 func (d disk) restore(file saved) error {
 	missing, err := d.missing(file.Path)
@@ -236,7 +236,7 @@ func (d disk) restore(file saved) error {
 	return d.put(file, file.Before)
 }
 
-// The method missing returns the directories above a file that do not exist,
+// The method "missing" returns the directories above a file that do not exist,
 // the outermost first.
 func (d disk) missing(name string) ([]string, error) {
 	dirs := strings.Split(path.Dir(name), "/")

@@ -54,7 +54,7 @@ func (f Facts) checkDriverFirst(c modconf, functions []Address) []proxstation.Fi
 		Seen: d.where() + "; " + list(held), Why: why, Fix: fix + " Or let a plan do it: " + keepCommand(first.Address) + "."}}
 }
 
-// The method holder returns the module of the driver to which a function is
+// The method "holder" returns the module of the driver to which a function is
 // bound.
 func (fn Function) holder() string {
 	if fn.Module != "" {
@@ -67,7 +67,7 @@ func (fn Function) holder() string {
 	return module
 }
 
-// The method faster says how vfio-pci can come first. It also says why drivers
+// The method "faster" says how vfio-pci can come first. It also says why drivers
 // took functions before vfio-pci, although the ids name the functions' models.
 func (f Facts) faster(c modconf, ids directive, drivers []string) (why, fix string) {
 	var lines, held []string

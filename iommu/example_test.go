@@ -12,7 +12,7 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// The function captured reads a host of the tests. On a real machine, call
+// The function "captured" reads a host of the tests. On a real machine, call
 // iommu.Read(nil) instead.
 func captured(name string) iommu.Facts {
 	tree, err := hosttree.Load(name)

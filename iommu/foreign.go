@@ -61,7 +61,7 @@ func (f Facts) foreign(k kept) foreign {
 	return theirs
 }
 
-// The method ordered returns the softdeps that let vfio-pci come before
+// The method "ordered" returns the softdeps that let vfio-pci come before
 // modules. kmod uses only the first softdep of a module. That is our softdep,
 // because of our file's name, so it repeats the softdeps of other authors.
 //
@@ -95,7 +95,7 @@ func (f Facts) ordered(modules []string) []string {
 
 var moduleName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_-]*$`)
 
-// The function loads returns the module that an install command loads in place
+// The function "loads" returns the module that an install command loads in place
 // of its own module, or "".
 func loads(command []string, module string) string {
 	for i, word := range command {

@@ -15,7 +15,7 @@ import (
 // loaded.
 var firmwareFramebuffers = []string{"efifb", "vesafb", "simplefb", "BOOTFB", "simpledrm"}
 
-// The method framebuffers finds the framebuffers on PCI functions: regions of
+// The method "framebuffers" finds the framebuffers on PCI functions: regions of
 // /proc/iomem inside a function's memory, and devices of /sys/class/graphics.
 func (r *reader) framebuffers() {
 	if lines, err := r.procLines("iomem"); err == nil {

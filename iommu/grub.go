@@ -132,7 +132,7 @@ func lastAnew(files []HostFile) (last assignment) {
 // errGoesOn reports a word that continues in the next line.
 var errGoesOn = errors.New("goes on in the next line")
 
-// The method word returns the text after "=" as the shell would evaluate it. It
+// The method "word" returns the text after "=" as the shell would evaluate it. It
 // accepts text, 'text', "text" with variables, and a comment at the end.
 func (v shell) word(s string) (string, error) {
 	var b strings.Builder

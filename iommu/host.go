@@ -80,7 +80,7 @@ type reader struct {
 	drivers map[string]string // the module of each driver
 }
 
-// The method unread adds a finding about a file that could not be read. If err
+// The method "unread" adds a finding about a file that could not be read. If err
 // is nil or means that the file does not exist, the finding says that the file
 // does not exist.
 func (r *reader) unread(file string, err error) {
@@ -98,7 +98,7 @@ func (r *reader) unread(file string, err error) {
 	})
 }
 
-// The function reason returns the cause of a file's error, without the file's
+// The function "reason" returns the cause of a file's error, without the file's
 // path.
 func reason(err error) error {
 	if pathErr, ok := errors.AsType[*fs.PathError](err); ok {
@@ -116,7 +116,7 @@ func (r *reader) procLines(name string) ([]string, error) {
 	return strings.Split(strings.TrimRight(string(data), "\n"), "\n"), nil
 }
 
-// The method kernel reads the release, the processor's vendor and the command
+// The method "kernel" reads the release, the processor's vendor and the command
 // line.
 func (r *reader) kernel() {
 	r.Kernel, _, _ = sysfs.Optional(r.Proc, "sys/kernel/osrelease")

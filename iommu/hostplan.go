@@ -35,7 +35,7 @@ type FileChange struct {
 // Empty reports whether the plan changes nothing.
 func (p HostPlan) Empty() bool { return len(p.Changes) == 0 && len(p.Commands) == 0 }
 
-// The method change puts a change into the plan, unless before and after are
+// The method "change" puts a change into the plan, unless before and after are
 // the same. An empty content after means that the file is removed.
 func (p *HostPlan) change(path string, before *string, after string) {
 	c := FileChange{Path: path, Before: before}
@@ -65,7 +65,7 @@ func (p HostPlan) String() string {
 	return b.String() + notes(p.Findings)
 }
 
-// The function notes returns findings as lines to print below a plan.
+// The function "notes" returns findings as lines to print below a plan.
 func notes(findings []proxstation.Finding) string {
 	var b strings.Builder
 	for _, f := range findings {
@@ -113,7 +113,7 @@ func (c FileChange) String() string {
 	return b.String()
 }
 
-// The function hunk writes a range of lines as diff does. Lines are counted
+// The function "hunk" writes a range of lines as diff does. Lines are counted
 // from 1. An empty range names the line before it.
 func hunk(from, to int) string {
 	if from == to {
@@ -122,7 +122,7 @@ func hunk(from, to int) string {
 	return fmt.Sprintf("%d,%d", from+1, to-from)
 }
 
-// The function lines splits a text into lines. The last line may have no
+// The function "lines" splits a text into lines. The last line may have no
 // newline at its end.
 func lines(text *string) []string {
 	if text == nil || *text == "" {

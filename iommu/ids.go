@@ -82,7 +82,7 @@ func (d directive) idsLine(models []Model) string {
 	return strings.Join(words, " ")
 }
 
-// The method rewrite says how to replace a line of modprobe.d, or a kernel
+// The method "rewrite" says how to replace a line of modprobe.d, or a kernel
 // argument.
 func (f Facts) rewrite(d directive, line string) string {
 	if d.file == "" {
@@ -148,7 +148,7 @@ func looseIDs(d directive) []string {
 	return loose
 }
 
-// The function repaired corrects a text that is almost a list of ids: it
+// The function "repaired" corrects a text that is almost a list of ids: it
 // replaces other marks by colons and commas.
 func repaired(token string) string {
 	for _, mark := range []string{";", "/", "|"} {
@@ -203,7 +203,7 @@ func (f Facts) ofModel(m Model) []Function {
 	return slices.DeleteFunc(slices.Clone(f.Functions), func(fn Function) bool { return fn.Model != m || fn.VirtualOf != nil })
 }
 
-// The method beyond reports whether a function that the ids take belongs to the
+// The method "beyond" reports whether a function that the ids take belongs to the
 // host rather than to a card. Such functions are security processors, memory
 // and system devices, the last USB controller, and controllers in the slot of a
 // display of another vendor, as beside AMD's integrated graphics.

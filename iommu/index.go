@@ -37,7 +37,7 @@ func (x *index) of(functions []Function) *index {
 	return x
 }
 
-// The method position returns the index of a function in Functions, or -1.
+// The method "position" returns the index of a function in Functions, or -1.
 func (f Facts) position(a Address) int {
 	if x := f.index.of(f.Functions); x != nil {
 		if i, ok := x.positions[a]; ok {
@@ -48,7 +48,7 @@ func (f Facts) position(a Address) int {
 	return slices.IndexFunc(f.Functions, func(fn Function) bool { return fn.Address == a })
 }
 
-// The method slot returns the indexes in Functions of all functions in the slot
+// The method "slot" returns the indexes in Functions of all functions in the slot
 // of an address, in order.
 func (f Facts) slot(a Address) []int {
 	var positions []int

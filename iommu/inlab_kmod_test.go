@@ -35,7 +35,7 @@ func inKmod(t *testing.T) {
 	}
 }
 
-// The function modprobe runs modprobe and ignores a failure, because a test may
+// The function "modprobe" runs modprobe and ignores a failure, because a test may
 // forbid a module on purpose.
 func modprobe(t *testing.T, args ...string) {
 	t.Helper()
@@ -73,7 +73,7 @@ func coldplug(t *testing.T, early, late []string) {
 	}
 }
 
-// The function unload unbinds all functions and removes all modules.
+// The function "unload" unbinds all functions and removes all modules.
 func unload(t *testing.T) {
 	t.Helper()
 	bound, _ := filepath.Glob("/sys/bus/pci/devices/*/driver/unbind")
@@ -109,7 +109,7 @@ func unload(t *testing.T) {
 	}
 }
 
-// The function configure replaces all files of modprobe.d.
+// The function "configure" replaces all files of modprobe.d.
 func configure(t *testing.T, files map[string]string) {
 	t.Helper()
 	if err := errors.Join(os.RemoveAll("/etc/modprobe.d"), os.MkdirAll("/etc/modprobe.d", 0o755)); err != nil {
@@ -342,7 +342,7 @@ func TestInKmodIdleFunctionsFallAsleep(t *testing.T) { //nolint:paralleltest // 
 	}
 }
 
-// The function power waits until a function has the wanted power state, because
+// The function "power" waits until a function has the wanted power state, because
 // the kernel suspends in the background. It returns the state, such as "D3hot
 // suspended".
 func power(t *testing.T, a iommu.Address, want string) (have string) {

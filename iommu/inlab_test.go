@@ -131,7 +131,7 @@ func TestInLabIsolation(t *testing.T) { //nolint:paralleltest // the machine is 
 	}
 }
 
-// The function viable asks VFIO itself whether a group can be given to a guest
+// The function "viable" asks VFIO itself whether a group can be given to a guest
 // (Linux include/uapi/linux/vfio.h: VFIO_GROUP_GET_STATUS, flag VIABLE).
 func viable(t *testing.T, group iommu.GroupID) bool {
 	t.Helper()

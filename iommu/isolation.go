@@ -170,7 +170,7 @@ func (f Facts) noIOMMU(n int) bool {
 	return slices.ContainsFunc(f.Groups, func(g GroupFacts) bool { return g.ID == n && g.NoIOMMU })
 }
 
-// The method others returns the functions of a group that belong to other
+// The method "others" returns the functions of a group that belong to other
 // devices and are not harmless bridges. Virtual functions count as part of
 // their physical function, because they vanish with its driver.
 func (f Facts) others(group GroupID, own []Function) []Function {
@@ -188,7 +188,7 @@ func (f Facts) others(group GroupID, own []Function) []Function {
 	return others
 }
 
-// The method path returns the bridges above a function, from the root bus down.
+// The method "path" returns the bridges above a function, from the root bus down.
 func (f Facts) path(a Address) []Address {
 	var path []Address
 	for len(path) < 256 {

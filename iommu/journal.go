@@ -97,7 +97,7 @@ func (d disk) clearJournal(made []string) error {
 	return d.rmdirs(append(made, dir))
 }
 
-// The method begin writes the journal before anything else changes. It makes
+// The method "begin" writes the journal before anything else changes. It makes
 // the journal's directory if necessary.
 func (d disk) begin(j *journal) error {
 	made, err := d.missing(journalFile)

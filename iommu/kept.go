@@ -37,7 +37,7 @@ const builtInNote = "# vfio-pci is built into the kernel, which is told the ids 
 // idsNote begins the line that names the file with vfio-pci's ids.
 const idsNote = "# the ids are in /"
 
-// The method ids returns the models in the form of vfio-pci's option ids.
+// The method "ids" returns the models in the form of vfio-pci's option ids.
 func (k kept) ids() string {
 	var ids []string
 	for _, fn := range k.functions {
@@ -94,7 +94,7 @@ func (k kept) String() string {
 	return b.String()
 }
 
-// The method keep adds a function. If the function is kept already, its
+// The method "keep" adds a function. If the function is kept already, its
 // recorded modules stay, because its driver may be vfio-pci by now.
 func (k *kept) keep(fn Function) {
 	drivers := fn.drivers()
@@ -107,7 +107,7 @@ func (k *kept) keep(fn Function) {
 	k.functions = append(k.functions, keptFunction{address: fn.Address, model: fn.Model, drivers: unique(drivers)})
 }
 
-// The method modules returns the modules that must not come before vfio-pci.
+// The method "modules" returns the modules that must not come before vfio-pci.
 func (k kept) modules() []string {
 	var modules []string
 	for _, fn := range k.functions {
@@ -116,7 +116,7 @@ func (k kept) modules() []string {
 	return unique(modules)
 }
 
-// The function unique returns the strings without repetitions, in order.
+// The function "unique" returns the strings without repetitions, in order.
 func unique(list []string) []string {
 	slices.Sort(list)
 	return slices.Compact(list)
@@ -178,7 +178,7 @@ func parseKeptFunction(s string) (keptFunction, error) {
 	return fn, nil
 }
 
-// The method drivers returns the modules that would take a function if they
+// The method "drivers" returns the modules that would take a function if they
 // were loaded before vfio-pci: the module of its current driver, and the
 // drivers for cards of its vendor.
 func (fn Function) drivers() []string {

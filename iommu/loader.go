@@ -198,7 +198,7 @@ func (f Facts) BootLoader() (Loader, string) {
 	return LoaderUnknown, grub + ", but /etc/kernel/proxmox-boot-uuids cannot be read"
 }
 
-// The method traces returns the traces of GRUB and of systemd-boot. GRUB puts
+// The method "traces" returns the traces of GRUB and of systemd-boot. GRUB puts
 // BOOT_IMAGE= in front of the command line. systemd-boot writes initrd= with a
 // path on the EFI system partition, which the kernel's EFI stub reads.
 func (f Facts) traces() (grub, systemd string) {

@@ -30,7 +30,7 @@ func grubSnippet(args []string) string {
 	return "# Written by proxstation.\n" + grubDefault + `="$` + grubDefault + ` ` + value + "\"\n"
 }
 
-// The method effective returns an error if a later file would remove the
+// The method "effective" returns an error if a later file would remove the
 // arguments that our file sets.
 func (f Facts) effective(args []string) error {
 	files := slices.DeleteFunc(slices.Clone(f.Loader.Defaults), func(file HostFile) bool { return file.Path == grubFile })

@@ -140,7 +140,7 @@ func TestGRUBDefaultsAsTheShellReadsThem(t *testing.T) {
 	}
 }
 
-// The function configured returns the arguments that a text configures if it is
+// The function "configured" returns the arguments that a text configures if it is
 // the content of /etc/default/grub.
 func configured(text string) (string, error) {
 	facts := iommu.Facts{Running: cmdline("BOOT_IMAGE=/x"),

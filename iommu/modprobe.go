@@ -17,7 +17,7 @@ type directive struct {
 	rest   string // the text after the module's name
 }
 
-// The method where returns the line with its file and number, for findings.
+// The method "where" returns the line with its file and number, for findings.
 func (d directive) where() string {
 	if d.file == "" {
 		return "kernel arguments: " + d.text
@@ -70,7 +70,7 @@ func parseModprobe(file HostFile) (directives []directive, ignored []ignoredLine
 	return directives, ignored
 }
 
-// The function unescaped returns a text without its backslashes, as
+// The function "unescaped" returns a text without its backslashes, as
 // freadline_wrapped in kmod's shared/util.c does. A backslash at the end of a
 // line joins the line with the next line, and a zero byte marks the place.
 // Every other backslash is dropped.
@@ -91,13 +91,13 @@ func unescaped(text string) string {
 	return b.String()
 }
 
-// The function fields splits a line at blanks and tabs only, because kmod
+// The function "fields" splits a line at blanks and tabs only, because kmod
 // treats a carriage return as a letter.
 func fields(line string) []string {
 	return strings.FieldsFunc(line, func(r rune) bool { return r == ' ' || r == '\t' })
 }
 
-// The function swallowed finds lines that belong to a comment because the line
+// The function "swallowed" finds lines that belong to a comment because the line
 // before ends in a backslash.
 func swallowed(comment directive, rest string) []ignoredLine {
 	var ignored []ignoredLine
@@ -202,7 +202,7 @@ func (c modconf) of(verb, module string) []directive {
 	return found
 }
 
-// The method options returns the values of a module's option, with the lines
+// The method "options" returns the values of a module's option, with the lines
 // that set it.
 func (c modconf) options(module, option string) (values []string, lines []directive) {
 	for _, d := range c.of("options", module) {
@@ -230,7 +230,7 @@ func (d directive) softdep() (pre []string) {
 	return pre
 }
 
-// The method forbids reports whether an install line prevents its module from
+// The method "forbids" reports whether an install line prevents its module from
 // being loaded.
 func (d directive) forbids() bool {
 	return d.verb == "install" && slices.ContainsFunc(strings.Fields(d.rest), func(word string) bool {

@@ -109,7 +109,7 @@ func TestModprobeFilesAndDirectories(t *testing.T) {
 	}
 }
 
-// The function beginning returns the IDs of the findings that begin with one of
+// The function "beginning" returns the IDs of the findings that begin with one of
 // the prefixes.
 func beginning(findings []proxstation.Finding, prefixes ...string) string {
 	var got []string

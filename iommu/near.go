@@ -1,6 +1,6 @@
 package iommu
 
-// The function nearest returns the name that is most similar to a text. At most
+// The function "nearest" returns the name that is most similar to a text. At most
 // limit letters may be added, missing, changed or swapped with a neighbour.
 // nearest returns "" if there is no such name.
 func nearest(text string, names []string, limit int) string {
@@ -16,7 +16,7 @@ func nearest(text string, names []string, limit int) string {
 	return best
 }
 
-// The function distance returns the smallest number of edits that turn one text
+// The function "distance" returns the smallest number of edits that turn one text
 // into the other. An edit adds, removes or changes a letter, or swaps it with
 // its neighbour (optimal string alignment).
 func distance(a, b string) int {

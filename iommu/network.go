@@ -23,7 +23,7 @@ type port struct {
 // network cards (systemd.net-naming-scheme(7)), and PVE's pinned names.
 var physical = regexp.MustCompile(`^(en|eth|wl|ww|ib|nic)[a-z0-9]+$`)
 
-// The method ports returns the network interfaces that the configuration needs
+// The method "ports" returns the network interfaces that the configuration needs
 // (interfaces(5)).
 func (n Network) ports() []port {
 	var ports []port

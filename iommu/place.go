@@ -51,7 +51,7 @@ func (f Facts) Place() Place {
 	return p
 }
 
-// The method dashes returns the line that contains "--", which ends the
+// The method "dashes" returns the line that contains "--", which ends the
 // kernel's arguments.
 func (f Facts) dashes() (line writing, there bool) {
 	for _, line := range f.written() {
@@ -62,7 +62,7 @@ func (f Facts) dashes() (line writing, there bool) {
 	return writing{}, false
 }
 
-// The function entries returns the boot entries of a systemd-boot that
+// The function "entries" returns the boot entries of a systemd-boot that
 // proxmox-boot-tool does not manage (the Boot Loader Specification's type 1).
 func entries(boot fs.FS) []HostFile {
 	var files []HostFile
@@ -143,7 +143,7 @@ type writing struct {
 	why    string // the reason why the loader does not read the line
 }
 
-// The method written returns the lines of all loaders' files that hold kernel
+// The method "written" returns the lines of all loaders' files that hold kernel
 // arguments, whether or not the loader that starts this host reads them.
 func (f Facts) written() []writing {
 	loader, why := f.BootLoader()

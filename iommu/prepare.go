@@ -108,7 +108,7 @@ func (f Facts) keepEach(k *kept, theirs foreign, addresses []Address, allow []Us
 // all kernels.
 var makeInitramfs = []string{"update-initramfs", "-u", "-k", "all"}
 
-// The method along reports devices that go to a guest because they share a
+// The method "along" reports devices that go to a guest because they share a
 // group with the functions. It also reports network cards whose names do not
 // match the network configuration. A person should know of both before the host
 // changes.
@@ -176,7 +176,7 @@ func (f Facts) GiveBack(addresses []Address) (HostPlan, error) {
 	return f.planHost(k, nil)
 }
 
-// The method kept reads our own file, which names the functions that are kept
+// The method "kept" reads our own file, which names the functions that are kept
 // for guests.
 func (f Facts) kept() (kept, error) {
 	text := content(f.Modprobe, modprobeFile)
@@ -200,7 +200,7 @@ func content(files []HostFile, path string) *string {
 	return nil
 }
 
-// The method ambiguous reports whether another function, which is not kept, has
+// The method "ambiguous" reports whether another function, which is not kept, has
 // the same model as a kept function.
 func (f Facts) ambiguous(functions []keptFunction) bool {
 	for _, fn := range f.Functions {
@@ -212,7 +212,7 @@ func (f Facts) ambiguous(functions []keptFunction) bool {
 	return false
 }
 
-// The method needed returns the kernel arguments without which the IOMMU stays
+// The method "needed" returns the kernel arguments without which the IOMMU stays
 // off.
 func (f Facts) needed() []string {
 	if state, _ := f.State(); state == Off && f.ACPI.DMAR == proxstation.Yes {

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// The method configurations reads the files that decide which modules are
+// The method "configurations" reads the files that decide which modules are
 // loaded, and how.
 func (r *reader) configurations() {
 	r.Modprobe = r.modprobe()
@@ -18,7 +18,7 @@ func (r *reader) configurations() {
 	r.NewerThanInitramfs = r.newerThanInitramfs()
 }
 
-// The method configuration reads files of fsys, which is mounted at a path, in
+// The method "configuration" reads files of fsys, which is mounted at a path, in
 // the order of the files' names.
 func (r *reader) configuration(fsys fs.FS, at string, patterns ...string) []HostFile {
 	var files []HostFile
@@ -43,7 +43,7 @@ func (r *reader) configuration(fsys fs.FS, at string, patterns ...string) []Host
 	return files
 }
 
-// The method modprobe reads the files of all directories in the order of their
+// The method "modprobe" reads the files of all directories in the order of their
 // base names. If several files have the same name, kmod only reads the file in
 // the first of these directories (kmod_config_new in libkmod-config.c).
 func (r *reader) modprobe() []HostFile {

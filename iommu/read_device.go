@@ -16,7 +16,7 @@ const (
 	resourceUnset    = 0x20000000 // IORESOURCE_UNSET: the kernel found no address
 )
 
-// The method bars returns the device's base address registers. The first six
+// The method "bars" returns the device's base address registers. The first six
 // lines of the file named "resource" hold their start, end and flags.
 func (d device) bars() []BAR {
 	text, ok, err := sysfs.Optional(d.sys, d.file("resource"))
@@ -26,7 +26,7 @@ func (d device) bars() []BAR {
 	return parseResource(text, d.sizes)
 }
 
-// parseResource parses the text of the file resource. The function sizes
+// parseResource parses the text of the file resource. The function "sizes"
 // returns the possible sizes of a BAR.
 func parseResource(text string, sizes func(bar int) []uint64) []BAR {
 	bars := []BAR{}
@@ -58,7 +58,7 @@ func hexField(line string) (n uint64, rest string, ok bool) {
 	return n, rest, ok && err == nil
 }
 
-// The method sizes reads resourceN_resize. Bit n is set if 2^n MiB is possible.
+// The method "sizes" reads resourceN_resize. Bit n is set if 2^n MiB is possible.
 func (d device) sizes(bar int) []uint64 {
 	text := d.text("resource" + strconv.Itoa(bar) + "_resize")
 	mask, err := strconv.ParseUint(text, 16, 64)
@@ -74,7 +74,7 @@ func (d device) sizes(bar int) []uint64 {
 	return sizes
 }
 
-// The method power reads the state of runtime power management.
+// The method "power" reads the state of runtime power management.
 func (d device) power() *Power {
 	p := Power{State: d.text("power_state"), Runtime: d.text("power/runtime_status")}
 	if allowed := d.text("d3cold_allowed"); allowed != "" {

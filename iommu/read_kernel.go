@@ -10,7 +10,7 @@ import (
 	"github.com/proxstation/proxstation/internal/sysfs"
 )
 
-// The method groups reads /sys/kernel/iommu_groups, which exists but is empty
+// The method "groups" reads /sys/kernel/iommu_groups, which exists but is empty
 // while the IOMMU is off. A member that is not among the functions is added as
 // a function without details, so that no group looks emptier than it is.
 func (r *reader) groups() {
@@ -71,7 +71,7 @@ func (r *reader) group(n int, dir string) GroupFacts {
 	return g
 }
 
-// The method member puts the function at an address into group n. If the
+// The method "member" puts the function at an address into group n. If the
 // function is unknown, member records it as a stray.
 func (r *reader) member(address Address, n int) {
 	if i := r.position(address); i >= 0 {
@@ -81,7 +81,7 @@ func (r *reader) member(address Address, n int) {
 	r.strays = append(r.strays, Function{Address: address, Group: Group(n)})
 }
 
-// The method units reads /sys/class/iommu.
+// The method "units" reads /sys/class/iommu.
 func (r *reader) units() {
 	names, err := sysfs.Names(r.Sys, "class/iommu")
 	if err != nil {
@@ -129,7 +129,7 @@ func (r *reader) acpi() {
 	}
 }
 
-// The method interrupts looks for chips whose names begin with "IR-". The
+// The method "interrupts" looks for chips whose names begin with "IR-". The
 // kernel gives such names to interrupts that go through a remapping IOMMU
 // (IR-PCI-MSI, IR-IO-APIC). An AMD IOMMU's own interrupt and Intel's DMAR-MSI
 // are not remapped.
@@ -157,7 +157,7 @@ func (r *reader) interrupts() {
 var watched = []string{"vfio", "vfio_pci", "vfio_pci_core", "vfio_iommu_type1", "vfio_virqfd", "iommufd",
 	"pci_stub", "vendor_reset", "nvidia", "nvidia_drm", "nvidia_uvm", "nouveau", "nova_core", "amdgpu", "radeon", "i915", "xe", "snd_hda_intel"}
 
-// The method modules reads /sys/module. Built-in modules appear in it only if
+// The method "modules" reads /sys/module. Built-in modules appear in it only if
 // they have parameters.
 func (r *reader) modules() {
 	for _, name := range watched {

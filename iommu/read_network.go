@@ -31,7 +31,7 @@ type Interface struct {
 	Names []string `json:"names,omitempty"`
 }
 
-// The method network reads the interfaces and /etc/network/interfaces.
+// The method "network" reads the interfaces and /etc/network/interfaces.
 func (r *reader) network() {
 	names, _ := sysfs.Names(r.Sys, "class/net") // if the files are missing, networkUses reports that
 	for _, name := range names {

@@ -14,7 +14,7 @@ import (
 
 const pciDevices = "bus/pci/devices"
 
-// The method functions reads every PCI function
+// The method "functions" reads every PCI function
 // (Documentation/ABI/testing/sysfs-bus-pci).
 func (r *reader) functions() {
 	names, err := sysfs.Names(r.Sys, pciDevices)
@@ -123,7 +123,7 @@ func (r *reader) moduleOf(d device, driver string) string {
 type device struct {
 	sys fs.FS
 	dir string
-	// The field place is the directory to which the link dir leads.
+	// The field "place" is the directory to which the link dir leads.
 	place string
 	// entries holds the names in the directory, or nil if they could not be
 	// listed. It saves looking for each attribute that a function may lack.
@@ -145,7 +145,7 @@ func newDevice(sys fs.FS, address Address) device {
 	return d
 }
 
-// The method file returns the path of an attribute.
+// The method "file" returns the path of an attribute.
 func (d device) file(name string) string { return d.place + "/" + name }
 
 // The method has reports whether the function may have an attribute.
@@ -154,7 +154,7 @@ func (d device) has(name string) bool {
 	return d.entries == nil || d.entries[name]
 }
 
-// The method text returns an attribute that functions may lack, or "".
+// The method "text" returns an attribute that functions may lack, or "".
 func (d device) text(name string) string {
 	if !d.has(name) {
 		return ""
@@ -163,7 +163,7 @@ func (d device) text(name string) string {
 	return text
 }
 
-// The method target returns the last element of a link's target, or "" if the
+// The method "target" returns the last element of a link's target, or "" if the
 // function has no such link.
 func (d device) target(name string) (string, error) {
 	if !d.has(name) {
@@ -173,7 +173,7 @@ func (d device) target(name string) (string, error) {
 	return target, err
 }
 
-// The method parent returns the function above this function. Its directory
+// The method "parent" returns the function above this function. Its directory
 // contains the directory of this function.
 func (d device) parent() *Address {
 	place := d.place

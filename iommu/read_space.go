@@ -9,7 +9,7 @@ import (
 	"github.com/proxstation/proxstation"
 )
 
-// The method lost reports whether the device has dropped off the bus. The first
+// The method "lost" reports whether the device has dropped off the bus. The first
 // bytes of its configuration space show this.
 func (d device) lost() proxstation.Answer {
 	f, err := d.sys.Open(d.file("config"))
@@ -37,7 +37,7 @@ func isLost(config []byte) bool {
 	return len(config) >= lostBytes && string(config[:lostBytes]) == "\xff\xff\xff\xff\xff\xff\xff\xff"
 }
 
-// The method acs looks for Access Control Services in the extended
+// The method "acs" looks for Access Control Services in the extended
 // configuration space (PCI Express Base specification 7.7.11). It reports
 // whether the services that the kernel requires for separate groups are all on:
 // source validation, request and completion redirect, upstream forwarding
@@ -83,7 +83,7 @@ func unsupported(at io.ReaderAt) bool {
 	return errors.Is(err, errors.ErrUnsupported)
 }
 
-// The function word reads four bytes of the configuration space.
+// The function "word" reads four bytes of the configuration space.
 func word(at io.ReaderAt, offset int64) (uint32, bool) {
 	var p [4]byte
 	n, _ := at.ReadAt(p[:], offset)

@@ -22,7 +22,7 @@ func address(t *testing.T, s string) iommu.Address {
 	return a
 }
 
-// The function read reads a host of internal/hosttree. It first adds the lines
+// The function "read" reads a host of internal/hosttree. It first adds the lines
 // to the host's description.
 func read(t *testing.T, name string, lines ...string) iommu.Facts {
 	t.Helper()
@@ -177,7 +177,7 @@ func TestReadOddities(t *testing.T) {
 
 func TestReadAccessControlServices(t *testing.T) {
 	t.Parallel()
-	// The function config returns a space with a capability at 0x100 that leads
+	// The function "config" returns a space with a capability at 0x100 that leads
 	// to ACS at 0x140.
 	config := func(control byte) string {
 		space := make([]byte, 4096)

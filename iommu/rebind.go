@@ -118,7 +118,7 @@ func (b Binding) release(c core) error {
 
 func (r Rebind) file(name string) string { return pciDevices + "/" + r.Address.String() + "/" + name }
 
-// The method fail wraps an error in a [*BindError]. It returns nil if err is
+// The method "fail" wraps an error in a [*BindError]. It returns nil if err is
 // nil.
 func (r Rebind) fail(step string, err error) error {
 	if err == nil {
@@ -127,7 +127,7 @@ func (r Rebind) fail(step string, err error) error {
 	return &BindError{Address: r.Address, Step: step, Err: reason(err)}
 }
 
-// The method driver returns the name of the function's current driver, or "".
+// The method "driver" returns the name of the function's current driver, or "".
 func (r Rebind) driver(c core) (string, error) {
 	target, err := c.Readlink(r.file("driver"))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -136,7 +136,7 @@ func (r Rebind) driver(c core) (string, error) {
 	return path.Base(target), err
 }
 
-// The method check returns an error unless the function has the planned model,
+// The method "check" returns an error unless the function has the planned model,
 // has its old driver, and answers.
 func (r Rebind) check(c core) error {
 	for _, id := range []struct {
@@ -195,7 +195,7 @@ func (r Rebind) readBack(c core, want string) error {
 	return r.fail("driver", err)
 }
 
-// The method release restores driver_override first, because the kernel would
+// The method "release" restores driver_override first, because the kernel would
 // otherwise only try vfio-pci. It then binds the old driver by its name,
 // because vfio-pci may have the function's model in its ids.
 func (r Rebind) release(c core) error {

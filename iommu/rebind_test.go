@@ -111,7 +111,7 @@ func (c *fakeCore) Write(name, value string) error {
 	return nil
 }
 
-// The method probe offers the device to all drivers, in an arbitrary order. It
+// The method "probe" offers the device to all drivers, in an arbitrary order. It
 // is not an error if no driver accepts the device.
 func (c *fakeCore) probe(address string) error {
 	d := c.devices[address]
@@ -162,7 +162,7 @@ func mustAddress(s string) Address {
 	return a
 }
 
-// The function cards returns the binding of the second of two identical cards,
+// The function "cards" returns the binding of the second of two identical cards,
 // and of the audio function of the first card.
 func cards() Binding {
 	card, audio := Model{0x10de, 0x2504}, Model{0x10de, 0x228e}

@@ -63,7 +63,7 @@ func refusal(id string, a Address, seen, why, fix string) proxstation.Finding {
 	return proxstation.Finding{ID: id, Severity: proxstation.Blocker, Subject: a.String(), Seen: seen, Why: why, Fix: fix}
 }
 
-// The method refuse returns why a function must stay with the host, as
+// The method "refuse" returns why a function must stay with the host, as
 // findings.
 func (f Facts) refuse(fn Function, allow []UseKind) []proxstation.Finding {
 	var found []proxstation.Finding

@@ -40,7 +40,7 @@ func (r rootFiles) Lock(ctx context.Context) (unlock func(), err error) {
 	}
 }
 
-// The method complete adds the properties of a file that only a system call
+// The method "complete" adds the properties of a file that only a system call
 // shows.
 func (r rootFiles) complete(name string, info fs.FileInfo, all *fileInfo) error {
 	stat, ok := info.Sys().(*syscall.Stat_t)
@@ -120,5 +120,5 @@ func (f systemFile) SetAttrs(want map[string][]byte) error {
 	return nil
 }
 
-// The function apart protects a command from signals of the terminal.
+// The function "apart" protects a command from signals of the terminal.
 func apart(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} }

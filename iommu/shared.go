@@ -29,7 +29,7 @@ func (f Facts) sharedGroup(passed []Address, shared *SharedError) proxstation.Fi
 	return finding
 }
 
-// The method free reports whether VFIO already lets a guest use the groups,
+// The method "free" reports whether VFIO already lets a guest use the groups,
 // because no other device in the groups has a driver of the host.
 func (f Facts) free(shared *SharedError) bool {
 	for _, g := range shared.Groups {
@@ -44,7 +44,7 @@ func (f Facts) free(shared *SharedError) bool {
 	return true
 }
 
-// The method part says how the devices of one group can be separated on this
+// The method "part" says how the devices of one group can be separated on this
 // board.
 func (f Facts) part(passed []Address, shared *SharedError) string {
 	if slices.ContainsFunc(shared.Others, func(fn Function) bool { return fn.Driver == "vmd" }) {
@@ -78,7 +78,7 @@ func (f Facts) part(passed []Address, shared *SharedError) string {
 	return strings.Join(ways, " ")
 }
 
-// The method soldered reports whether a function cannot be moved to another
+// The method "soldered" reports whether a function cannot be moved to another
 // slot. Such a function is on the root bus, like the devices of the processor
 // and the chipset, or it shares a slot with a security processor or a display
 // of AMD's processors.
@@ -101,7 +101,7 @@ func (f Facts) otherPorts(shared *SharedError) []string {
 	return ports
 }
 
-// The method override says what the argument pcie_acs_override can do on this
+// The method "override" says what the argument pcie_acs_override can do on this
 // board, and that the argument is a risk.
 func (f Facts) override(passed []Address, shared *SharedError) string {
 	value := "downstream"
@@ -121,7 +121,7 @@ func (f Facts) override(passed []Address, shared *SharedError) string {
 		f.Advise("pcie_acs_override="+value) + "." + risk
 }
 
-// The method cause names the bridge that makes the devices below it share a
+// The method "cause" names the bridge that makes the devices below it share a
 // group, and the state of this bridge's Access Control Services.
 func (f Facts) cause(e *SharedError) string {
 	if e.Above == nil {

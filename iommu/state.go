@@ -65,7 +65,7 @@ func (f Facts) State() (State, string) {
 	return StateUnknown, evidence
 }
 
-// The method grouped reports whether any function has a group. It ignores
+// The method "grouped" reports whether any function has a group. It ignores
 // groups that VFIO creates on a machine without an IOMMU.
 func (f Facts) grouped() (proxstation.Answer, string) {
 	number, members := 0, 0

@@ -46,7 +46,7 @@ func Undo(ctx context.Context, root *os.Root, run Runner) error {
 	return alone(ctx, "undo", rootFiles{root}, func(d disk) error { return undo(ctx, d, run) })
 }
 
-// The method top returns the last applied plan, and the current content of its
+// The method "top" returns the last applied plan, and the current content of its
 // files.
 func (j journal) top(d disk) (e entry, files []*string, err error) {
 	if len(j.Entries) == 0 {

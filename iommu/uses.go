@@ -10,7 +10,7 @@ import (
 	"github.com/proxstation/proxstation/internal/sysfs"
 )
 
-// The method uses finds the functions that the machine itself needs: the
+// The method "uses" finds the functions that the machine itself needs: the
 // controllers of mounted file systems and swap, the network card of the default
 // route, and the only display.
 func (r *reader) uses() {
@@ -22,7 +22,7 @@ func (r *reader) uses() {
 	slices.SortStableFunc(r.Uses, func(a, b Use) int { return a.Address.Compare(b.Address) })
 }
 
-// The method unsure adds a finding that uses may be missing. It adds only one
+// The method "unsure" adds a finding that uses may be missing. It adds only one
 // finding for each subject.
 func (r *reader) unsure(subject, seen, fix string) {
 	r.UsesKnown = proxstation.Unknown
@@ -33,7 +33,7 @@ func (r *reader) unsure(subject, seen, fix string) {
 		Why: "A guest could take a controller or network card on which the machine depends, without a warning.", Fix: fix})
 }
 
-// The method use records that the machine uses a PCI device. It also records
+// The method "use" records that the machine uses a PCI device. It also records
 // every device above it whose driver could be taken away, such as an Intel VMD
 // above an NVMe.
 func (r *reader) use(kind UseKind, sysfile, seen string) bool {

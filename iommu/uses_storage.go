@@ -29,7 +29,7 @@ func parseMount(line string) (m mount, ok bool) {
 	return mount{device: fields[2], point: unescape(fields[4]), kind: last[0], source: unescape(last[1])}, true
 }
 
-// The method pool returns the ZFS pool of a mounted dataset such as
+// The method "pool" returns the ZFS pool of a mounted dataset such as
 // "rpool/ROOT/pve-1".
 func (m mount) pool() string {
 	name, _, _ := strings.Cut(m.source, "/")
@@ -92,7 +92,7 @@ func (r *reader) disksUses(disks []string, kind UseKind, seen string) bool {
 	return found
 }
 
-// The method disks returns the block devices of a mount. For Btrfs these are
+// The method "disks" returns the block devices of a mount. For Btrfs these are
 // all devices that /sys/fs/btrfs lists together, for ZFS the members of the
 // pool, and for other file systems one device.
 func (r *reader) disks(b blocks, m mount) []string {
@@ -189,7 +189,7 @@ func (r *reader) blocks() blocks {
 	return b
 }
 
-// The method members returns the disks and partitions of a ZFS pool, from
+// The method "members" returns the disks and partitions of a ZFS pool, from
 // udev's records, because sysfs does not show them.
 func (r *reader) members(b blocks, pool string) []string {
 	var members []string
@@ -247,7 +247,7 @@ func (r *reader) volumeUses(b blocks) {
 	}
 }
 
-// The method find returns the name of a mount's block device, or "". A file
+// The method "find" returns the name of a mount's block device, or "". A file
 // system on several disks, such as Btrfs, has a device number of its own, but
 // its source names one of the disks.
 func (b blocks) find(m mount) string {

@@ -26,7 +26,7 @@ type Virtual struct {
 // Google are left out, because they also rent out whole machines.
 var virtualVendors = []string{"QEMU", "KVM", "VMware", "VMW", "innotek GmbH", "Xen", "Parallels", "BHYVE", "Bochs"}
 
-// The method virtual looks for the flag "hypervisor" in /proc/cpuinfo (CPUID
+// The method "virtual" looks for the flag "hypervisor" in /proc/cpuinfo (CPUID
 // leaf 1, ECX bit 31), which no real processor sets. It also looks at the
 // firmware, because a hypervisor can hide the flag from the guest.
 func (r *reader) virtual() {
@@ -43,7 +43,7 @@ func (r *reader) virtual() {
 	}
 }
 
-// The method processor returns the value of a key for the first processor in
+// The method "processor" returns the value of a key for the first processor in
 // /proc/cpuinfo.
 func (r *reader) processor(key string) (value string, ok bool) {
 	data, _ := fs.ReadFile(r.Proc, "cpuinfo")
@@ -55,7 +55,7 @@ func (r *reader) processor(key string) (value string, ok bool) {
 	return "", false
 }
 
-// The method firmware returns one of two texts: on a real machine the advice
+// The method "firmware" returns one of two texts: on a real machine the advice
 // about the firmware's set-up, and on a virtual machine the advice about the
 // hypervisor.
 func (f Facts) firmware(machine, hypervisor string) string {

@@ -156,7 +156,7 @@ func (v *volatile) Sync(dir string) error {
 	return nil
 }
 
-// The method persist syncs the names in a directory.
+// The method "persist" syncs the names in a directory.
 func (v *volatile) persist(dir string) {
 	maps.DeleteFunc(v.lasts, func(name string, _ *inode) bool { return path.Dir(name) == dir && name != "." })
 	for name, i := range v.now {
@@ -166,7 +166,7 @@ func (v *volatile) persist(dir string) {
 	}
 }
 
-// The method restart returns the file system after a power cut. If the function
+// The method "restart" returns the file system after a power cut. If the function
 // survives returns true for a directory, the names in this directory are on
 // disk without a sync. The names in other directories are as they were at the
 // last sync. Files always have their content of the last sync.
@@ -194,7 +194,7 @@ func (v *volatile) restart(survives func(dir string) bool) *volatile {
 	return after
 }
 
-// The method snapshot returns all files and directories with their content and
+// The method "snapshot" returns all files and directories with their content and
 // mode.
 func (v *volatile) snapshot() map[string]string {
 	files := map[string]string{}
@@ -256,7 +256,7 @@ var survivals = map[string]func(dir string) bool{
 }
 
 // everyCut cuts the power before each operation in turn, and at the end. It
-// calls the function try for each state of the files that may remain after such
+// calls the function "try" for each state of the files that may remain after such
 // a cut.
 func everyCut(t *testing.T, least int, try func(t *testing.T, v *volatile, survives func(string) bool) (finished bool)) {
 	t.Helper()

@@ -46,7 +46,7 @@ func backCommand(a Address) string {
 	return "go run ./examples/host -give-back " + a.String() + " -apply"
 }
 
-// The function list joins texts with commas, and with "and" before the last
+// The function "list" joins texts with commas, and with "and" before the last
 // text.
 func list(things []string) string {
 	if len(things) < 2 {

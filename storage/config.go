@@ -72,7 +72,7 @@ func isTrue(value string) bool {
 	return value == "" || slices.Contains([]string{"1", "on", "yes", "true"}, strings.ToLower(value))
 }
 
-// The function list splits a list as PVE does (pve-common PVE/Tools.pm,
+// The function "list" splits a list as PVE does (pve-common PVE/Tools.pm,
 // split_list).
 func list(value string) []string {
 	return strings.FieldsFunc(value, func(r rune) bool { return strings.ContainsRune(",; \t", r) })

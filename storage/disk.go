@@ -117,7 +117,7 @@ func (d Disk) holds(device string) bool {
 
 var partSuffix = regexp.MustCompile(`-part\d+$`)
 
-// The method linked reports whether a link in /dev/disk/by-id leads to the disk
+// The method "linked" reports whether a link in /dev/disk/by-id leads to the disk
 // or to a partition of the disk. udev makes several such links: with the WWN,
 // with model and serial number, and for NVMe with the namespace
 // (60-persistent-storage.rules). ZFS may remember another link than PVE

@@ -79,7 +79,7 @@ func Read(root fs.FS) (Facts, error) {
 	return f, nil
 }
 
-// The method own returns the storages that this node may use. It marks storages
+// The method "own" returns the storages that this node may use. It marks storages
 // that are not mounted as inactive. It adds "local" if the configuration has no
 // such entry, because PVE does so too.
 func (h host) own(config string, mounts []Mount, mountsKnown bool) []Storage {
@@ -114,7 +114,7 @@ var virtual = regexp.MustCompile(`^(loop|ram|zram|dm-|md|sr|fd|nbd|zd|rbd|drbd|b
 
 func physical(name string) bool { return !virtual.MatchString(name) }
 
-// The method disk reads the facts about one disk (Linux
+// The method "disk" reads the facts about one disk (Linux
 // Documentation/ABI/stable/sysfs-block: size in 512-byte sectors,
 // queue/rotational).
 func (h host) disk(name string) Disk {
@@ -147,7 +147,7 @@ func (h host) disk(name string) Disk {
 	return d
 }
 
-// The method note adds udev's facts about a disk, because sysfs has neither the
+// The method "note" adds udev's facts about a disk, because sysfs has neither the
 // serial number of a SATA disk nor the speed of a hard disk.
 func (d *Disk) note(r sysfs.Udev) {
 	d.ByID, d.Serial = byID(r), cmp.Or(d.Serial, r.Properties["ID_SERIAL_SHORT"])
@@ -156,7 +156,7 @@ func (d *Disk) note(r sysfs.Udev) {
 	}
 }
 
-// The method bus returns a disk's bus. It judges by the disk's name and its
+// The method "bus" returns a disk's bus. It judges by the disk's name and its
 // place in the device tree.
 func (h host) bus(name string) Bus {
 	for prefix, bus := range map[string]Bus{"nvme": NVMe, "vd": Virtio, "mmcblk": MMC} {

@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The function mount keeps a file system mounted until the test ends.
+// The function "mount" keeps a file system mounted until the test ends.
 func mount(t *testing.T, source, target, kind string) {
 	t.Helper()
 	if err := os.Mkdir(target, 0o755); err != nil {

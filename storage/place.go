@@ -188,7 +188,7 @@ func (p *placing) place(r DiskRequest) (DiskChoice, error) {
 	return DiskChoice{}, &NoPlaceError{Request: r, Refused: refused}
 }
 
-// The function distance ranks tiers for a purpose. The preferred tier comes
+// The function "distance" ranks tiers for a purpose. The preferred tier comes
 // first, then the faster tiers (the nearest of them first), then the slower
 // tiers, then the unknown tier.
 func distance(tier, prefer Tier) int {
@@ -216,7 +216,7 @@ func explain(r DiskRequest, pool Pool, refused []PoolRefusal) string {
 	return why
 }
 
-// The method refuse returns why a pool cannot take the disk, or "".
+// The method "refuse" returns why a pool cannot take the disk, or "".
 func (p *placing) refuse(r DiskRequest, pool Pool) string {
 	want := wants[r.Purpose]
 	least := cmp.Or(r.Least, want.least)
@@ -253,7 +253,7 @@ func (p *placing) refuse(r DiskRequest, pool Pool) string {
 	return ""
 }
 
-// The method movable names volumes that would free the missing space if they
+// The method "movable" names volumes that would free the missing space if they
 // were moved to another storage: the smallest volume that is large enough by
 // itself, or else the largest volumes. It returns "" if the volumes are not
 // known, or if all of them together are not enough.
@@ -279,7 +279,7 @@ func (p Pool) movable(missing Size) string {
 	return ", such as " + strings.Join(names, ", ")
 }
 
-// The method room returns how much space may still be promised on a pool. It is
+// The method "room" returns how much space may still be promised on a pool. It is
 // never negative.
 func (p *placing) room(pool Pool) Size {
 	room := pool.Available

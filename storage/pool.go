@@ -39,7 +39,7 @@ func (p Pool) Overcommits() bool {
 	return p.Thin != nil || p.Type == "lvmthin" || p.Type == "zfspool" && p.Sparse || p.Type == "dir" || p.Type == "btrfs"
 }
 
-// The method space names the place from which a pool takes its space. Two
+// The method "space" names the place from which a pool takes its space. Two
 // storages have the same name if they are on the same thin pool, ZFS pool,
 // volume group or file system.
 func (p Pool) space() string {
@@ -57,7 +57,7 @@ func (p Pool) space() string {
 	return "storage " + p.Name
 }
 
-// The method works reports whether a ZFS pool can be written to. A pool of
+// The method "works" reports whether a ZFS pool can be written to. A pool of
 // unknown health counts as working.
 func (p Pool) works() bool {
 	return p.Health == "" || p.Health == "ONLINE" || p.Health == "DEGRADED"
@@ -90,7 +90,7 @@ func Join(facts Facts, override map[string]Tier) []Pool {
 	return pools
 }
 
-// The method devices returns the devices that hold a storage's data, and the
+// The method "devices" returns the devices that hold a storage's data, and the
 // devices that only make it faster. It also returns a text that names the
 // layers down to the devices, and sets the pool's thin pool.
 func (f Facts) devices(pool *Pool) (data, helpers []string, chain string) {
@@ -158,7 +158,7 @@ func (f Facts) zpool(name string) (data, helpers []string) {
 	return data, helpers
 }
 
-// The method mount returns the mount on which a path lies. If several mounts
+// The method "mount" returns the mount on which a path lies. If several mounts
 // contain the path, this is the mount with the longest mount point.
 func (f Facts) mount(name string) *Mount {
 	var best *Mount
@@ -171,7 +171,7 @@ func (f Facts) mount(name string) *Mount {
 	return best
 }
 
-// The method disks returns the disks that hold the devices, in order, each disk
+// The method "disks" returns the disks that hold the devices, in order, each disk
 // once.
 func (f Facts) disks(devices []string) []Disk {
 	var disks []Disk
@@ -183,7 +183,7 @@ func (f Facts) disks(devices []string) []Disk {
 	return disks
 }
 
-// The method under reports whether a disk holds a device. The device may be a
+// The method "under" reports whether a disk holds a device. The device may be a
 // logical volume whose volume group is on the disk: /dev/pve/root,
 // /dev/mapper/pve-root.
 func (f Facts) under(d Disk, device string) bool {
@@ -202,12 +202,12 @@ func (f Facts) under(d Disk, device string) bool {
 	return false
 }
 
-// The method known reports whether any known disk holds the device.
+// The method "known" reports whether any known disk holds the device.
 func (f Facts) known(device string) bool {
 	return slices.ContainsFunc(f.Disks, func(d Disk) bool { return f.under(d, device) })
 }
 
-// The method judge sets the pool's tier to the tier of its slowest disk.
+// The method "judge" sets the pool's tier to the tier of its slowest disk.
 func (p *Pool) judge(chain string) {
 	if len(p.Disks) == 0 {
 		p.Why = chain + ": the disks under it are not known"

@@ -40,7 +40,7 @@ func TestDiskTier(t *testing.T) {
 	}
 }
 
-// The function machine returns a host with an NVMe, an SSD and three hard
+// The function "machine" returns a host with an NVMe, an SSD and three hard
 // disks.
 func machine() storage.Facts {
 	return storage.Facts{

@@ -49,7 +49,7 @@ func mappedOf(names []string) []string {
 	return slices.DeleteFunc(slices.Clone(names), func(name string) bool { return !strings.HasPrefix(name, "dm-") })
 }
 
-// The method leaves follows a block device down to the devices that have no
+// The method "leaves" follows a block device down to the devices that have no
 // device below them, through LVM, encryption, software RAID and bcache. Such
 // stacks have a few levels. The limit for depth ends the walk if a tree's links
 // form a circle.
@@ -82,7 +82,7 @@ func splitMapper(name string) (group, volume string) {
 	return "", ""
 }
 
-// The method mounts reads /proc/self/mountinfo (proc_pid_mountinfo(5)). The
+// The method "mounts" reads /proc/self/mountinfo (proc_pid_mountinfo(5)). The
 // mount point is the fifth field. Type and device follow a field with a single
 // hyphen. A mount without a block device, such as a network mount, is returned
 // without Devices, so that its files do not count as part of the root file

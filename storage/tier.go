@@ -47,7 +47,7 @@ func (t *Tier) UnmarshalText(text []byte) error {
 	return enum.Unmarshal(t, tierNames, string(text), ErrTier)
 }
 
-// The function slower returns the slower of two tiers. The unknown tier counts
+// The function "slower" returns the slower of two tiers. The unknown tier counts
 // as the slowest, because its speed cannot be promised.
 func slower(a, b Tier) Tier {
 	if a == TierUnknown || b == TierUnknown {
@@ -56,7 +56,7 @@ func slower(a, b Tier) Tier {
 	return max(a, b)
 }
 
-// The method meets reports whether the tier is at least as fast as the wanted
+// The method "meets" reports whether the tier is at least as fast as the wanted
 // tier. Every tier meets an unknown wanted tier. An unknown tier meets no other
 // tier.
 func (t Tier) meets(want Tier) bool {

@@ -9,7 +9,7 @@ import (
 	"github.com/proxstation/proxstation/internal/sysfs"
 )
 
-// The method records returns udev's records of the disks and partitions, by
+// The method "records" returns udev's records of the disks and partitions, by
 // their names. A machine without udev has no records.
 func (h host) records(disks []Disk) map[string]sysfs.Udev {
 	records := map[string]sysfs.Udev{}

@@ -178,7 +178,7 @@ func (n *Node) observeVM(ctx context.Context, status pve.VMStatus) (VMFacts, err
 func (n *Node) Observe(ctx context.Context) (Facts, error) { return n.ObserveFor(ctx, nil) }
 
 // ObserveFor reads the facts of the node as [Node.Observe] does, but it reads
-// only the configurations of VMs that a plan needs. The function needed returns
+// only the configurations of VMs that a plan needs. The function "needed" returns
 // the VMIDs of these VMs. Its argument holds the facts that are there before a
 // configuration is read: Node, IOMMU, Mappings, the guests of other nodes in
 // Others, and all VMs of the node in Unread. In the facts that ObserveFor

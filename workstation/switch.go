@@ -113,7 +113,7 @@ type turn struct {
 }
 
 // turn waits until no other switch of this set is under way on the same Node.
-// When the switch ends, the caller calls the function done.
+// When the switch ends, the caller calls the function "done".
 func (s *switching) turn(ctx context.Context) (done func(), err error) {
 	value, _ := s.node.turns.LoadOrStore(s.place(), &turn{free: make(chan struct{}, 1)})
 	t, _ := value.(*turn)

@@ -11,7 +11,7 @@ import (
 	"github.com/proxstation/proxstation/internal/pve"
 )
 
-// This calls the function done once a second, until done reports success or the
+// This calls the function "done" once a second, until done reports success or the
 // time limit is over. An unanswered request does not end the loop.
 func until(ctx context.Context, limit time.Duration, done func(context.Context) (bool, error)) error {
 	inner, cancel := context.WithTimeoutCause(ctx, limit, ErrTimeout)

@@ -167,7 +167,7 @@ func (a *app) withProgress() *install.Options {
 	return &install.Options{Progress: a.out.Progress()}
 }
 
-// The method make makes the changes: first the changes of the cluster, then the
+// The method "make" makes the changes: first the changes of the cluster, then the
 // changes of each node, and high availability last.
 func (a *app) make(ctx context.Context, g goal, opts *install.Options) error {
 	first, last := g.plan, cluster.Plan{HAVMs: g.plan.HAVMs, HARules: g.plan.HARules}
@@ -236,7 +236,7 @@ func (a *app) advise(err error) error {
 	return &connect.Exit{Status: 1, Err: err} // not Block, even after a blocker, because the VM was made
 }
 
-// The method report prints the results of the checks in the guests after their
+// The method "report" prints the results of the checks in the guests after their
 // set-up.
 func (a *app) report(reports []install.Report) {
 	if a.json {

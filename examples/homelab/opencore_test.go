@@ -56,7 +56,7 @@ func (m mac) write(stage, keys string) {
 	}
 }
 
-// The method says runs the program. It checks the exit code, and that the
+// The method "says" runs the program. It checks the exit code, and that the
 // output contains the words.
 func (m mac) says(code int, command string, words ...string) {
 	m.t.Helper()

@@ -132,7 +132,7 @@ func (a *app) lookAt(ctx context.Context, source *file.Source) (goal, error) {
 	return g, g.explain(err)
 }
 
-// The method turns adds findings about guests that may not be set up now. A
+// The method "turns" adds findings about guests that may not be set up now. A
 // guest may not be set up while a VM that takes turns with it runs on any node.
 func (g goal) turns(ctx context.Context) error {
 	var before []int // guests on earlier nodes, which are shut down first

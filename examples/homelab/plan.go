@@ -156,7 +156,7 @@ func viewOf(g goal) planView {
 	return v
 }
 
-// The method changes adds the changes of a node to the view.
+// The method "changes" adds the changes of a node to the view.
 func (v *planView) changes(node string, all []workstation.StepChange) {
 	for _, c := range all {
 		v.Changes = append(v.Changes, changeView{Node: node, Sign: string(c.Sign), Object: c.Object, Lines: lines(c.Lines), Needs: privileges(c.Needs), RootTicket: append([]string{}, c.RootTicket...)})

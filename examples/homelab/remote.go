@@ -97,7 +97,7 @@ func (a *app) reach(source *file.Source) ([]file.Reach, error) {
 	return slices.DeleteFunc(all, func(r file.Reach) bool { return !slices.Contains(a.args, r.Workstation) }), nil
 }
 
-// The function planned asks a guest for its state and returns the changes that
+// The function "planned" asks a guest for its state and returns the changes that
 // it needs.
 func planned(ctx context.Context, node *workstation.Node, r file.Reach) reachView {
 	v := reachView{Name: r.Workstation, VMID: r.VMID, Changes: []string{}}
@@ -155,7 +155,7 @@ func (a *app) doReach(ctx context.Context, node *workstation.Node, r file.Reach,
 	return v
 }
 
-// The method told prints the changes that are needed or were made. If a guest
+// The method "told" prints the changes that are needed or were made. If a guest
 // could not be asked, it returns an error. If changes were only shown, it
 // returns an error with the code [connect.Changes].
 func (a *app) told(views []reachView, changes bool) error {

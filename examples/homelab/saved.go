@@ -67,7 +67,7 @@ func load(name string) (saved, error) {
 	return s, nil
 }
 
-// The method saved returns the goal of a saved plan. It returns an error unless
+// The method "saved" returns the goal of a saved plan. It returns an error unless
 // planning again gives the same plan.
 func (a *app) saved(ctx context.Context, name string) (goal, error) {
 	s, err := load(name)

@@ -98,7 +98,7 @@ func (a *app) cut(ctx context.Context, sim *pvetest.Cluster, gone, other string)
 
 func (a *app) heading(text string) { a.out.Title("# " + text) }
 
-// The method until calls the function reached with the number of nodes that are
+// The method "until" calls the function "reached" with the number of nodes that are
 // away, again and again, until reached returns true.
 func (a *app) until(ctx context.Context, reached func(away int) bool) error {
 	for {

@@ -85,7 +85,7 @@ func (m *machine) say(format string, args ...any) { fmt.Fprintf(m.out, format+"\
 
 func (m *machine) facts() (iommu.Facts, error) { return iommu.Read(m.tree) }
 
-// The method do shows the plan for a request. With -apply it also carries the
+// The method "do" shows the plan for a request. With -apply it also carries the
 // plan out.
 func (m *machine) do(ctx context.Context, r request) error {
 	if r.apply && m.tree == nil && os.Geteuid() != 0 {

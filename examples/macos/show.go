@@ -27,7 +27,7 @@ type show struct {
 	identity string // "keep", "given" or "made-up"
 }
 
-// The method stage makes the plan for one stage of the VM. With -apply it
+// The method "stage" makes the plan for one stage of the VM. With -apply it
 // applies the plan.
 func (s *show) stage(ctx context.Context) error {
 	facts, err := s.node.Observe(ctx)

@@ -149,7 +149,7 @@ func partition(cluster *pvetest.Cluster, list string) error {
 	return nil
 }
 
-// The function known returns an error if no node of the cluster has the name.
+// The function "known" returns an error if no node of the cluster has the name.
 func known(cluster *pvetest.Cluster, name string) error {
 	for _, node := range cluster.Nodes() {
 		if node.Name() == name {

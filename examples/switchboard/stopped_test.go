@@ -84,7 +84,7 @@ func listen(t *testing.T, url string) *bufio.Scanner {
 	return lines
 }
 
-// The function until reads events until an event contains a text.
+// The function "until" reads events until an event contains a text.
 func until(t *testing.T, events *bufio.Scanner, text string) {
 	t.Helper()
 	for events.Scan() {

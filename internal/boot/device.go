@@ -49,7 +49,7 @@ func (s startup) emptyFirst() {
 	}
 }
 
-// The method lost refuses a boot order that lacks the device from which the VM
+// The method "lost" refuses a boot order that lacks the device from which the VM
 // starts today, unless the order has another device that is not empty. It also
 // refuses a boot order that lacks the device of the VM's boot loader.
 func (s startup) lost() {
@@ -65,7 +65,7 @@ func (s startup) lost() {
 	}
 }
 
-// The method another warns that a VM will start from another device, or from
+// The method "another" warns that a VM will start from another device, or from
 // another medium in the same device.
 func (s startup) another() {
 	first := s.order[0]
@@ -93,7 +93,7 @@ func (s startup) another() {
 	}
 }
 
-// The method firmware refuses a change of the firmware if the VM has an
+// The method "firmware" refuses a change of the firmware if the VM has an
 // installed system.
 func (s startup) firmware() {
 	kind := func(config map[string]string) string {
@@ -109,7 +109,7 @@ func (s startup) firmware() {
 	}
 }
 
-// The method controller warns of a disk controller for which the guest may have
+// The method "controller" warns of a disk controller for which the guest may have
 // no driver.
 func (s startup) controller() {
 	first := s.order[0]

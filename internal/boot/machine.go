@@ -17,7 +17,7 @@ import (
 // is i440fx.
 func isQ35(config map[string]string) bool { return strings.Contains(config["machine"], "q35") }
 
-// The method machine warns of the effects that a new machine type has on the
+// The method "machine" warns of the effects that a new machine type has on the
 // guest. It refuses arguments and disks that the new machine cannot have.
 func (j *judgement) machine() {
 	before := j.argProblems(j.Now)

@@ -27,7 +27,7 @@ func axe(t *testing.T) string {
 	return string(text)
 }
 
-// The function clean reports a test error for each fault that axe finds on the
+// The function "clean" reports a test error for each fault that axe finds on the
 // page. Faults are violations of WCAG 2.2, levels A and AA, and of axe's best
 // practices.
 func clean(t *testing.T, ctx context.Context, what string) {

@@ -143,7 +143,7 @@ func call[P, R any](command cdp.Command[P, R], params P) action {
 	})
 }
 
-// The function see waits until a JavaScript expression is true, even if another
+// The function "see" waits until a JavaScript expression is true, even if another
 // page is loaded meanwhile.
 func see(expression string) action {
 	return chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
@@ -154,7 +154,7 @@ func see(expression string) action {
 	})
 }
 
-// poll calls the function done until it returns true.
+// poll calls the function "done" until it returns true.
 func poll(ctx context.Context, what string, done func() bool) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, 20*time.Second, fmt.Errorf("not seen: %s", what))
 	defer cancel()
@@ -170,12 +170,12 @@ func poll(ctx context.Context, what string, done func() bool) error {
 	return nil
 }
 
-// The function says waits until a visible element contains a text.
+// The function "says" waits until a visible element contains a text.
 func says(selector, text string) action {
 	return see(`[...document.querySelectorAll(` + quote(selector) + `)].some(e => e.checkVisibility() && e.innerText.includes(` + quote(text) + `))`)
 }
 
-// The function gone waits until no visible element matches the selector.
+// The function "gone" waits until no visible element matches the selector.
 func gone(selector string) action {
 	return see(`![...document.querySelectorAll(` + quote(selector) + `)].some(e => e.checkVisibility())`)
 }
@@ -188,7 +188,7 @@ func click(selector string) action {
 	return pointed(selector, func(x, y float64) action { return chromedp.MouseClickXY(x, y) })
 }
 
-// pointed calls the function point with the coordinates of an element's middle.
+// pointed calls the function "point" with the coordinates of an element's middle.
 func pointed(selector string, point func(x, y float64) action) action {
 	find := `(() => {
 		const e = document.querySelector(` + quote(selector) + `);

@@ -79,7 +79,7 @@ func newScene(t *testing.T) *scene {
 	return s
 }
 
-// The method runs makes the system with this VMID run. If vmid is 0, no system
+// The method "runs" makes the system with this VMID run. If vmid is 0, no system
 // runs.
 func (s *scene) runs(vmid int) {
 	s.mu.Lock()

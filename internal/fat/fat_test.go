@@ -44,7 +44,7 @@ var content = map[string][]byte{
 	"a name with blanks, and longer than one entry has.txt": []byte("x"),
 }
 
-// The function made returns a new volume that this package formatted and
+// The function "made" returns a new volume that this package formatted and
 // filled.
 func made(t testing.TB, width int) memory {
 	t.Helper()
@@ -98,7 +98,7 @@ func foreign(t *testing.T, width int) memory {
 	return data
 }
 
-// The function each runs a test on volumes of every width. This package made
+// The function "each" runs a test on volumes of every width. This package made
 // some of the volumes, and mkfs.fat the others.
 func each(t *testing.T, test func(t *testing.T, disk memory, v *fat.Volume)) {
 	t.Helper()

@@ -177,7 +177,7 @@ func (h Host) partOfCard(fn iommu.Function) bool {
 	return is && !card.Integrated()
 }
 
-// The method storage judges a storage controller. The API lists the disks of
+// The method "storage" judges a storage controller. The API lists the disks of
 // the host, but not the controller of each disk. If no disk of a kind is idle,
 // and the host has only one controller of that kind, the host surely uses a
 // disk on this controller. The same holds for each NVMe controller if there are
@@ -221,7 +221,7 @@ var (
 	sataDisk = regexp.MustCompile(`^/dev/sd[a-z]+`)
 )
 
-// The method network judges a network card by the names of the ports of the
+// The method "network" judges a network card by the names of the ports of the
 // host's bridges.
 func (o loss) network(fn iommu.Function) (severity proxstation.Severity, why string) {
 	if len(of(isNetwork, o.left)) == 0 {

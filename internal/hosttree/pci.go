@@ -13,7 +13,7 @@ import (
 
 var address = regexp.MustCompile(`^([0-9a-f]{4,8}):([0-9a-f]{2}):[01][0-9a-f]\.[0-7]$`)
 
-// The method function makes the directory of a PCI function and the links to it
+// The method "function" makes the directory of a PCI function and the links to it
 // (Documentation/ABI/testing/sysfs-bus-pci).
 func (b *builder) function(l line) error {
 	f, err := newFunction(l)

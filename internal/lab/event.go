@@ -44,7 +44,7 @@ type Event struct {
 	Tainted string `json:"tainted,omitempty"`
 }
 
-// readEvents calls the function f for each event. It skips other lines, such as
+// readEvents calls the function "f" for each event. It skips other lines, such as
 // an unfinished line.
 func readEvents(r io.Reader, f func(Event)) error {
 	lines := bufio.NewReader(r)

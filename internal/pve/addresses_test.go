@@ -55,7 +55,7 @@ func broken(*http.Request) error {
 	return &net.OpError{Op: "read", Net: "tcp", Err: errors.New("connection reset by peer")}
 }
 
-// The function silent waits for the end of the request and never answers.
+// The function "silent" waits for the end of the request and never answers.
 func silent(r *http.Request) error { <-r.Context().Done(); return r.Context().Err() }
 
 // The function "at" returns a client of a cluster whose addresses are the

@@ -157,7 +157,7 @@ func (c *Client) take(ctx context.Context, method, path string, answer raw, v an
 	return nil
 }
 
-// The method odd reports the values of an answer that cannot be used.
+// The method "odd" reports the values of an answer that cannot be used.
 func (c *Client) odd(ctx context.Context, method, path string, values ...string) {
 	report, _ := ctx.Value(oddKey{}).(func(Odd))
 	for _, value := range values {
@@ -172,7 +172,7 @@ func (c *Client) odd(ctx context.Context, method, path string, values ...string)
 // (pve-http-server PVE/APIServer/AnyEvent.pm, proxy_request).
 var pauses = []time.Duration{200 * time.Millisecond, 600 * time.Millisecond, 1800 * time.Millisecond}
 
-// The function lost reports whether an answer was lost on its way, because a
+// The function "lost" reports whether an answer was lost on its way, because a
 // proxy says so or because the connection was closed. It returns false for a
 // node that cannot be reached or is silent, because such a node will not be
 // back a moment later.

@@ -34,7 +34,7 @@ func theirs(_ *testing.T, sim *pvetest.Node) *pve.Client {
 		proxmox.WithCredentials(&proxmox.Credentials{Username: "root@pam", Password: "secret"})), "pve")
 }
 
-// The function many makes many requests at the same time.
+// The function "many" makes many requests at the same time.
 func many(ctx context.Context, c *pve.Client) error {
 	var group errgroup.Group
 	for range 12 {

@@ -137,7 +137,7 @@ func medium(path, kind, link string, hidden bool) (bus storage.Bus, rotates *boo
 	return "", nil
 }
 
-// The function told returns a text that a disk reports. It returns "" if the
+// The function "told" returns a text that a disk reports. It returns "" if the
 // disk reports nothing, because PVE then writes "unknown" (pve-storage
 // PVE/Diskmanage.pm).
 func told(s string) string {

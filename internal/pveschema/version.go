@@ -16,7 +16,7 @@ func ParseVersion(s string) (v Version) {
 	return v
 }
 
-// The method known reports whether a version of PVE has a parameter.
+// The method "known" reports whether a version of PVE has a parameter.
 func (p *Param) known(at Version) bool {
 	dropped := p.Until != (Version{}) && (at == (Version{}) || !at.before(p.Until))
 	return !at.before(p.Since) && !dropped

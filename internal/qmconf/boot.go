@@ -77,7 +77,7 @@ func byLetters(config map[string]string) (order []string) {
 	return order
 }
 
-// drives returns the slots of the drives whose values the function such
+// drives returns the slots of the drives whose values the function "such"
 // accepts. It skips the EFI disk and the TPM's state.
 func drives(config map[string]string, such func(value string) bool) []string {
 	return slices.DeleteFunc(Slots(config), func(slot string) bool { return IsFirmware(slot) || !such(config[slot]) })

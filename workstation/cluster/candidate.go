@@ -176,7 +176,7 @@ func (c candidate) rule(d candidate) int {
 	return len(c.scores) - 1
 }
 
-// The function explain returns the reason why the first candidate was chosen,
+// The function "explain" returns the reason why the first candidate was chosen,
 // and the reasons why the others were not.
 func explain(needs Needs, good []candidate) (why string, others []NodeReason) {
 	best := good[0]

@@ -112,7 +112,7 @@ func Connect(ctx context.Context, endpoints []workstation.Endpoint, opts *Option
 // before the next address is tried.
 const firstAnswer = 5 * time.Second
 
-// Calls the function work. If the address in use does not answer in time, work
+// Calls the function "work". If the address in use does not answer in time, work
 // is called again, and the transport uses the next address.
 func (c *Cluster) anywhere(ctx context.Context, work func(context.Context) error) error {
 	if c.addresses == nil || c.addresses.Len() == 1 {

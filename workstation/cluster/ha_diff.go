@@ -125,7 +125,7 @@ func (d *haDiff) vm(want HAVM) (change HAVMChange, needed bool) {
 	return HAVMChange{Want: want, Have: &have}, !want.alike(have)
 }
 
-// The method over returns v with its unset fields filled in: from the present
+// The method "over" returns v with its unset fields filled in: from the present
 // values in have, or with PVE's defaults.
 func (v HAVM) over(have HAVM) HAVM {
 	one := 1

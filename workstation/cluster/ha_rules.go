@@ -116,7 +116,7 @@ func shared(a, b HARule) (ids []int) {
 	return ids
 }
 
-// The function join adds a rule to the groups of VMs that are kept together.
+// The function "join" adds a rule to the groups of VMs that are kept together.
 // Rules that have a VM in common make up one group.
 func join(groups []HARule, r HARule) []HARule {
 	merged := HARule{VMs: slices.Clone(r.VMs)}

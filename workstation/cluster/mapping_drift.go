@@ -31,7 +31,7 @@ func ofKind(kind Kind, facts workstation.Facts, e gpu.MappingEntry) bool {
 // IDs of [gpu.Node.Drift], and cluster.mapping-node.
 func (f Facts) CheckMappings() []proxstation.Finding { return f.drift(f.mappings()) }
 
-// The method drift returns a warning for each wrong entry of the mappings.
+// The method "drift" returns a warning for each wrong entry of the mappings.
 // These are only warnings, because a plan fails only if a VM needs the mapping
 // on the node.
 func (f Facts) drift(mappings []gpu.Mapping) []proxstation.Finding {

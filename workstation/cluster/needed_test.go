@@ -86,7 +86,7 @@ func TestFitIsDiffWithoutOtherVMs(t *testing.T) {
 	}
 }
 
-// The function stranger reports whether a finding is about a VM outside the
+// The function "stranger" reports whether a finding is about a VM outside the
 // Spec.
 func stranger(f proxstation.Finding, vmids ...int) bool {
 	return strings.HasPrefix(f.Subject, "VM") && !slices.ContainsFunc(vmids, func(id int) bool { return strings.Contains(f.Subject, fmt.Sprint(id)) })

@@ -397,7 +397,7 @@ func from(volume string) cluster.Image {
 	return cluster.Image{Volume: volume, URL: "https://example.org/image", SHA256: strings.Repeat("0", 64)}
 }
 
-// The function nas gives node b a storage for images. The parameter has says
+// The function "nas" gives node b a storage for images. The parameter has says
 // whether this storage holds the Windows image.
 func nas(has bool) func(*cluster.Facts) {
 	return func(f *cluster.Facts) {

@@ -42,7 +42,7 @@ func position(node ast.Node) token.Position {
 
 func join(key, name string) string { return strings.TrimPrefix(key+"."+name, ".") }
 
-// The method value stores the value of a YAML node in v.
+// The method "value" stores the value of a YAML node in v.
 func (d *decoder) value(node ast.Node, v reflect.Value, key string) {
 	d.at[key] = node
 	switch node.(type) {
@@ -93,7 +93,7 @@ func (d *decoder) collection(node ast.Node, v reflect.Value, key string) {
 	}
 }
 
-// The method each calls do() for each key of a mapping. It reports keys that
+// The method "each" calls do() for each key of a mapping. It reports keys that
 // are not words, and keys that appear twice.
 func (d *decoder) each(pairs []*ast.MappingValueNode, key string, do func(name string, pair *ast.MappingValueNode)) {
 	seen := map[string]int{}

@@ -16,7 +16,7 @@ import (
 // page contains it, editors complete keys and mark mistakes.
 const Schema = "https://raw.githubusercontent.com/proxstation/proxstation/main/docs/homelab.schema.json"
 
-// Format writes a page. The parameter comments holds a comment for a key, such
+// Format writes a page. The parameter "comments" holds a comment for a key, such
 // as "cards.rtx". A comment is put after its key. The comment for "" goes in
 // front of the page, and may have several lines. Format leaves out unset
 // fields. [Parse] reads the same page back.

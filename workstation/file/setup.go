@@ -101,7 +101,7 @@ type LinuxSetup struct {
 
 // Guests returns the new VMs that set themselves up, for install.Diff together
 // with the Spec: the workstations with a user. RustDesk is set up too if the
-// page has a package for the guest's system. The parameter again lists
+// page has a package for the guest's system. The parameter "again" lists
 // workstations to set up once more, after a failure. The error is an [Errors],
 // as for [Page.Spec]. Existing guests need no secrets, unless they are in this
 // list.

@@ -24,7 +24,7 @@ func image(t *testing.T, s Seed) string {
 	return path
 }
 
-// The function reader runs an independent program that reads CDs, and returns
+// The function "reader" runs an independent program that reads CDs, and returns
 // its output.
 func reader(t *testing.T, name string, args ...string) []byte {
 	t.Helper()
@@ -42,7 +42,7 @@ func reader(t *testing.T, name string, args ...string) []byte {
 	return out
 }
 
-// The function long returns a Seed with unusual files: names that are not in
+// The function "long" returns a Seed with unusual files: names that are not in
 // 8.3 form, empty files, a file that ends at the end of a sector, and a
 // directory of more than one sector.
 func long() Seed {

@@ -53,7 +53,7 @@ func (f *fields) password(field string, secret proxstation.Secret, maxRunes int)
 	f.want(prints(text), field, "it has a control character or is not valid UTF-8, which nobody could type at a login")
 }
 
-// The function prints reports whether the text is valid UTF-8 without control
+// The function "prints" reports whether the text is valid UTF-8 without control
 // characters and without characters that Unicode leaves unused (XML 1.0 section
 // 2.2, YAML 1.2 section 5.1).
 func prints(text string) bool {

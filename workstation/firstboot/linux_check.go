@@ -142,7 +142,7 @@ func (n Network) check(f *fields) {
 	}
 }
 
-// The method reaches reports whether the gateway is on the guest's own link.
+// The method "reaches" reports whether the gateway is on the guest's own link.
 // Every card has a link-local network of IPv6 (RFC 4291 section 2.8).
 func (n Network) reaches(gateway netip.Addr) bool {
 	return n.Address.Contains(gateway) || n.Address.Addr().Is6() && gateway.Is6() && gateway.IsLinkLocalUnicast() && gateway.Zone() == ""

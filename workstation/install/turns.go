@@ -15,7 +15,7 @@ import (
 // is away, or a switch is under way. A switch would shut the other member down.
 // [Apply] refuses instead, before anything is changed.
 //
-// The parameter beside lists VMs that do not count, because the caller shuts
+// The parameter "beside" lists VMs that do not count, because the caller shuts
 // them down before the plan is applied. Turns makes no request if no guest has
 // a set.
 //
@@ -51,7 +51,7 @@ func (s SetUp) turn(ctx context.Context, node *workstation.Node, beside ...int) 
 	return blocked(s.VMID, s.Name, status, beside), nil
 }
 
-// The function blocked returns the reasons why a member of a set may not start
+// The function "blocked" returns the reasons why a member of a set may not start
 // now. It is pure. A member that runs already has its turn.
 func blocked(vmid int, name string, status workstation.DualBootStatus, beside []int) []proxstation.Finding {
 	var findings []proxstation.Finding

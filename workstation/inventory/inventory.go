@@ -162,7 +162,7 @@ func Read(root fs.FS) (Inventory, error) {
 }
 
 // Of makes the report on a machine whose facts were read elsewhere, such as
-// over the PVE API. The parameter unread holds findings about facts that could
+// over the PVE API. The parameter "unread" holds findings about facts that could
 // not be read. Of adds these findings to the report.
 func Of(source string, facts iommu.Facts, disks []storage.Disk, pools []storage.Pool, unread ...proxstation.Finding) Inventory {
 	state, why := facts.State()

@@ -26,7 +26,7 @@ type VM struct {
 }
 
 // AddVMs adds the VMs that take PCI devices to the report, with the findings on
-// their configurations. The parameter configs holds the configurations by VMID
+// their configurations. The parameter "configs" holds the configurations by VMID
 // ([ParseConfig] parses the files of a host). Templates are left out, because
 // they never start. A finding has the ID inventory.hostpci-refused, or an ID of
 // [gpu.Node.Check], [gpu.Node.CheckConfig], [gpu.Node.CheckClaims] or
@@ -161,7 +161,7 @@ func byGroup(facts iommu.Facts, taken map[iommu.Address]string) [][]iommu.Addres
 }
 
 // checkTaken reports what the host loses with the functions that a VM takes.
-// The parameter taken maps each function to its key in the VM's configuration.
+// The parameter "taken" maps each function to its key in the VM's configuration.
 // If the host uses a device in several ways, checkTaken adds one finding.
 func checkTaken(facts iommu.Facts, vmid int, taken map[iommu.Address]string) []proxstation.Finding {
 	var all, found []proxstation.Finding

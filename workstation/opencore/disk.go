@@ -74,7 +74,7 @@ func (d *disk) WriteAt(p []byte, at int64) (int, error) {
 	return len(p), nil
 }
 
-// The function unzip reads a disk from a gzip stream into memory. Blocks of
+// The function "unzip" reads a disk from a gzip stream into memory. Blocks of
 // zeros take no memory. The disk may have at most limit bytes.
 func unzip(r io.Reader, limit int64) (*disk, error) {
 	zip, err := gzip.NewReader(r)

@@ -44,7 +44,7 @@ func isNumber(name string) bool {
 	return err == nil && strconv.FormatUint(n, 10) == name
 }
 
-// The function edit makes one change in a config.plist. All other bytes stay
+// The function "edit" makes one change in a config.plist. All other bytes stay
 // the same.
 func edit(text []byte, c Change) ([]byte, error) {
 	root, twice, err := parse(text)

@@ -144,7 +144,7 @@ func (j *judge) arguments() []string {
 	return strings.Fields(v.Text)
 }
 
-// Adds a finding about boot arguments. The parameter drop is an argument to
+// Adds a finding about boot arguments. The parameter "drop" is an argument to
 // remove, and add is an argument to set.
 func (j *judge) argument(id string, severity proxstation.Severity, drop, add, why, source string) {
 	f := j.say(id, severity, fmt.Sprintf("%s: %s is %s", configFile, bootArgs, j.get(bootArgs...)), why, "", source)

@@ -89,8 +89,8 @@ const (
 // MakeIdentity makes up an identity for a model such as "iMac19,1". Its numbers
 // have Apple's form, but a real Mac may have the same numbers. Before you use
 // an Apple account, look up the serial number on checkcoverage.apple.com: it
-// must be unknown there. The parameter address is the MAC address of the VM's
-// network card. If it is "", the ROM is made up too. The parameter random is
+// must be unknown there. The parameter "address" is the MAC address of the VM's
+// network card. If it is "", the ROM is made up too. The parameter "random" is
 // crypto/rand's Reader. Tests may pass another reader. If this package does not
 // know the numbers of the model, the error is an [IdentityError].
 func MakeIdentity(model, address string, random io.Reader) (Identity, error) {

@@ -170,7 +170,7 @@ func volumeError(v *fat.Volume, what string, err error) error {
 	return &ImageError{Found: fmt.Sprintf("a FAT%d file system with %s", v.Width(), contents(v)), Why: fmt.Sprintf("%s in %s cannot be read: %v", what, folder, err)}
 }
 
-// The function list returns the entries of a folder, and no entries if the
+// The function "list" returns the entries of a folder, and no entries if the
 // folder does not exist.
 func list(v *fat.Volume, name string) ([]fat.Entry, error) {
 	all, err := v.List(name)
@@ -185,7 +185,7 @@ func list(v *fat.Volume, name string) ([]fat.Entry, error) {
 	return all, err
 }
 
-// The function kexts reads the bundles in a folder, and the plug-ins inside
+// The function "kexts" reads the bundles in a folder, and the plug-ins inside
 // them. The parameter below is the path of the folder below Kexts.
 func kexts(v *fat.Volume, below string, depth int) ([]Kext, error) {
 	all, err := list(v, folder+"/Kexts/"+below)
@@ -248,7 +248,7 @@ func readInfo(text []byte) Kext {
 	return kext
 }
 
-// The function shallow reports whether a recursive library can read a property
+// The function "shallow" reports whether a recursive library can read a property
 // list safely, because it is nested only a little.
 func shallow(text []byte) bool {
 	if bytes.HasPrefix(text, []byte("bplist00")) {

@@ -89,7 +89,7 @@ var foreign = []struct{ magic, found, why string }{
 	{"BZh", "compressed with bzip2", "unpack it with bunzip2"},
 }
 
-// The function open opens the disk in a file. The returned string is the value
+// The function "open" opens the disk in a file. The returned string is the value
 // for [Layout] Container.
 func open(r io.ReaderAt, size int64) (*disk, string, error) {
 	head := make([]byte, 8)
@@ -123,7 +123,7 @@ type part struct {
 	efi         bool // true if the table marks the partition as one for the firmware
 }
 
-// The function locate finds the file system that holds OpenCore. If there are
+// The function "locate" finds the file system that holds OpenCore. If there are
 // several, it chooses the first partition for the firmware, or else the first
 // partition.
 func locate(d *disk) (*fat.Volume, Layout, error) {
@@ -157,7 +157,7 @@ func locate(d *disk) (*fat.Volume, Layout, error) {
 	return found, layout, nil
 }
 
-// The function table reads the partition table. It looks for FAT without a
+// The function "table" reads the partition table. It looks for FAT without a
 // partition table before it looks for an MBR, because the first sector of both
 // ends with the same bytes.
 func table(d *disk) (Layout, []part) {
@@ -177,7 +177,7 @@ func table(d *disk) (Layout, []part) {
 	return layout, parts
 }
 
-// The function look opens the file system at a place. If OpenCore is not there,
+// The function "look" opens the file system at a place. If OpenCore is not there,
 // instead is a text that says what is there.
 func look(d *disk, p part, table string) (v *fat.Volume, instead string) {
 	if p.start+p.size > d.size {

@@ -10,7 +10,7 @@ import (
 // of the disk (UEFI specification, GUID Partition Table).
 var efiSystem = []byte{0x28, 0x73, 0x2a, 0xc1, 0x1f, 0xf8, 0xd2, 0x11, 0xba, 0x4b, 0x00, 0xa0, 0xc9, 0x3e, 0xc9, 0x3b}
 
-// The function gpt reads a GUID partition table, or its backup at the end of
+// The function "gpt" reads a GUID partition table, or its backup at the end of
 // the disk. The second result is the size of the sectors in which the table
 // counts: 512 bytes, or 4096 on disks that have no smaller sectors. It is 0 if
 // there is no sound table.

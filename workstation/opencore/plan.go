@@ -74,7 +74,7 @@ type Plan struct {
 // its made-up numbers.
 func (p Plan) Mark() string { return p.mark }
 
-// setMark computes the mark. The parameter config is config.plist after the
+// setMark computes the mark. The parameter "config" is config.plist after the
 // changes, but without the numbers of a made-up identity.
 func (p *Plan) setMark(image Image, config []byte, madeUp bool) {
 	hash := sha256.New()

@@ -30,7 +30,7 @@ func withKext(list []Kext, b Bundle) []Kext {
 	return append(append([]Kext{b.Kext}, b.Inside...), list...)
 }
 
-// The function namesakes returns changes that switch off the image's extensions
+// The function "namesakes" returns changes that switch off the image's extensions
 // which have the same identifier at another path. OpenCore would load both.
 func namesakes(j *judge, k Kext, bundles []Bundle) (list []PlannedChange) {
 	for _, other := range j.image.Kexts {

@@ -138,7 +138,7 @@ func (r *reader) rest() error {
 	}
 }
 
-// Reads the next value. The parameter path is the path of that value, for error
+// Reads the next value. The parameter "path" is the path of that value, for error
 // messages.
 func (r *reader) next(path []string) (Value, error) {
 	element, err := r.start()

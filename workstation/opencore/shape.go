@@ -49,7 +49,7 @@ type misfit struct {
 	want Kind
 }
 
-// The method fitting returns a value without its misfits. OpenCore leaves out
+// The method "fitting" returns a value without its misfits. OpenCore leaves out
 // misfits too, with a warning in its log (OpenCorePkg Library/OcSerializeLib).
 // In an array a misfit becomes an absent value, so that the indexes of the
 // other members stay.
@@ -140,7 +140,7 @@ func (j *judge) judgeShape() {
 	}
 }
 
-// The function writable returns an error if a change is below a misfit.
+// The function "writable" returns an error if a change is below a misfit.
 func writable(config Value, c Change) error {
 	_, wrong := configShape.fitting(config, nil)
 	for _, m := range wrong {

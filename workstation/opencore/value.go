@@ -190,7 +190,7 @@ func (v Value) string() string {
 	return printable.Line(v.Text)
 }
 
-// The method element returns the value in the XML of a property list. Lines
+// The method "element" returns the value in the XML of a property list. Lines
 // after the first begin with indent.
 func (v Value) element(indent string) string {
 	switch v.Kind {

@@ -84,7 +84,7 @@ func versionOf(program []byte) Version {
 }
 
 // Returns the address that an instruction gives as a distance from its own end.
-// The parameter length is the length of the instruction.
+// The parameter "length" is the length of the instruction.
 func target(section *pe.Section, i int, displacement []byte, length int) int64 {
 	return int64(section.VirtualAddress) + int64(i+length) + int64(int32(binary.LittleEndian.Uint32(displacement)))
 }
@@ -99,7 +99,7 @@ func addressOf(file *pe.File, at int) int64 {
 	return -1
 }
 
-// The function vaulted reports whether OpenCore.efi contains a key. OpenCore
+// The function "vaulted" reports whether OpenCore.efi contains a key. OpenCore
 // then starts only with files that are signed with this key (OpenCore
 // Configuration, section Security, Vault).
 func vaulted(program []byte) bool {

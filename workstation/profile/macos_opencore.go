@@ -15,7 +15,7 @@ import (
 
 // Machine returns the VM for which an OpenCore image has to be configured. One
 // image serves both stages, because Machine includes a known card even in the
-// stage before the VM has the card. The parameter have is the VM's
+// stage before the VM has the card. The parameter "have" is the VM's
 // configuration, or nil for a new VM.
 //
 //	plan, err := opencore.PlanFile(file, mac.Machine(facts.VMs[130].Config), nil)
@@ -84,7 +84,7 @@ func (p MacOS) loaderNotes(vmid int) []proxstation.Finding {
 // BeforeLoader returns the profile for a VM that already has a boot loader. The
 // image in the field OpenCore gets a new drive, which is first in the boot
 // order. The drive from which the VM starts today comes next, as the way back.
-// The parameter have is the VM's configuration.
+// The parameter "have" is the VM's configuration.
 func (p MacOS) BeforeLoader(have map[string]string) MacOS {
 	p.loaderSlot = qmconf.FreeSlot("sata0", []string{"scsi"}, have)
 	p.bootOrder = "order=" + strings.Join(append([]string{p.loaderSlot}, qmconf.BootOrder(have)...), ";")
@@ -110,7 +110,7 @@ const (
 )
 
 // Finding returns the choice as a finding for a person: the mode, its reason
-// and its drawbacks. The parameter vmid is the ID of the VM.
+// and its drawbacks. The parameter "vmid" is the ID of the VM.
 func (c IGPUChoice) Finding(vmid int) proxstation.Finding {
 	return proxstation.Finding{ID: "macos.mode", Severity: proxstation.Info, Subject: fmt.Sprintf("VM %d", vmid), Seen: fmt.Sprintf("the mode of the iGPU is %s. %s", c.Mode, c.Why),
 		Why: c.Price, Fix: "For the other mode, set it yourself: mode: legacy or mode: headless on the page of homelab, -mode of examples/macos."}

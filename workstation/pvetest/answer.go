@@ -23,7 +23,7 @@ type answer struct {
 }
 
 // The method "respond" returns the result of a method in PVE's form. For a
-// refusal, the field data is null. The status line holds the first line of the
+// refusal, the field "data" is null. The status line holds the first line of the
 // message. Since PVE 8 the body holds the whole message (pve-http-server
 // PVE/APIServer/Formatter/Standard.pm). If the caller is not logged in, the
 // answer comes after three seconds and has no body.

@@ -127,7 +127,7 @@ func parsePublicKey(text string) (proxstation.Secret, error) {
 }
 
 // ServerReleaseURL returns the address at which RustDesk's makers publish a
-// package of the server. The parameter program is "hbbs" or "hbbr". The
+// package of the server. The parameter "program" is "hbbs" or "hbbr". The
 // parameter arch is the architecture by Debian's name, "amd64" or "arm64". The
 // package's checksum is on the release's page.
 //

@@ -157,8 +157,8 @@ func (p Package) validate(system OS, suffixes []string) error {
 }
 
 // ReleaseURL returns the address at which RustDesk's makers publish a package
-// of a release. The parameter suffix is the package's suffix (".deb" and so on;
-// see [Package]). The parameter arch is the guest's architecture, "x86_64" or
+// of a release. The parameter "suffix" is the package's suffix (".deb" and so on;
+// see [Package]). The parameter "arch" is the guest's architecture, "x86_64" or
 // "aarch64". The suffix "-suse.rpm" selects the package for openSUSE and SLE.
 // The suffix ".rpm" selects the package for Fedora, whose dependencies have
 // other names. The checksum is on the release's page.

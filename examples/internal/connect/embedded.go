@@ -27,7 +27,7 @@ func EmbeddedAsRoot(ctx context.Context, speed float64) (*workstation.Node, *pve
 }
 
 // EmbeddedCluster starts a cluster in this process, and connects to it as
-// root@pam. The parameter nodes is the number of nodes. They are called pve,
+// root@pam. The parameter "nodes" is the number of nodes. They are called pve,
 // pve2, pve3 and so on. Each node is like the reference host, but every third
 // node has no NVIDIA card.
 func EmbeddedCluster(ctx context.Context, nodes int, speed float64) (*cluster.Cluster, *pvetest.Cluster, error) {

@@ -89,7 +89,7 @@ func (t *Terminal) Title(text string) {
 	fmt.Fprintf(t.w, "\n%s\n\n", t.paint(bold, printable.Line(text)))
 }
 
-// paragraph writes a text. The parameter first is the prefix of the first line,
+// paragraph writes a text. The parameter "first" is the prefix of the first line,
 // and others is the prefix of all other lines. Colour codes in a prefix do not
 // count as width.
 func (t *Terminal) paragraph(first, others, text string) {

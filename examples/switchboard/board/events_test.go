@@ -29,7 +29,7 @@ func (s *stream) Flush() {
 	s.ResponseRecorder.Flush()
 }
 
-// The method events returns the events that came since its last call.
+// The method "events" returns the events that came since its last call.
 func (s *stream) events() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()

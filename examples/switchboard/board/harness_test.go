@@ -154,7 +154,7 @@ func decodeAs(t *testing.T, w *httptest.ResponseRecorder, into any) {
 	}
 }
 
-// form returns the fields of a form on a page. The parameter path selects the
+// form returns the fields of a form on a page. The parameter "path" selects the
 // form that posts to this path.
 func form(t *testing.T, page, path string) string {
 	t.Helper()

@@ -96,7 +96,7 @@ func (b *Board) begin(ctx context.Context, order Order) (*job, error) {
 	return j, nil
 }
 
-// The method do runs a job and stores its outcome.
+// The method "do" runs a job and stores its outcome.
 func (b *Board) do(j *job) {
 	var err error
 	switch {

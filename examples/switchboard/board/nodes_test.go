@@ -11,7 +11,7 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// The function three returns the hosts of a cluster. Each host has its own
+// The function "three" returns the hosts of a cluster. Each host has its own
 // card. Windows runs on the first host, and Linux is on the second host.
 func three() []pvetest.Host {
 	whole := pair()

@@ -92,7 +92,7 @@ func everyNode(ctx context.Context, client *proxmox.Client, nodes, vms int) erro
 	return count(vms, read)
 }
 
-// The function held returns how much memory *facts takes up. To measure this,
+// The function "held" returns how much memory *facts takes up. To measure this,
 // it empties *facts.
 func held(facts *cluster.Facts) string {
 	var with, without runtime.MemStats

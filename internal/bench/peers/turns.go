@@ -27,7 +27,7 @@ type comparison struct {
 	waits bool
 }
 
-// The method now returns the elapsed time if waits is set. Otherwise it returns
+// The method "now" returns the elapsed time if waits is set. Otherwise it returns
 // the processor time.
 func (c comparison) now() (time.Duration, error) {
 	if c.waits {

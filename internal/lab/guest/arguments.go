@@ -243,7 +243,7 @@ func (k *kvm) smbios(_, value string) {
 	}
 }
 
-// The method own adds the arguments in the key args at the end, as PVE does. It
+// The method "own" adds the arguments in the key args at the end, as PVE does. It
 // replaces devices of the host, and CPU properties that only KVM has.
 func (k *kvm) own() {
 	for _, arg := range qmconf.SplitArgs(k.config["args"]) {

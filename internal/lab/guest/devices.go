@@ -89,7 +89,7 @@ func (k *kvm) card(key, value string) {
 	}
 }
 
-// The method function adds the device that replaces one function of the host.
+// The method "function" adds the device that replaces one function of the host.
 // Only an NVMe disk gets a boot index, because the firmware can start from no
 // other device.
 func (k *kvm) function(f iommu.Function, key, place, more string) {

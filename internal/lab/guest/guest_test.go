@@ -289,7 +289,7 @@ func (h *house) isSetUp() {
 	}
 }
 
-// The method speaks calls the methods of [workstation.Agent] with a real agent.
+// The method "speaks" calls the methods of [workstation.Agent] with a real agent.
 func (h *house) speaks() {
 	h.Helper()
 	if info, err := h.agent.OS(h.ctx); err != nil || info["id"] != "debian" {
