@@ -178,9 +178,9 @@ func parseKeptFunction(s string) (keptFunction, error) {
 	return fn, nil
 }
 
-// The method "drivers" returns the modules that would take a function if they
-// were loaded before vfio-pci: the module of its current driver, and the
-// drivers for cards of its vendor.
+// The method "drivers" returns the modules that would take a function unless
+// vfio-pci was loaded before them. These are the module of its current driver,
+// and the drivers for cards of its vendor.
 func (fn Function) drivers() []string {
 	var modules []string
 	if fn.Driver != "" && fn.Driver != vfioPCI {

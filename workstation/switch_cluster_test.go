@@ -350,8 +350,9 @@ func TestTakeOverFromAnotherEntryNode(t *testing.T) {
 	})
 }
 
-// If the node with the lease dies at any moment, the switch writes its lease to
-// another member. A lease of another controller that is there stays.
+// If the node with the lease dies, the switch writes its lease to another
+// member. If that member already has the lease of another controller, the
+// switch leaves this lease there.
 func TestAMovedLeaseOverwritesNoOther(t *testing.T) {
 	t.Parallel()
 	const other = "made by hand\n" + `<!-- proxstation-lease {"owner":"sofa","id":"2","from":140,"to":141,"phase":"stop","ttl":120000000000} -->`

@@ -160,8 +160,8 @@ func (a *app) observe(ctx context.Context, page file.Page) (site, error) {
 	return s, s.read(ctx, page)
 }
 
-// read reads the facts of the site. Of a cluster it reads what plans for the
-// page need.
+// read reads the facts of the site. If the site is a cluster, it reads only the
+// facts that are needed to plan for the page.
 func (s *site) read(ctx context.Context, page file.Page) (err error) {
 	if !s.isCluster() {
 		s.facts, err = s.node.Observe(ctx)

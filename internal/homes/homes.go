@@ -13,8 +13,8 @@ import (
 	"github.com/proxstation/proxstation/internal/pve"
 )
 
-// VMs reaches the VMs of a cluster, wherever they are. PVE and its HA manager
-// move VMs.
+// A VMs finds the node of each VM of a cluster and sends requests there. PVE
+// and its HA manager move VMs, so a VM may be on another node than before.
 type VMs struct {
 	client *pve.Client
 	name   string // the node on which a VM is looked for that was not seen yet

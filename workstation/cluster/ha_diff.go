@@ -125,8 +125,8 @@ func (d *haDiff) vm(want HAVM) (change HAVMChange, needed bool) {
 	return HAVMChange{Want: want, Have: &have}, !want.alike(have)
 }
 
-// The method "over" returns v with its unset fields filled in: from the present
-// values in have, or with PVE's defaults.
+// The method "over" returns v with its unset fields filled in. A field gets the
+// present value, which is in have, or PVE's default.
 func (v HAVM) over(have HAVM) HAVM {
 	one := 1
 	v.Wanted, v.Comment = cmp.Or(v.Wanted, have.Wanted), cmp.Or(v.Comment, have.Comment)

@@ -148,10 +148,10 @@ func (n Network) reaches(gateway netip.Addr) bool {
 	return n.Address.Contains(gateway) || n.Address.Addr().Is6() && gateway.Is6() && gateway.IsLinkLocalUnicast() && gateway.Zone() == ""
 }
 
-// ofOneHost reports whether the address in the prefix belongs to one host. The
-// first and last address of a network do not, because they mean the network and
+// ofOneHost reports whether the address in the prefix can be the address of one
+// host. The first address of a network means the network, and the last means
 // all its hosts (RFC 1812 section 4.2.2.11). In networks of 31 or 32 bits every
-// address belongs to a host (RFC 3021).
+// address can belong to a host (RFC 3021).
 func ofOneHost(p netip.Prefix) bool {
 	a := p.Addr()
 	if a.IsUnspecified() || a.IsMulticast() || a.IsLoopback() || a.Is4In6() {

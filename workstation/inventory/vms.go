@@ -25,8 +25,8 @@ type VM struct {
 	HostPCI []string `json:"hostpci"`
 }
 
-// AddVMs adds the VMs that take PCI devices to the report, with the findings on
-// their configurations. The parameter "configs" holds the configurations by VMID
+// AddVMs adds to the report the VMs that take PCI devices. It also adds the
+// findings on their configurations. The parameter "configs" holds the configurations by VMID
 // ([ParseConfig] parses the files of a host). Templates are left out, because
 // they never start. A finding has the ID inventory.hostpci-refused, or an ID of
 // [gpu.Node.Check], [gpu.Node.CheckConfig], [gpu.Node.CheckClaims] or

@@ -190,7 +190,7 @@ func TestZerosWithoutEnd(t *testing.T) {
 	}
 }
 
-// The test fails if somebody reads from an unread value.
+// The test fails if somebody reads from a value of type unread.
 type unread struct{ t *testing.T }
 
 func (u unread) Read([]byte) (int, error) {

@@ -148,8 +148,8 @@ func duration(d time.Duration) string {
 	return fmt.Sprintf("%02d:%02d:%02d", seconds/3600, seconds/60%60, seconds%60)
 }
 
-// The method "prepare" checks in the task, a second time, whether the VM can
-// leave its node.
+// The method "prepare" is a part of the task. It checks once more whether the
+// VM can leave its node.
 func (m *migration) prepare(t *task) error {
 	n, v := m.from, m.v
 	job := n.jobTo(v.id, m.to.host.Name)
