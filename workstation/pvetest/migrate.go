@@ -71,10 +71,10 @@ type movedVolume struct {
 // SSH over a link of 1 Gbit/s.
 const networkSpeed = 110 << 20
 
-// readStorages parses the parameter targetstorage: "1" keeps the names of
-// storages, "fast" puts all volumes on the storage fast, and "slow:fast" puts
-// the volumes of the storage slow on the storage fast (pve-common
-// PVE/JSONSchema.pm, parse_idmap).
+// readStorages parses the parameter targetstorage. "1" keeps each volume on a
+// storage with the same name. "fast" moves all volumes to the storage "fast".
+// "slow:fast" moves the volumes of the storage "slow" to the storage "fast"
+// (pve-common PVE/JSONSchema.pm, parse_idmap).
 func (m *migration) readStorages(c *call) error {
 	m.storages = map[string]string{}
 	for _, entry := range pveschema.SplitList(c.get("targetstorage")) {

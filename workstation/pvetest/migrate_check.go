@@ -6,11 +6,12 @@ import (
 	"strings"
 )
 
-// migrationCheck serves GET migrate. It lists the nodes to which the VM could
-// move, and the disks and devices that bind it (qemu-server PVE/API2/Qemu.pm,
-// migrate_vm_precondition). As in PVE, a node is allowed in spite of local
-// disks. Mappings are checked by their entries, not by the hardware of the
-// node.
+// migrationCheck serves GET migrate (qemu-server PVE/API2/Qemu.pm,
+// migrate_vm_precondition). It lists the nodes to which the VM could move. It
+// also lists the disks and devices that tie the VM to its present node. As in
+// PVE, local disks do not exclude any node. For a mapped device, the check is
+// only whether the mapping has an entry for the node. The node's hardware is
+// not checked.
 func (n *Node) migrationCheck(_ *call, v *vm) (any, error) {
 	if err := locked(v); err != nil {
 		return nil, err
@@ -24,7 +25,7 @@ func (n *Node) migrationCheck(_ *call, v *vm) (any, error) {
 		together, blocking = n.ha.motion(sidOf(v.id))
 		answer["dependent-ha-resources"] = append([]string{}, together...)
 	}
-	if v.running && n.olderThan(9, 0) { // before version 9, PVE checks nodes only for VMs that are off
+	if v.running && n.olderThan(9, 0) { // before version 9, PVE does not check nodes for running VMs
 		return answer, nil
 	}
 	allowed, refused := []string{}, map[string]any{}
@@ -107,8 +108,8 @@ func (n *Node) localResources(v *vm) (local []string, mapped map[string]map[stri
 	return local, mapped
 }
 
-// The method "unmapped" returns the keys of a configuration whose mapping has
-// no entry for the node.
+// The method "unmapped" returns the keys of mapped devices that the node cannot
+// provide, because their mapping has no entry for the node.
 func (n *Node) unmapped(config map[string]string) (keys []string) {
 	for _, key := range sorted(config) {
 		id := property(config[key], "mapping")

@@ -31,7 +31,7 @@ func (m *migration) scan(t *task) (takes time.Duration, err error) {
 		m.volumes = append(m.volumes, moved)
 		if moved.replicated {
 			t.say("%s found local, replicated disk '%s' (attached)", n.stamp(), use.volume)
-			takes += 2 * time.Second // a replicated volume needs only the data written since the newest run
+			takes += 2 * time.Second // for a replicated volume, only the data written since the last replication is copied
 			continue
 		}
 		t.say("%s found local disk '%s' (attached)", n.stamp(), use.volume)
@@ -134,8 +134,8 @@ func (m *migration) cannotCopy(s *storage, name string, there bool, use volumeUs
 }
 
 // The method "finish" copies the volumes and moves the configuration to the
-// target. If the migration breaks off earlier, no copies are left. PVE itself
-// may leave copies.
+// target. A migration that fails leaves no copies on the target. In PVE itself,
+// a failed migration may leave copies.
 func (m *migration) finish(t *task, began time.Time) {
 	n, v := m.from, m.v
 	var err error

@@ -42,7 +42,7 @@ func (r *rack) end(node, upid string) (exit string, took time.Duration) {
 	return "still running", 0
 }
 
-// The method "said" returns the newest log of a node's migrations.
+// The method "said" returns the log of the newest migration that the node ran.
 func (r *rack) said(node string) string {
 	r.Helper()
 	tasks := r.Node(node).Tasks()
@@ -183,8 +183,8 @@ func TestLiveMigration(t *testing.T) {
 	})
 }
 
-// If a node loses its power in the middle of a migration, the VM stays on it,
-// locked.
+// If the source or the target loses its power during a migration, the VM stays
+// on the source. If the source lost its power, the VM also stays locked.
 func TestMigrationBreaksOff(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ lost, where, lock string }{
@@ -209,8 +209,8 @@ func TestMigrationBreaksOff(t *testing.T) {
 	}
 }
 
-// The HA manager moves a VM that rules do not allow on its node. A person's
-// request to move a VM under HA also goes through the HA manager.
+// If rules of HA do not allow a VM on its node, the HA manager moves the VM. If
+// a person asks to move a VM under HA, the HA manager moves this VM too.
 func TestHAMoves(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -237,9 +237,10 @@ func TestHAMoves(t *testing.T) {
 	})
 }
 
-// Replication copies disks on ZFS repeatedly. A migration to a job's target is
-// short and swaps the job's source and target. A recovery to the target swaps
-// them too.
+// Replication copies disks on ZFS repeatedly. A migration to the target of a
+// replication job takes only seconds. It swaps the job's source and target.
+// When the HA manager recovers the VM on the target, source and target are
+// swapped too.
 func TestReplication(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

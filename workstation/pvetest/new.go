@@ -24,10 +24,10 @@ type Options struct {
 	// gives the same values. 0 means 1.
 	Seed uint64
 	// OnRequest is called for each request of a client before the node handles
-	// the request. It is not called again when the node passes the request on.
-	// It may call the methods of the node and of its cluster, for example to
-	// act as another user between two requests of the client under test, or to
-	// cut the power.
+	// the request. When the node passes a request on to another node, OnRequest
+	// is not called again. OnRequest may call the methods of the node and of
+	// its cluster. For example, it can act as another user between two requests
+	// of the client under test, or cut the power.
 	OnRequest func(Request)
 	// Certificate is the TLS certificate of the node, with its key and its
 	// chain. If it is nil, the node makes a certificate and an authority of its
@@ -60,8 +60,8 @@ func newNode(d *datacenter, h Host, shared *directory, opts *Options) *Node {
 	}
 }
 
-// The method "populate" makes the VMs of the description and starts the VMs
-// that are described as running.
+// The method "populate" makes the VMs that the description contains. It starts
+// those VMs that are running in the description.
 func (n *Node) populate() {
 	for _, v := range n.host.VMs {
 		n.adopt(v)
@@ -71,7 +71,7 @@ func (n *Node) populate() {
 			continue
 		}
 		machine := n.vms[v.ID]
-		delete(machine.config, "lock") // a locked VM does not start, but a running VM may have been locked after its start
+		delete(machine.config, "lock") // without the lock the VM can start; the lock is set again below
 		if err := n.powerOn(machine); err != nil {
 			panic(fmt.Sprintf("pvetest: VM %d cannot run: %v", v.ID, err))
 		}

@@ -15,8 +15,8 @@ import (
 // goroutines, and works inside a testing/synctest bubble.
 type Node struct {
 	server *httptest.Server // the server that Start started
-	// The field "listening" is the server of Start, or the server of the newest
-	// boot after Start.
+	// The field "listening" is the server that serves requests now. Each boot
+	// of the host replaces it.
 	listening *httptest.Server
 	pki       pki
 	trace     trace

@@ -16,8 +16,8 @@ import (
 )
 
 // The function "parameters" reads the query and the body. The body is a form or
-// JSON. If both have a parameter, the query's value is used. The refusals are
-// the refusals of pve-http-server PVE/APIServer/AnyEvent.pm.
+// JSON. If both have a parameter, the query's value is used. The error messages
+// come from pve-http-server PVE/APIServer/AnyEvent.pm.
 func parameters(r *http.Request) (values pveschema.Values, file uploaded, err error) {
 	query := decodeForm(r.URL.RawQuery)
 	kind, boundary := contentType(r.Header.Get("Content-Type"))

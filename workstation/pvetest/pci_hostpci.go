@@ -185,8 +185,9 @@ func (h *hardware) launchable(v *vm, chosen []PCI) error {
 	return nil
 }
 
-// maySetHostPCI checks the rights to set a PCI device. A device by mapping
-// needs two privileges. Only root@pam may set a device by address.
+// maySetHostPCI checks whether a user may set a PCI device in a configuration.
+// For a mapped device, the user needs two privileges. Only root@pam may set a
+// device by its address.
 func maySetHostPCI(who identity, id int, key, value string) error {
 	host, mapping := device(value)
 	switch {

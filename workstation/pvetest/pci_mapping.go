@@ -67,8 +67,9 @@ func (h *hardware) drift(id, entry string, mdev bool) error {
 
 type expected struct{ name, want, have string }
 
-// The method "properties" returns the properties that a function and its
-// mapping must have in common, in the order in which PVE compares them.
+// The method "properties" returns the properties that PVE compares between a
+// function and its entry in a mapping, in PVE's order. The values must be
+// equal.
 func (h *hardware) properties(f PCI, mdev bool) []expected {
 	group := ""
 	if f.Group >= 0 && !h.host.NoIOMMU {
@@ -178,8 +179,8 @@ func (m *Mapping) take(c *call) {
 	}
 }
 
-// updateMapping serves PUT cluster/mapping/pci/{id}. PVE requires the entries
-// even if the caller changes only other fields.
+// updateMapping serves PUT cluster/mapping/pci/{id}. PVE requires the parameter
+// map even if the caller changes only other fields.
 func (h *hardware) updateMapping(c *call) (any, error) {
 	const failed = "update hardware mapping failed: "
 	m := h.mappings[c.get("id")]

@@ -20,9 +20,9 @@ func (n *Node) argsFit(config map[string]string) error {
 // qemuArgs checks the value of args, which PVE appends to QEMU's command line
 // (qemu-server PVE/QemuServer.pm, config_to_command). It returns QEMU's
 // message, or "" if QEMU accepts the arguments. It checks the form of the
-// options first, then the drives, and then the devices in their order. It
-// checks neither addresses on a bus nor properties of devices other than bus,
-// id and unit.
+// options first, then the drives, and then the devices in their order. Of a
+// device it checks only the properties bus, id and unit. It does not check
+// addresses on a bus.
 func qemuArgs(config map[string]string, hostPCI []hostpci) string {
 	words := shellWords(config["args"])
 	l := newCommandLine(config, hostPCI)
@@ -63,7 +63,7 @@ func qemuArgs(config map[string]string, hostPCI []hostpci) string {
 type option struct{ name, value string }
 
 // The method "properties" splits the value of an option into keys and values.
-// The first part may be the name of the driver without a key.
+// If the first part has no key, it is the name of the driver.
 func (o option) properties() map[string]string {
 	values := map[string]string{}
 	if strings.HasPrefix(o.value, "{") { // a JSON object without nested objects

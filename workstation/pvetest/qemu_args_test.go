@@ -127,8 +127,8 @@ func TestQEMUSaysTheSameOfArgs(t *testing.T) {
 	}
 }
 
-// qemu starts QEMU with the devices that PVE gives argsVM. It returns QEMU's
-// message if QEMU refuses the arguments.
+// qemu starts QEMU with the devices that PVE makes for the configuration
+// argsVM. It returns QEMU's message if QEMU refuses the arguments.
 func qemu(t *testing.T, machine, firmware, disk, args string) string {
 	t.Helper()
 	line := []string{"-name", "vm", "-machine", machine, "-m", "64", "-cpu", "max", "-nodefaults", "-display", "none", "-S", "-monitor", "stdio",

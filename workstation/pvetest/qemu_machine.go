@@ -12,7 +12,7 @@ import (
 type commandLine struct {
 	ids     map[string]bool   // "device net0", "drive drive-scsi0"
 	buses   map[string]string // kind of each bus, by its name
-	count   map[string]int    // number of buses that QEMU has named, by kind
+	count   map[string]int    // number of buses that QEMU named itself, by kind of bus
 	flashed [2]bool           // firmware units in use
 }
 
@@ -163,9 +163,9 @@ func (l *commandLine) device(driver, id string) {
 	l.make(driver, id)
 }
 
-// The method "make" adds the buses of a device. A bus is named after the ID of
-// its device. If the device has no ID, the name is the kind of the bus and a
-// number (QEMU hw/core/bus.c, qbus_init).
+// The method "make" adds the buses of a device. If the device has an ID, QEMU
+// names its buses after the ID. If not, QEMU names each bus after the kind of
+// the bus and a number (QEMU hw/core/bus.c, qbus_init).
 func (l *commandLine) make(driver, id string) {
 	kind, several := "", 1
 	switch {

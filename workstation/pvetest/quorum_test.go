@@ -7,7 +7,8 @@ import (
 	"github.com/proxstation/proxstation/internal/pveschema"
 )
 
-// Each method in the tables is a method of PVE.
+// PVE has each method that is listed in "ownPaths", "quorumFirst" or
+// "clusterLocks".
 func TestTablesNameMethods(t *testing.T) {
 	t.Parallel()
 	check := func(table, each string) {

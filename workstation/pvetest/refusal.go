@@ -7,10 +7,9 @@ import (
 	"strings"
 )
 
-// A refusal is PVE's answer to a request that breaks a rule, or the end of a
-// task that breaks a rule. It has the HTTP status, the message, and a reason
-// for each wrong parameter. Every rule of the node returns its refusal as an
-// error.
+// A refusal is PVE's error for a request or a task that breaks a rule. It has
+// the HTTP status, the message, and a reason for each wrong parameter. All code
+// of the node that checks a rule returns the refusal as an error.
 type refusal struct {
 	status   int
 	message  string            // the message, whose first line is in the status line

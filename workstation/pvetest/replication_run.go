@@ -36,8 +36,8 @@ func (job *replicationJob) next() time.Time {
 	return s.lastTry.Truncate(every).Add(every)
 }
 
-// The method "look" runs the job if it is due. The node that has the guest runs
-// it. If the HA manager recovered the guest to the job's target, it first
+// The method "look" runs the job on the node that has the guest, if the job is
+// due. If the HA manager recovered the guest on the job's target, "look" first
 // swaps the job's source and target (PVE/ReplicationState.pm, job_status).
 func (job *replicationJob) look(d *datacenter) {
 	n, _ := d.ownerOf(job.guest)
@@ -76,7 +76,8 @@ func (job *replicationJob) end(n *Node) {
 }
 
 // The method "run" copies the disks. The first run copies all data, and later
-// runs copy only changes. The result is known when the copying has ended.
+// runs copy only changes. The copying takes time. The job's state shows success
+// only after this time.
 func (job *replicationJob) run(n *Node) {
 	s, v, target := &job.state, n.vms[job.guest], n.member(job.target)
 	began := n.now

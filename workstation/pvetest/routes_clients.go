@@ -57,8 +57,8 @@ func datacenterHandlers() map[string]handler {
 	}
 }
 
-// moreVMHandlers returns the handlers about VMs that only other clients than
-// this project use.
+// moreVMHandlers returns handlers for VMs. This project does not call these
+// methods, but other clients do.
 func moreVMHandlers() map[string]handler {
 	const qemu = "/nodes/{node}/qemu/{vmid}"
 	return map[string]handler{

@@ -223,7 +223,7 @@ func (n *Node) SetGuest(id int, guest Guest) {
 	n.keepGuest(id, guest)
 }
 
-// Inject plans a fault. It panics if Path is not a regular expression.
+// Inject plans a fault. It panics if fault.Path is not a regular expression.
 func (n *Node) Inject(fault Fault) {
 	fault.pattern = regexp.MustCompile(`^(?:` + cmp.Or(fault.Path, ".*") + `)$`)
 	fault.Times = cmp.Or(fault.Times, 1)

@@ -82,8 +82,9 @@ func TestRebootGivesTheCardAway(t *testing.T) {
 	})
 }
 
-// A shutdown holds the VM's lock. A stop request waits for the lock until its
-// time is over, unless it sets overrule-shutdown.
+// A shutdown holds the VM's lock. A stop request waits for this lock, and fails
+// if it does not get the lock in time. With overrule-shutdown, the stop request
+// ends the shutdown instead.
 func TestStopDuringAShutdown(t *testing.T) {
 	t.Parallel()
 	for overrule, want := range map[string][2]string{

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// steeringStorage lists the parameters that have a field in [Storage], or that
-// are not stored.
+// steeringStorage lists the parameters that the method "take" does not copy
+// unchanged into Config. It stores them in another way, or does not store them.
 var steeringStorage = []string{"storage", "type", "content", "shared", "delete", "digest", "disable", "nodes", "password", "username"}
 
 // neededByStorage lists the keys that each type of storage must have (options
@@ -116,9 +116,10 @@ func (d *datacenter) addStorage(entry *storageEntry, total int64) {
 	d.settleStorage(entry.Name)
 }
 
-// settleStorage applies a change of an entry of storage.cfg to the nodes. The
-// nodes of a shared storage then have the same content: the content that the
-// first node with volumes has. The descriptions of other nodes no longer apply.
+// settleStorage applies a change of an entry of storage.cfg to the nodes. If
+// the storage is shared, all nodes then have the same content. This is the
+// content on the first node that has volumes on the storage. The content that
+// other nodes had is dropped.
 func (d *datacenter) settleStorage(name string) {
 	var shared *contents
 	for _, n := range d.peers {

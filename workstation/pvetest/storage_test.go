@@ -33,7 +33,8 @@ func TestSpace(t *testing.T) {
 	}
 }
 
-// ISO images use space. The used space in the description includes their space.
+// ISO images use space on their storage. The space of the images is part of
+// Used in the description of the storage.
 func TestSpaceOfImages(t *testing.T) {
 	t.Parallel()
 	inBubble(t, pvetest.Reference(), func(l *lab) {

@@ -57,8 +57,8 @@ func (t *task) say(format string, args ...any) {
 	t.log = append(t.log, strings.Split(strings.TrimRight(fmt.Sprintf(format, args...), "\n"), "\n")...)
 }
 
-// The method "warn" adds a warning that PVE counts (log_warn). The output of
-// Perl's own warn is an ordinary line of the log.
+// The method "warn" adds a warning to the task's log and counts it, as PVE's
+// log_warn does. PVE does not count the output of Perl's own function warn.
 func (t *task) warn(format string, args ...any) {
 	if t == nil {
 		return
@@ -202,8 +202,8 @@ func (w *workers) interrupt(t *task) {
 	}
 }
 
-// The method "strike" returns the planned fault that applies, and counts its
-// use. If no fault applies, it returns nil.
+// The method "strike" returns the planned fault that happens now, and counts
+// that it happened. If no fault happens now, it returns nil.
 func (w *workers) strike(hits func(*Fault) bool) *Fault {
 	for i, f := range w.faults {
 		if !hits(f) {

@@ -54,8 +54,8 @@ func (t *timeline) schedule(d time.Duration, happen func()) {
 	heap.Push(&t.due, event{t.now.Add(d), t.sequence, happen})
 }
 
-// advanceTo runs all events that are due until a time, and sets the nodes' time
-// to the due time of each event before it happens.
+// advanceTo runs all events that are due until a time. Before each event, it
+// sets the nodes' time to the time at which the event is due.
 func (t *timeline) advanceTo(until time.Time) {
 	for len(t.due) > 0 && !t.due[0].at.After(until) {
 		next, _ := heap.Pop(&t.due).(event)

@@ -206,8 +206,8 @@ func TestUpdateFailsHalfWay(t *testing.T) {
 	})
 }
 
-// POST makes a change in a task. An error that PUT would answer then becomes
-// the exit status of the task.
+// POST makes a change in a task. Where PUT would answer with an error, the task
+// of POST has this error as its exit status.
 func TestUpdateInATask(t *testing.T) {
 	t.Parallel()
 	inBubble(t, machines(vm(140, disks)), func(l *lab) {

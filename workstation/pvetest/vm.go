@@ -14,7 +14,7 @@ type vm struct {
 	id      int
 	config  map[string]string // the current configuration
 	pending map[string]string // changed values for the next start
-	drop    map[string]bool   // keys to delete at the next start; true destroys the disk
+	drop    map[string]bool   // keys to delete at the next start; if true, the disk is destroyed
 	snaps   []snapshot
 
 	running  bool

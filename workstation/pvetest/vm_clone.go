@@ -207,8 +207,8 @@ func (n *Node) newMAC(value string) string {
 	return networkMAC.ReplaceAllString(value, fmt.Sprintf("BC:24:11:%02X:%02X:%02X", r.IntN(256), r.IntN(256), r.IntN(256)))
 }
 
-// The variable "features" lists the operations that each kind of storage
-// supports. The values name the volumes for which an operation works: a volume
+// The variable "features" maps each kind of storage to the operations that it
+// supports. Each operation has the list of volumes for which it works: a volume
 // in use ("current"), the base of clones ("base") or a snapshot ("snap"). The
 // entry "dir" is for qcow2 files (volume_has_feature of pve-storage
 // PVE/Storage/*.pm).

@@ -9,9 +9,9 @@ import (
 	"github.com/proxstation/proxstation/internal/pveschema"
 )
 
-// create serves POST qemu. A problem that PVE can find before the task starts
-// is an error of the request. After that, the VM exists, but is locked while a
-// task makes its disks (qemu-server PVE/API2/Qemu.pm, create_vm).
+// create serves POST qemu (qemu-server PVE/API2/Qemu.pm, create_vm). If PVE
+// finds a problem before the task starts, the request fails. If not, the VM
+// exists from then on. It is locked while the task makes its disks.
 func (n *Node) create(c *call) (any, error) {
 	id, settings := c.number("vmid"), c.settings()
 	if !validKeys(settings["sshkeys"]) {
@@ -57,7 +57,7 @@ func (n *Node) mayCreate(c *call, id int) error {
 			return err
 		}
 	}
-	strict := !n.olderThan(9, 2) // both checks exist since April 2026 (git log of qemu-server PVE/API2/Qemu.pm)
+	strict := !n.olderThan(9, 2) // both checks were added in April 2026 (git log of qemu-server PVE/API2/Qemu.pm)
 	if strict && c.get("ha-managed") == "1" {
 		if err := c.who.needs("/", "Sys.Console"); err != nil {
 			return err

@@ -31,7 +31,7 @@ func (n *Node) destroy(c *call, v *vm) (any, error) {
 		if err := cmp.Or(refusal(), c.locked(v), n.usedBases(v)); err != nil {
 			return err
 		}
-		if err := n.mayWriteConfig(v.id); err != nil { // PVE notices this only when the disks are gone
+		if err := n.mayWriteConfig(v.id); err != nil { // PVE notices this error only after it has deleted the disks
 			n.eraseVolumes(v, c.get("destroy-unreferenced-disks") == "1")
 			return err
 		}

@@ -189,10 +189,11 @@ func (n *Node) imported(source string) (int64, error) {
 	return from.volumes[name].Size, nil
 }
 
-// The method "enrol" marks EFI variables that were made from a template with
-// Microsoft's certificates of 2023 and the key exchange key (create_efidisk of
-// PVE/QemuServer/OVMF.pm, since qemu-server 9.1.5). In PVE 9.1 this depends on
-// the firmware package. The embedded node has the certificates from 9.2 on.
+// The method "enrol" adds the option ms-cert to EFI variables with pre-enrolled
+// keys. The option says that the variables contain Microsoft's certificates of
+// 2023 and the key exchange key (create_efidisk of PVE/QemuServer/OVMF.pm,
+// since qemu-server 9.1.5). In PVE 9.1, it depends on the firmware package
+// whether PVE adds the option. The embedded node adds it from version 9.2 on.
 func (n *Node) enrol(d drive) {
 	if d.options["pre-enrolled-keys"] == "1" && !n.olderThan(9, 2) {
 		d.options["ms-cert"] = "2023k"

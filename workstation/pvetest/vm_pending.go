@@ -219,7 +219,7 @@ func (n *Node) putIn(v *vm, key string) {
 	v.dropUsed()
 }
 
-// dropUsed removes the keys of unused disks that a drive uses, now or at the
+// dropUsed removes a key unusedN if a drive uses the same volume, now or at the
 // next start. PVE does this whenever it writes a configuration
 // (write_vm_config).
 func (v *vm) dropUsed() {

@@ -170,8 +170,8 @@ func (n *Node) badHook(value string) error {
 }
 
 // upToDate returns a refusal if the digest does not match or the VM is locked.
-// Otherwise it returns the change together with the keys whose pending changes
-// are dropped.
+// Otherwise it returns the full change: a key in ch.revert is set to its
+// current value again, or removed if it has only a pending value.
 func (n *Node) upToDate(c *call, v *vm, ch change) (change, error) {
 	switch {
 	case n.vms[v.id] != v:
