@@ -47,8 +47,9 @@ type adoption struct {
 	lines    []string // lines of the comment in front of the page
 }
 
-// This adds comment lines about two kinds of storages: those whose tier the
-// disks show, and those whose tier a person has to write on the page.
+// This adds comment lines about the storages. One line lists the storages whose
+// tier is known. For the others, the lines show how a person writes the tier on
+// the page.
 func (a *adoption) storages() {
 	var known, unknown []string
 	for _, pool := range a.facts.Pools {
@@ -198,8 +199,8 @@ func linuxOf(p profile.LinuxAI) *LinuxAI {
 	return w
 }
 
-// changesNothing reports whether the page can be written and read again, and
-// then gives an empty plan.
+// changesNothing writes the page and reads it again. It reports whether this
+// works, and whether the plan of the page is empty.
 func (p Page) changesNothing(facts workstation.Facts) bool {
 	source, err := Parse("", Format(p, nil))
 	if err != nil {

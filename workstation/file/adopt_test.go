@@ -108,8 +108,8 @@ func TestAdoptOfVMsOfOthers(t *testing.T) {
 	}
 }
 
-// This returns VMs that fit no profile: some names cannot be keys, and two VMs
-// have the same card.
+// This returns VMs that fit no profile. Some of their names cannot be keys of a
+// page.
 func ours() map[int]workstation.VMFacts {
 	vms := map[int]workstation.VMFacts{}
 	add := func(id int, name string, pairs ...string) {

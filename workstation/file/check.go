@@ -9,10 +9,10 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// Validate reports three kinds of mistakes: names that the page does not have,
-// VMIDs and cards that appear twice, and sets whose members do not share a
-// card. The error is an [Errors]. [Parse] does the same, and adds the places in
-// the file.
+// Validate reports the mistakes of the page: a name for which the page has no
+// card or workstation, a VMID or a card that appears twice, a set whose members
+// do not share a card, and keys that contradict each other. The error is an
+// [Errors]. [Parse] reports these mistakes too, with their places in the file.
 func (p Page) Validate() error { return p.check().err() }
 
 func (p Page) check() Errors {
@@ -86,7 +86,8 @@ func (p Page) checkCards(errs *Errors) {
 	}
 }
 
-// checkSets reports members that do not exist or cannot take turns.
+// checkSets reports a set with fewer than two members, members that are not on
+// the page, and members with different cards.
 func (p Page) checkSets(errs *Errors, stations []string) {
 	for _, set := range names(p.DualBoot) {
 		members, key := p.DualBoot[set].Members, "dualboot."+set
@@ -109,7 +110,8 @@ func (p Page) checkSets(errs *Errors, stations []string) {
 	}
 }
 
-// checkRemote reports guests that do not exist.
+// checkRemote reports guests of remote access that are not workstations of the
+// page.
 func (p Page) checkRemote(errs *Errors, stations []string) {
 	for way, on := range p.Remote.on() {
 		for i, name := range on {
@@ -120,8 +122,8 @@ func (p Page) checkRemote(errs *Errors, stations []string) {
 	}
 }
 
-// This returns the guests of each kind of remote access, by the kind's name on
-// the page.
+// This returns a map from each kind of remote access on the page, such as
+// "ssh", to the names of its guests.
 func (r *Remote) on() map[string][]string {
 	ways := map[string][]string{}
 	if r == nil {

@@ -93,8 +93,9 @@ func (d *decoder) collection(node ast.Node, v reflect.Value, key string) {
 	}
 }
 
-// The method "each" calls do() for each key of a mapping. It reports keys that
-// are not words, and keys that appear twice.
+// The method "each" calls do() for each key of a mapping. It reports two
+// mistakes: a key that is a list or a mapping or is empty, and a key that
+// appears twice.
 func (d *decoder) each(pairs []*ast.MappingValueNode, key string, do func(name string, pair *ast.MappingValueNode)) {
 	seen := map[string]int{}
 	for _, pair := range pairs {
@@ -203,8 +204,9 @@ func parse(text string, v reflect.Value) (why string) {
 	return parseKind(text, v)
 }
 
-// parseKind does what parse does for a type without words or a parser of its
-// own. It parses by the kind of Go type.
+// parseKind fills v according to its kind in Go, such as reflect.Bool. It is
+// for types that have no fixed set of words and no parser. If the text is not
+// valid, it returns the reason.
 func parseKind(text string, v reflect.Value) (why string) {
 	switch v.Kind() {
 	case reflect.String:

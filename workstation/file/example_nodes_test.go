@@ -29,8 +29,8 @@ workstations:
 	// linux: ""
 }
 
-// A Copier plans the copy of an OpenCore image for each node that may take a
-// Mac. Here there is no image, so each node is refused.
+// The image of this Mac does not exist. The Copier therefore returns an error
+// for each node, and each node is refused with this error.
 func ExampleCopier() {
 	source, err := file.Parse("homelab.yaml", []byte("workstations: {mac: {id: 130, profile: macos, opencore: {image: none.iso}}}\n"))
 	if err != nil {

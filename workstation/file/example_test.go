@@ -227,7 +227,8 @@ func ExampleOpenCore() {
 	//     opencore: {image: OpenCore-v21.iso.gz, kexts: [Lilu.zip]}
 }
 
-// An identity must have all four numbers, or be made up.
+// An identity has either all four numbers or the word made-up. Parse refuses an
+// identity with only two of the numbers.
 func ExampleIdentity() {
 	_, err := file.Parse("", []byte("workstations: {mac: {profile: macos, opencore: {image: OpenCore.iso, identity: {serial: env:MACOS_SERIAL, mlb: env:MACOS_MLB}}}}"))
 	fmt.Println(err)
@@ -242,8 +243,8 @@ func ExampleIdentity() {
 	// true
 }
 
-// A Loader names a VM that needs a copy of an OpenCore image, and the source of
-// the copy.
+// The VM of this page needs a copy of an OpenCore image. Its Loader names the
+// VM, and the image of which the copy is made.
 func ExampleLoader() {
 	source, err := file.Parse("", []byte("workstations: {mac: {profile: macos, opencore: {image: OpenCore.iso, identity: made-up}}}"))
 	if err != nil {

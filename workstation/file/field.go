@@ -7,17 +7,17 @@ import (
 	"unicode"
 )
 
-// A field is a field of a struct, with the key by which a mapping on the page
-// sets it.
+// A field is a field of a Go struct. Its key is the key on the page that sets
+// the field.
 type field struct {
 	key   string
 	index []int
 	typ   reflect.Type
 }
 
-// fields returns the keys of a struct in the order of its fields. It includes
-// the fields of embedded structs, unless the tag "omit" of the embedded struct
-// lists them, or a field of the outer struct has the same key.
+// fields returns the fields of a struct, in their order. The fields of an
+// embedded struct are included, with two exceptions: fields that the tag "omit"
+// of the embedded struct lists, and fields whose key the outer struct has too.
 func fields(t reflect.Type) []field {
 	var all []field
 	own := map[string]bool{}
@@ -46,7 +46,8 @@ func fields(t reflect.Type) []field {
 // hyphens.
 func keyOf(f reflect.StructField) string { return kebab(brands.Replace(f.Name)) }
 
-// brands changes names so that their keys are one word.
+// brands writes the names of products as one word, so that their keys have no
+// hyphen: "OpenCore" has the key opencore.
 var brands = strings.NewReplacer("OpenCore", "Opencore", "RustDesk", "Rustdesk", "DualBoot", "Dualboot")
 
 // kebab returns a Go name or a displayed name in small letters with hyphens:

@@ -44,10 +44,10 @@ var haStates = []string{"started", "stopped", "disabled", "ignored"}
 
 func (h *Home) ha() *HA { return h.HA }
 
-// HA returns the requests of the page to the HA manager, for [cluster.DiffHA].
-// The rules of a workstation are named by VMIDs: nodes-140, apart-140-141,
-// together-140-141. The parameter without lists workstations that are left out,
-// together with the rules that name them.
+// HA returns what the page asks of the HA manager, for [cluster.DiffHA]. The
+// name of a rule contains the VMIDs of its workstations: nodes-140,
+// apart-140-141, together-140-141. The parameter "without" lists workstations
+// to leave out. Rules about these workstations are left out too.
 func (p Page) HA(without ...string) cluster.HASpec {
 	var spec cluster.HASpec
 	left := func(name string) bool { return slices.Contains(without, name) }
@@ -83,11 +83,10 @@ func (p Page) byVMID() []string {
 	return all
 }
 
-// These are the kinds of rules that tie a workstation to another workstation.
+// These are the kinds of rules that name two workstations.
 var tied = []cluster.HAKind{cluster.Apart, cluster.Together}
 
-// This returns the workstations to which a rule of this kind ties the
-// workstation.
+// This returns the workstations that the page names in a rule of this kind.
 func (h *HA) others(kind cluster.HAKind) []string {
 	if kind == cluster.Apart {
 		return h.Apart
@@ -95,8 +94,9 @@ func (h *HA) others(kind cluster.HAKind) []string {
 	return h.Together
 }
 
-// checkHA reports requests to the HA manager that PVE would refuse, or that a
-// switch would undo.
+// checkHA reports requests to the HA manager that PVE would refuse. It also
+// reports a state for a member of a set, because a switch would change that
+// state.
 func (p Page) checkHA(errs *Errors, stations []string) {
 	for _, name := range stations {
 		w := p.Workstations[name]

@@ -9,11 +9,11 @@ import (
 	"github.com/proxstation/proxstation/workstation"
 )
 
-// HostPlan plans the changes that the page wants on the machine itself, from
-// facts that were read there. After the plan, the machine keeps the cards of
-// host.keep for guests from its next start on, with all their functions. The
-// error is an [Errors] if the machine does not have a card, or the error of
-// [iommu.Facts.Prepare].
+// HostPlan plans the changes of the machine itself that the page asks for. The
+// facts must come from this machine. The next start of the machine then leaves
+// the cards of host.keep to the guests, with all functions of the cards. The
+// error is an [Errors] if the machine does not have a card. Otherwise it is an
+// error of [iommu.Facts.Prepare].
 func (p Page) HostPlan(facts iommu.Facts) (iommu.HostPlan, error) {
 	if p.Host == nil {
 		return iommu.HostPlan{}, nil

@@ -35,8 +35,8 @@ func (p Page) NodeOf(name string) string {
 	return p.Node
 }
 
-// Spread reports whether the page is about a cluster, because a workstation
-// names a node of its own, or is under high availability.
+// Spread reports whether the page is about a cluster. It is about a cluster if
+// a workstation names its own node, or is under high availability.
 func (p Page) Spread() bool {
 	for _, w := range p.Workstations {
 		if w.ha() != nil || w.home() != "" && w.home() != p.Node {
@@ -46,19 +46,20 @@ func (p Page) Spread() bool {
 	return false
 }
 
-// A Copier plans the copy of an OpenCore image for a boot loader on a node, as
-// the method Plan of the Loader's Source does. [cluster.Place] needs a copy on
-// each node that it considers, because the copy depends on the node's card and
-// processor.
+// A Copier plans the copy of an OpenCore image for one boot loader on one node.
+// The method Plan of the Loader's Source does this. [cluster.Place] needs a
+// copy for each node that it considers, because the copy depends on the node's
+// card and processor.
 type Copier func(l Loader, node workstation.Facts) (loader.Copy, error)
 
 // Cluster returns the wanted state of a cluster, for [cluster.Diff]: the page's
 // cards by kind, and its workstations with their needs. Secrets are resolved as
-// in [Page.Spec]. If [Page.Spec] or the Copier would return an error for a
-// workstation on one node, [cluster.Place] refuses that node with this error as
-// the reason. The cluster's plan brings the copy of an OpenCore image to the
-// chosen node, as it brings other images. The Copier may be nil if the page has
-// no such image.
+// in [Page.Spec].
+//
+// [cluster.Place] tries a workstation on several nodes. If [Page.Spec] or the
+// Copier returns an error for a node, that node is refused, with the error as
+// the reason. The plan of the cluster brings the copy of an OpenCore image to
+// the chosen node. The Copier may be nil if no workstation needs such a copy.
 func (p Page) Cluster(facts cluster.Facts, resolve Resolver, plan Copier) (cluster.Spec, error) {
 	errs := p.check()
 	if err := errs.err(); err != nil {
@@ -89,8 +90,9 @@ func (s *Source) Cluster(facts cluster.Facts, resolve Resolver, plan Copier) (cl
 	return spec, s.explain(err)
 }
 
-// This returns the function that makes the VM of a workstation for a given
-// node, with the image that the VM needs there.
+// This returns a function for [cluster.Needs]. For a given node, the function
+// returns the VM of the workstation and the images that this VM needs on the
+// node.
 func (p Page) on(name string, all cluster.Facts, resolve Resolver, plan Copier) func(workstation.Facts) (workstation.VM, []cluster.Image, error) {
 	return func(node workstation.Facts) (vm workstation.VM, images []cluster.Image, err error) {
 		w := p.Workstations[name]
@@ -119,7 +121,8 @@ func (p Page) on(name string, all cluster.Facts, resolve Resolver, plan Copier) 
 	}
 }
 
-// kind returns the kind of a card. The zero Kind means the card of the mapping.
+// kind returns the kind of a card. It returns the zero Kind if the page gives
+// only the name of a mapping.
 func (c Card) kind() cluster.Kind {
 	kind := cluster.Kind{Address: c.Address}
 	vendor, device, isModel := strings.Cut(c.Model, ":")
@@ -133,8 +136,8 @@ func (c Card) kind() cluster.Kind {
 	return kind
 }
 
-// kindAt returns the node's only card of a kind. ok is false if the node has no
-// such card, or several.
+// kindAt returns the card of the node that has the kind of a card on the page.
+// ok is false unless the node has exactly one such card.
 func (c *conversion) kindAt(name string) (card gpu.Card, ok bool) {
 	kind := c.page.Cards[name].kind()
 	var found []gpu.Card

@@ -90,8 +90,8 @@ func TestAPageOfACluster(t *testing.T) {
 	})
 }
 
-// The Copier is asked for each node. A node for which it returns an error is
-// refused with this error, and the copy for the chosen node is brought there.
+// The Copier is called for each node. If it returns an error for a node, that
+// node is refused with this error. The plan brings the copy to the chosen node.
 func TestACopyForEachNode(t *testing.T) {
 	t.Parallel()
 	image := filepath.Join(t.TempDir(), "oc.iso")

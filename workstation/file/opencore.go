@@ -54,7 +54,7 @@ type Identity struct {
 	ROM Reference
 }
 
-// A shorthand is a mapping for which the page may also have a single word.
+// A shorthand is a mapping of the page that can be written as a single word.
 type shorthand interface {
 	// If a single word can replace the mapping, this returns the word and true.
 	short() (text string, ok bool)
@@ -90,7 +90,7 @@ func (i *Identity) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// volumeForm is the form of a volume of images, such as
+// volumeForm matches an image in a storage of PVE, such as
 // "local:import/opencore.raw".
 var volumeForm = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9._-]*:(import|iso)/`)
 
@@ -148,8 +148,8 @@ func (p Page) checkIdentities(errs *Errors, stations []string) {
 	}
 }
 
-// A Loader is the boot loader that the page wants for a macOS workstation. Its
-// Source plans a [loader.Copy] for the profile Mac. Pass this copy to
+// A Loader is the boot loader of a macOS workstation, if it is a configured
+// copy of an image. Source.Plan plans this copy from Mac. Pass the copy to
 // [Page.Spec].
 type Loader struct {
 	// Workstation is the name on the page.
@@ -158,10 +158,10 @@ type Loader struct {
 	Source      loader.Source
 }
 
-// Loaders returns the boot loaders for which a copy of an image has to be
-// planned, sorted by the names of their workstations. It reads no image. The
-// error is an [Errors], as for [Page.Spec]. An existing VM that keeps its boot
-// loader needs no identity.
+// Loaders returns the boot loaders that need a copy of an OpenCore image,
+// sorted by the names of their workstations. It does not read the images. If an
+// existing VM keeps its boot loader, the numbers of its identity need not be
+// known. The error is an [Errors], as for [Page.Spec].
 func (p Page) Loaders(facts workstation.Facts, resolve Resolver) ([]Loader, error) {
 	c := &conversion{page: p, facts: facts, resolve: resolve, errs: p.check()}
 	if err := c.errs.err(); err != nil {
@@ -177,8 +177,8 @@ func (p Page) Loaders(facts workstation.Facts, resolve Resolver) ([]Loader, erro
 	return all, c.errs.err()
 }
 
-// loader returns the boot loader for which a workstation needs a copy of an
-// image. ok is false if it needs no copy.
+// loader returns the boot loader of a workstation. ok is false if the
+// workstation needs no copy of an image.
 func (c *conversion) loader(name string) (l Loader, ok bool) {
 	w, isMac := c.page.Workstations[name].(*MacOS)
 	if !isMac || w.OpenCore.Image == "" {
@@ -194,7 +194,8 @@ func (s *Source) Loaders(facts workstation.Facts, resolve Resolver) ([]Loader, e
 	return loaders, s.explain(err)
 }
 
-// source returns the source of a boot loader, with its secrets.
+// source returns the image of a boot loader, with the settings and secrets for
+// its copy.
 func (c *conversion) source(w *MacOS) loader.Source {
 	o := w.OpenCore
 	s := loader.Source{Image: o.Image, Kexts: o.Kexts, MadeUp: o.Identity.MadeUp, Storage: o.Storage, Replace: o.Replace}

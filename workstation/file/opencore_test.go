@@ -31,9 +31,8 @@ func macPage(t *testing.T, lines string) *Source {
 	return source
 }
 
-// If a copy is planned for a workstation of the page, the copy is its boot
-// loader in the Spec. Without a copy, Spec reports an error at the key of the
-// image.
+// Spec uses the planned copy as the boot loader of the workstation. Without a
+// planned copy, Spec reports an error at the key of the image.
 func TestLoaders(t *testing.T) {
 	t.Parallel()
 	image := filepath.Join(t.TempDir(), "oc.iso")
@@ -80,8 +79,8 @@ func TestLoaders(t *testing.T) {
 	if i < 0 || !strings.HasPrefix(vm.Disks[i].Options["serial"], "opencore-") || !slices.ContainsFunc(vm.Notes, func(f proxstation.Finding) bool { return f.ID == "opencore.image" }) {
 		t.Errorf("%s is not in %+v", made.Volume, vm)
 	}
-	// For an existing VM, Loaders succeeds although no number of the identity
-	// can be resolved. Lacks then says that the copy cannot be compared.
+	// The VM exists, so Loaders returns no error, although no number of the
+	// identity is known. The field Lacks names a missing number.
 	facts.VMs = map[int]workstation.VMFacts{130: {Name: "macos", Config: map[string]string{"sata4": "local-lvm:vm-130-disk-2", "boot": "order=sata4"}}}
 	if loaders, err = source.Loaders(facts, secrets); err != nil || loaders[0].Source.Lacks == "" {
 		t.Errorf("%+v, %v", loaders, err)

@@ -107,8 +107,8 @@ func filled() []Workstation {
 	return all
 }
 
-// The page can set all fields of all profiles. The test fills in all keys and
-// checks that no field of a profile stays unset.
+// A page can set every field of every profile. The test fills in all keys of
+// the page and looks for fields that are still unset.
 func TestEveryFieldOfAProfileIsReached(t *testing.T) {
 	t.Parallel()
 	facts := workstation.Facts{Node: "pve", CPU: "Intel", IOMMU: iommu.Facts{Functions: []iommu.Function{{Address: address, Class: 0x030000, Model: iommu.Model{Vendor: 0x10de, Device: 0x2c05}}}}}
@@ -118,7 +118,7 @@ func TestEveryFieldOfAProfileIsReached(t *testing.T) {
 	c.page.Remote.RustDesk.Guests = []string{"name"}
 	c.page.Remote.RustDesk.Packages[rustdesk.Windows] = rustdesk.Package{URL: "x"}
 	for _, w := range filled() {
-		if mac, ok := w.(*MacOS); ok { // the volume of a copy gets its name from the copy, not from the page
+		if mac, ok := w.(*MacOS); ok { // without an Image, no copy has to be planned
 			mac.OpenCore.Image = ""
 		}
 		made := reflect.ValueOf(w.made("name", c))
@@ -167,8 +167,8 @@ func zeroFields(v reflect.Value, name string) (unset []string) {
 	return nil
 }
 
-// If a page with all fields set is written and read again, the result is the
-// same page.
+// All fields of a page are set. Format writes the page, and Parse reads the
+// same page back.
 func TestFormatIsReadAsTheSamePage(t *testing.T) {
 	t.Parallel()
 	var page Page
@@ -180,11 +180,11 @@ func TestFormatIsReadAsTheSamePage(t *testing.T) {
 	page.Workstations = map[string]Workstation{}
 	for _, w := range filled() {
 		page.Workstations[w.Profile()] = w
-		w.ha().State, w.ha().Together = "ignored", nil // what a member of a set may say
-		switch w := w.(type) {                         // a page may have User, Network and Setup, or CloudInit
+		w.ha().State, w.ha().Together = "ignored", nil // a member of a set may have only this state
+		switch w := w.(type) {                         // User, Network and Setup exclude CloudInit
 		case *LinuxAI:
 			w.CloudInit = nil
-		case *MacOS: // the boot loader is a volume, or the copy of an image
+		case *MacOS: // Image excludes Volume
 			w.OpenCore.Volume, w.OpenCore.Identity.MadeUp = "", false
 		case *RustDeskServer:
 			w.User, w.Network, w.Setup = nil, nil, nil
@@ -318,8 +318,8 @@ func TestNear(t *testing.T) {
 	}
 }
 
-// If a page that was read is written and read again, the result is the same
-// page. Setting a value to itself changes nothing.
+// Format writes a parsed page, and Parse reads the same page back. Setting a
+// key to the value that it has adds no key and removes no key.
 func FuzzPage(f *testing.F) {
 	f.Add("node: pve\nstorage: {a: {tier: 3}}\n")
 	f.Add("workstations:\n  w:\n    profile: custom\n    id: 150\n    config: {args: \"-device x,y=\\u0007\", d: 'it''s'}\n    disks:\n    - {slot: scsi0, options: {a: b}}\n")

@@ -38,8 +38,8 @@ var words = map[reflect.Type][]string{
 	reflect.TypeFor[rustdesk.OS]():                 {string(rustdesk.Linux), string(rustdesk.Windows), string(rustdesk.MacOS)},
 }
 
-// A notation reads and prints values of a type whose text on the page differs
-// from the text of the Go type.
+// A notation reads and writes the values of a Go type whose own text differs
+// from the text on a page.
 type notation struct {
 	parse  func(text string) (any, error)
 	print  func(value any) string
@@ -69,7 +69,8 @@ func purposes() []string {
 	return all
 }
 
-// guests returns the words for guests, in the order of their values.
+// guests returns the words for operating systems, in the order of the constants
+// of gpu.Guest.
 func guests() []string {
 	var all []string
 	for g := gpu.AnyGuest; g <= gpu.MacOSTahoe; g++ {
@@ -78,8 +79,8 @@ func guests() []string {
 	return all
 }
 
-// guestText returns the word for a guest, such as "linux", "windows-11" or
-// "sequoia".
+// guestText returns the word for an operating system, such as "linux",
+// "windows-11" or "sequoia".
 func guestText(g gpu.Guest) string { return kebab(strings.TrimPrefix(g.String(), "macOS ")) }
 
 func indexOf(words []string, text string) int {

@@ -99,12 +99,11 @@ type LinuxSetup struct {
 	Card install.CardTime
 }
 
-// Guests returns the new VMs that set themselves up, for install.Diff together
-// with the Spec: the workstations with a user. RustDesk is set up too if the
-// page has a package for the guest's system. The parameter "again" lists
-// workstations to set up once more, after a failure. The error is an [Errors],
-// as for [Page.Spec]. Existing guests need no secrets, unless they are in this
-// list.
+// Guests returns the new VMs that set themselves up, for install.Diff. These
+// are the workstations with a user. RustDesk is set up too if the page has a
+// package for the guest's system. The parameter "again" lists workstations
+// whose set-up failed and is to be repeated. Existing VMs need no secrets,
+// unless they are in this list. The error is an [Errors], as for [Page.Spec].
 func (p Page) Guests(facts workstation.Facts, resolve Resolver, again ...string) ([]install.Guest, error) {
 	c := &conversion{page: p, facts: facts, resolve: resolve, errs: p.check()}
 	for _, name := range again {
@@ -175,8 +174,8 @@ func (c *conversion) setUp(name string, w Workstation, again bool) install.Guest
 	return g
 }
 
-// hasSeed reports whether the VM still has the CD of an earlier set-up. The
-// set-up then starts again.
+// hasSeed reports whether the CD of an earlier set-up is still in the VM. The
+// set-up is then repeated, and needs its secrets.
 func hasSeed(vm workstation.VMFacts) bool {
 	for _, value := range vm.Config {
 		if strings.Contains(value, ":iso/firstboot-") {
@@ -226,12 +225,12 @@ func (c *conversion) network(vmid int, n *Network) firstboot.Network {
 	if n == nil {
 		return firstboot.Network{}
 	}
-	mac, _ := net.ParseMAC(c.mac(vmid, n)) // the check of the page parsed its MAC, and every other MAC is valid
+	mac, _ := net.ParseMAC(c.mac(vmid, n)) // cannot fail: the check of the page has parsed the MAC
 	return firstboot.Network{MAC: mac, Address: n.Address, Gateway: n.Gateway, DNS: n.DNS}
 }
 
-// mac returns the hardware address of a VM's first network card: the page's, or
-// the VM's own, or an address in PVE's range that contains the VMID.
+// mac returns the hardware address of a VM's first network card: from the page,
+// else from the VM. If neither has one, the address is made from the VMID.
 func (c *conversion) mac(vmid int, n *Network) string {
 	have := ""
 	for _, part := range strings.FieldsFunc(c.facts.VMs[vmid].Config["net0"], func(r rune) bool { return r == ',' || r == '=' }) {
@@ -243,7 +242,7 @@ func (c *conversion) mac(vmid int, n *Network) string {
 	return cmp.Or(string(n.MAC), have, own.String())
 }
 
-// withMAC gives a new VM the hardware address that its set-up looks for.
+// withMAC sets the hardware address by which the set-up finds the VM's card.
 func (c *conversion) withMAC(vm workstation.VM, n *Network) workstation.VM {
 	if n == nil {
 		return vm

@@ -26,8 +26,9 @@ type Source struct {
 	at   map[string]ast.Node
 }
 
-// These limits keep parsing fast: maxBytes for the size of a page, maxDepth for
-// lists in brackets. The parser's time grows with the square of their depth.
+// These limits keep parsing fast. maxBytes limits the size of a page. maxDepth
+// limits how deeply brackets are nested, because the parser's time grows with
+// the square of this depth.
 const (
 	maxBytes = 256 << 10
 	maxDepth = 32

@@ -13,19 +13,18 @@ import (
 	"github.com/proxstation/proxstation/workstation/profile"
 )
 
-// Spec returns the wanted state of the node, for workstation.Diff. The facts
-// must come from that node, because they say which card is at an address, and
-// which processor the host has. Workstations that name another node are left
-// out. If the Resolver is nil, no secret is set, and VMs keep their secrets. An
-// existing VM also keeps a secret whose reference cannot be resolved.
+// Spec returns the wanted state of a node, for workstation.Diff. The facts must
+// come from this node, because they say which card is at an address, and which
+// processor the host has. Spec leaves out a workstation that names another
+// node. If the Resolver is nil, no secret is set, and VMs keep their secrets.
+// An existing VM also keeps a secret whose reference cannot be resolved.
 //
 // The error is an [Errors]. It holds mistakes of [Page.Validate], references
 // that the Resolver could not resolve, and cards that the node does not have.
 // [Source.Spec] adds line and column.
 //
-// copies holds the copies planned for the boot loaders of [Page.Loaders]. A
-// workstation needs a copy among them if its OpenCore image is to be
-// configured.
+// The parameter "copies" holds the copies that were planned from
+// [Page.Loaders]. A workstation with an OpenCore image needs its copy there.
 func (p Page) Spec(facts workstation.Facts, resolve Resolver, copies ...loader.Copy) (workstation.Spec, error) {
 	c := &conversion{page: p, facts: facts, resolve: resolve, copies: copies, errs: p.check()}
 	if err := c.errs.err(); err != nil {
@@ -75,7 +74,7 @@ type conversion struct {
 	copies  []loader.Copy // configured copies of OpenCore images
 	errs    Errors
 	key     string // the key of the current workstation
-	has     bool   // whether the VM exists and has its secrets
+	has     bool   // the VM exists, and unknown secrets may stay as they are
 }
 
 // enter makes w the current workstation.
@@ -101,14 +100,14 @@ func (c *conversion) secret(key string, r Reference) proxstation.Secret {
 	return secret
 }
 
-// resolveAs returns a function that resolves references as the method secret
-// does, always for the same key.
+// resolveAs returns a function that resolves references with the method
+// "secret". Errors of the function name the given key.
 func (c *conversion) resolveAs(key string) func(Reference) proxstation.Secret {
 	return func(r Reference) proxstation.Secret { return c.secret(key, r) }
 }
 
-// This returns the names of the workstations that the page does not put on
-// another node.
+// This returns the names of the workstations for this node. A workstation that
+// names another node is included only if its VM exists on this node.
 func (c *conversion) here() []string {
 	return slices.DeleteFunc(names(c.page.Workstations), func(name string) bool {
 		w := c.page.Workstations[name]
@@ -117,7 +116,8 @@ func (c *conversion) here() []string {
 	})
 }
 
-// card returns the node's card for a card of the page.
+// card returns the graphics card of the node that the page describes under a
+// name. It adds an error if the node has no such card.
 func (c *conversion) card(name string) gpu.Card {
 	if name == "" {
 		return gpu.Card{}
@@ -221,7 +221,7 @@ func (c *conversion) macOS(name string, w *MacOS) profile.MacOS {
 	return p
 }
 
-// asIs is a maker that returns a VM that was made before.
+// asIs is a maker whose VM is made already.
 type asIs struct {
 	vm   workstation.VM
 	from any // the profile of the VM

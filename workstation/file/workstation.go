@@ -16,7 +16,7 @@ type Workstation interface {
 	// VMID returns the VM's ID. If the page has no ID, VMID returns the default
 	// of the profile.
 	VMID() int
-	// The workstation may name a node. This returns the node, or "".
+	// home returns the node that the workstation names, or "".
 	home() string
 	// ha returns the request to the HA manager, or nil.
 	ha() *HA
@@ -25,7 +25,7 @@ type Workstation interface {
 	card() string
 	// guest returns the operating system in the VM.
 	guest() gpu.Guest
-	// made returns the profile from which the VM is made.
+	// made returns the profile that makes the VM.
 	made(name string, c *conversion) maker
 }
 

@@ -17,9 +17,9 @@ const sector = 2048
 // are in the root of the CD, because go-diskfs 1.9.4 writes wrong positions
 // into Joliet for files in directories.
 //
-// Image writes the files into a directory in [os.TempDir] that only this user
-// can read, because go-diskfs needs files. It removes the directory before it
-// returns. An error is about these files.
+// go-diskfs reads the content from files. Image therefore makes a directory in
+// [os.TempDir] that only this user can read, and removes it before it returns.
+// If there is an error, a file could not be written, read or removed.
 func (s Seed) Image() (image []byte, err error) {
 	dir, err := os.MkdirTemp("", "proxstation-firstboot-") // with mode 0700
 	if err != nil {

@@ -35,7 +35,7 @@ func (f *fields) add(field, why string, args ...any) {
 	f.errs = append(f.errs, &FieldError{Field: field, Why: fmt.Sprintf(why, args...)})
 }
 
-// Adds an error if the condition does not hold.
+// Adds an error about the field if the condition is false.
 func (f *fields) want(holds bool, field, why string, args ...any) {
 	if !holds {
 		f.add(field, why, args...)
@@ -44,9 +44,8 @@ func (f *fields) want(holds bool, field, why string, args ...any) {
 
 func (f *fields) err() error { return errors.Join(f.errs...) }
 
-// Refuses characters that cannot be typed on a keyboard, and characters at
-// which a program that reads lines would cut the password. The parameter
-// maxRunes is the greatest length that the guest accepts.
+// Refuses a password that is longer than maxRunes characters, and a password
+// with characters that nobody can type at a login.
 func (f *fields) password(field string, secret proxstation.Secret, maxRunes int) {
 	text := secret.Reveal()
 	f.want(utf8.RuneCountInString(text) <= maxRunes, field, "it has more than %d characters", maxRunes)
