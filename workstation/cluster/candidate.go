@@ -19,20 +19,20 @@ type candidate struct {
 	node    string
 	vm      workstation.VM
 	images  imaging
-	err     error  // the error of workstation.Diff
+	err     error  // the error of Needs.On, or of the node's plan
 	refused string // why the node cannot have the VM
 	scores  [7]score
-	// findings holds the findings of the node's plan with the VM. warnings
-	// holds the warnings that are new with the VM.
+	// The field findings holds the findings of the node's plan after the VM was
+	// added to it. The field warnings holds those warnings that this VM causes.
 	findings []proxstation.Finding
 	warnings []string
 }
 
-// A score is the value of a candidate by one rule. A smaller value is better.
+// A score says how good a candidate is by one rule. A smaller value is better.
 type score struct {
 	value int64
-	good  string // the explanation if the candidate is chosen by this rule
-	bad   string // the explanation if it loses by this rule
+	good  string // says why the candidate was chosen by this rule
+	bad   string // says why the candidate was not chosen by this rule
 }
 
 // ruleWarnings is the index of the rule that counts warnings.
@@ -70,7 +70,7 @@ func (p *placing) judge(c *candidate) {
 		c.err, reasons = err, append(reasons, errorWords(err)...)
 	}
 	c.findings = plan.Findings
-	told := map[string]bool{"gpu.mapping-not-here": true, "workstation.image-missing": true} // reasons holds these faults already, in other words
+	told := map[string]bool{"gpu.mapping-not-here": true, "workstation.image-missing": true} // cardless and images report these faults in their own words
 	for _, f := range plan.Findings {
 		if f.Severity == proxstation.Blocker && !(told[f.ID] && len(reasons) > 0) && !slices.Contains(on.findings, f) {
 			reasons = append(reasons, findingWords(f, c.vm))
@@ -81,8 +81,8 @@ func (p *placing) judge(c *candidate) {
 	}
 }
 
-// cardless returns a reason for each mapping of the VM for which the node has
-// no card.
+// cardless looks for the cards of the VM's mappings on the node. It returns a
+// reason for each card that the node lacks.
 func (p *placing) cardless(vm workstation.VM, facts workstation.Facts) []string {
 	var reasons []string
 	for _, id := range mappingsOf(vm) {
@@ -140,7 +140,7 @@ func (c *candidate) score(facts workstation.Facts, plan workstation.Plan, on *no
 		c.scores[3] = score{int64(n), "fewer images have to be brought", fmt.Sprintf("%s would have to be brought there", c.images.brings[0].Image.Volume)}
 	}
 	for _, f := range plan.Findings {
-		if f.Severity == proxstation.Warning && !slices.Contains(on.findings, f) { // this VM causes the warning, and no VM that was placed before it
+		if f.Severity == proxstation.Warning && !slices.Contains(on.findings, f) { // the warning is new with this VM
 			c.warnings = append(c.warnings, findingWords(f, c.vm))
 		}
 	}
@@ -183,7 +183,7 @@ func explain(needs Needs, good []candidate) (why string, others []NodeReason) {
 	for _, c := range good[1:] {
 		rule := best.rule(c)
 		why := c.scores[rule].bad
-		if rule == ruleWarnings { // name only the warnings that the best candidate lacks
+		if rule == ruleWarnings { // leave out warnings that the best candidate has too
 			why = strings.Join(slices.DeleteFunc(slices.Clone(c.warnings), func(w string) bool { return slices.Contains(best.warnings, w) }), "; ")
 		}
 		others = append(others, NodeReason{Node: c.node, Why: why})
@@ -197,11 +197,11 @@ func explain(needs Needs, good []candidate) (why string, others []NodeReason) {
 	return best.scores[best.rule(good[1])].good, others
 }
 
-// sharers returns a text for each VM that uses the same card as vm, and
-// therefore cannot run at the same time. It compares vm with the VMs of the
-// node, whose claims are given, and with the planned VMs in beside. One more
-// text stands for VMs whose configurations were not read, because one of them
-// may use the card too.
+// sharers returns a text for each VM that has the same card as vm. Only one of
+// these VMs can run at a time. The parameter "claims" says which devices the
+// VMs of the node have. The parameter "beside" holds VMs that are planned for
+// the node. If the configurations of some VMs were not read, one more text says
+// so, because these VMs may have the card too.
 func sharers(vm workstation.VM, facts workstation.Facts, claims []gpu.Claim, beside []workstation.VM) []string {
 	if !takesDevices(vm) && !slices.ContainsFunc(claims, func(c gpu.Claim) bool { return c.VMID == vm.ID }) {
 		return nil
@@ -265,6 +265,6 @@ func offTier(vm workstation.VM, facts workstation.Facts, plan workstation.Plan) 
 
 func memory(vm workstation.VM) storage.Size {
 	text, _ := qmconf.Parse("memory", vm.AsNew().Config["memory"]).Get("current")
-	mib, _ := strconv.ParseInt(text, 10, 64) // 0 if the VM does not name its memory
+	mib, _ := strconv.ParseInt(text, 10, 64) // 0 if the configuration does not say how much memory the VM has
 	return storage.Size(mib) * storage.MiB
 }

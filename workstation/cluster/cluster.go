@@ -17,9 +17,9 @@ import (
 // concurrent use.
 type Cluster struct {
 	pve       *pve.Client
-	first     *workstation.Node // a node whose client all nodes share
-	alone     bool              // first was the only node when Connect read the list of nodes
-	addresses *pve.Addresses    // nil if the client is the caller's
+	first     *workstation.Node // the node whose client is used for all nodes
+	alone     bool              // whether the cluster had only one node at Connect
+	addresses *pve.Addresses    // nil after Open, because the caller's client has one address
 	opts      Options
 }
 
@@ -36,8 +36,9 @@ type Options struct {
 	// Limit is the time for which [Cluster.Observe] waits for one node. 0 means
 	// 30 seconds, because PVE's own proxy gives up after 30 seconds as well
 	// (pve-http-server PVE/APIServer/AnyEvent.pm, proxy_request). A single
-	// request gets a third of Limit. If a part of the node takes longer, a
-	// finding reports this part, and the other parts are read.
+	// request may take a third of Limit. If a request takes longer, a finding
+	// reports which facts are missing, and Observe still reads the other facts
+	// of the node.
 	Limit time.Duration
 }
 
@@ -55,8 +56,8 @@ func (o *Options) withDefaults() Options {
 }
 
 // Open returns a cluster that is reached with the caller's client, and only at
-// the client's address. Open makes no request. The comment of
-// [workstation.Open] describes the advantages of [Connect].
+// the client's address. Open makes no request. [Connect] has advantages over
+// Open, which the comment of [workstation.Open] describes.
 func Open(client *proxmox.Client, opts *Options) *Cluster {
 	o := opts.withDefaults()
 	return &Cluster{pve: pve.New(client, ""), first: workstation.Open(client, "", o.Node), opts: o}

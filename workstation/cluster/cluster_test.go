@@ -11,8 +11,8 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// requests returns the requests that a node received, sorted. It leaves out the
-// first skip requests.
+// requests returns the requests that a node received, sorted by their text. It
+// leaves out the oldest requests. The parameter "skip" says how many.
 func requests(node *pvetest.Node, skip int) []string {
 	var paths []string
 	for _, r := range node.Trace()[skip:] {

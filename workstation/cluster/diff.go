@@ -38,13 +38,14 @@ type Plan struct {
 
 // Diff places the workstations of the Spec, and returns the changes that make
 // the cluster match the Spec. It is pure. The errors are the errors of [Place],
-// and with an error there is no plan. There is an exception: if only a node
-// that was not read might take a new VM, Diff returns a finding instead of an
-// error. Diff then leaves out this VM and plans the others. It also leaves out
-// VMs that exist on a node that was not read.
+// and with an error there is no plan.
 //
-// [workstation.Diff] plans each node: guests that are not in the Spec stay as
-// they are, and nothing is destroyed or moved.
+// A node that was not read causes no error. If a new VM could only be made on
+// such a node, Diff returns a finding, leaves out this VM, and plans the
+// others. Diff also leaves out VMs that exist on a node that was not read.
+//
+// The plan of each node comes from [workstation.Diff]: guests that are not in
+// the Spec stay as they are, and nothing is destroyed or moved.
 func Diff(spec Spec, facts Facts) (Plan, error) {
 	p := placed(spec, facts)
 	plan := Plan{Placements: p.placements, Mappings: p.mapper.changes, Images: p.brings, Findings: p.findings}

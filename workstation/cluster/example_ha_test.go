@@ -60,7 +60,7 @@ func ExampleDiffHA() {
 	//     + strict  yes
 }
 
-// The text of a rule uses the name of its kind.
+// The text of a rule begins with its kind in words, such as "apart".
 func ExampleHAKind() {
 	for _, r := range []cluster.HARule{
 		{Name: "desk", Kind: cluster.OnNodes, VMs: []int{140}, Nodes: map[string]int{"a": 2, "b": 0}, Strict: true},

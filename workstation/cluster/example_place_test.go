@@ -155,7 +155,8 @@ func ExampleKind() {
 	// 1002:73df: b has AMD Navi 22 1002:73df at 0000:0c:00.0
 }
 
-// If only one node has an image, it is brought to the node that needs it.
+// A VM needs an image that only another node has. The plan brings the image to
+// the node of the VM.
 func ExampleImage() {
 	facts, err := pair().Observe(context.Background())
 	if err != nil {

@@ -60,7 +60,7 @@ type NodeFacts struct {
 type Guest struct {
 	VMID      int
 	Name      string
-	Node      string // the node that has its configuration
+	Node      string // the node that holds the guest's configuration
 	Container bool
 	// Running is unknown for the guests of nodes that are away: such a node may
 	// still run them, although the other nodes do not see it.

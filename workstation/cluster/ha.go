@@ -14,10 +14,10 @@ import (
 	"github.com/proxstation/proxstation/internal/pve"
 )
 
-// HA holds the requests to PVE's HA manager, and the manager's state (PVE
-// manual, High Availability). About two minutes after a node was lost, the HA
-// manager recovers its VMs to another node. It chooses that node by the rules
-// only, and does not check whether the node has the VM's card or disks.
+// HA holds the settings and the state of high availability (PVE manual, High
+// Availability). About two minutes after a node was lost, PVE's HA manager
+// recovers the VMs of this node. It chooses another node for each VM by the
+// rules only, and does not check whether that node has the VM's card or disks.
 // [HA.Recovery] checks this.
 type HA struct {
 	// VMs holds the VMs under high availability, by VMID.
@@ -39,10 +39,10 @@ type HA struct {
 // An HAVM is a VM under high availability.
 type HAVM struct {
 	VMID int
-	// Wanted is the state that the HA manager is to bring about: "started",
+	// Wanted is the state that somebody requested for the VM: "started",
 	// "stopped", "disabled" or "ignored". In an [HASpec] it may be empty. Then
-	// a VM that is under high availability keeps its Wanted state, and a new VM
-	// gets the state in which it is now.
+	// a VM under high availability keeps its Wanted state, and a VM that is new
+	// there gets the state that it has now.
 	Wanted string
 	// State is the state in the HA manager: "started", "stopped", "fence",
 	// "recovery", "error". It is empty before the HA manager's first round.
@@ -156,8 +156,8 @@ func (h HA) Rule(name string) (rule HARule, ok bool) {
 	return h.Rules[i], true
 }
 
-// inForce returns the rules of a kind that name a VM and that the HA manager
-// follows.
+// inForce returns the rules of one kind that name the VM. It leaves out rules
+// that are disabled or that the HA manager ignores.
 func (h HA) inForce(vmid int, kind HAKind) (rules []HARule) {
 	for _, r := range h.Rules {
 		if r.Kind == kind && !r.Disabled && len(r.Ignored) == 0 && slices.Contains(r.VMs, vmid) {
@@ -190,7 +190,7 @@ func haOf(seen pve.HA) HA {
 		members[r.Group] = append(members[r.Group], r.VMID)
 	}
 	for _, r := range seen.Rules {
-		if !strings.HasPrefix(r.Name, "ha-group-") || len(seen.Groups) == 0 { // PVE 9 shows a rule for each group that is left
+		if !strings.HasPrefix(r.Name, "ha-group-") || len(seen.Groups) == 0 { // PVE 9 also shows a rule for each old group, which is read below
 			h.Rules = append(h.Rules, ruleOf(r))
 		}
 	}

@@ -19,8 +19,8 @@ type ability struct {
 	notes  []string // the data that would be lost
 }
 
-// Judges whether a node could start a VM with its present configuration if PVE
-// moved only this configuration. The HA manager moves nothing else
+// Judges whether a node could start a VM after the HA manager recovered it
+// there. The HA manager moves only the configuration, and does not change it
 // (pve-ha-manager PVE/HA/Env/PVE2.pm, steal_service).
 func able(vm workstation.VMFacts, home workstation.Facts, to NodeFacts, h HA) ability {
 	if why := to.away(); why != "" {
@@ -58,13 +58,13 @@ func sortedKeys(config map[string]string, family string) []string {
 }
 
 // cardsLacking returns a reason for each PCI device of the VM that would not
-// work on the node: the node lacks the device, or its entry in the mapping is
-// wrong or missing.
+// work on the node. Either the node lacks the device, or the mapping has no
+// entry or a wrong entry for the node.
 func cardsLacking(vm workstation.VMFacts, facts workstation.Facts) (why []string) {
 	for _, key := range sortedKeys(vm.Config, "hostpci") {
 		value, err := gpu.ParseHostPCI(vm.Config[key])
 		if err != nil {
-			continue // PVE cannot read the value either, so the VM starts on no node
+			continue // no fault of this node: PVE cannot parse the key either, so the VM starts nowhere
 		}
 		if mapping, known := facts.PCI().Mapping(value.Mapping); value.Mapping != "" && (!known || len(mapping.On(facts.Node)) == 0) {
 			why = append(why, fmt.Sprintf("%s: mapping %s has no entry for it", key, value.Mapping))
@@ -79,9 +79,10 @@ func cardsLacking(vm workstation.VMFacts, facts workstation.Facts) (why []string
 	return why
 }
 
-// Judges the volumes of a VM. The HA manager does not move volumes, so a volume
-// on a storage that the nodes do not share is a fault. If the node has a copy
-// of the volume, the fault is only a note.
+// Judges the volumes of a VM. The HA manager does not move volumes. A volume on
+// a storage that the nodes do not share is therefore a reason why the VM would
+// not start. If the node has a replicated copy of the volume, the VM would
+// start, and a note says which data would be lost.
 func (a *ability) disks(vm workstation.VMFacts, home, to workstation.Facts) {
 	for _, key := range qmconf.Slots(vm.Config) {
 		value := vm.Config[key]
@@ -96,7 +97,7 @@ func (a *ability) disks(vm workstation.VMFacts, home, to workstation.Facts) {
 		case !there.Active:
 			a.why = append(a.why, fmt.Sprintf("%s: it does not reach storage %s", key, pool))
 		case there.Shared:
-		case holds(there.Images, volume): // an image to install from, of which the node has a copy
+		case holds(there.Images, volume): // an image to install from, and the node has it too
 		case holds(there.Volumes, volume):
 			a.notes = append(a.notes, fmt.Sprintf("%s: the node has only a replicated copy of %s: data written since the last replication would be lost", key, volume))
 		default:
@@ -117,8 +118,8 @@ func holds(volumes []storage.Volume, id string) bool {
 	return slices.ContainsFunc(volumes, func(v storage.Volume) bool { return v.ID == id })
 }
 
-// taken returns a reason for each VM of the node that uses the VM's card and
-// runs, or is kept running by the HA manager.
+// taken returns a reason for each VM on the node that uses the card now. These
+// are VMs that run, and VMs that the HA manager keeps running.
 func taken(vm workstation.VMFacts, facts workstation.Facts, h HA) (why []string) {
 	claims := slices.DeleteFunc(facts.Claims(), func(c gpu.Claim) bool { return c.VMID == vm.ID })
 	claims = append(claims, qmconf.Claim(vm.ID, vm.Config))

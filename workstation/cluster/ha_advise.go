@@ -7,13 +7,13 @@ import (
 	"github.com/proxstation/proxstation"
 )
 
-// Advise returns the rules that VMs with a card need, for the Rules of an
-// [HASpec]. If a VM would not start on every node, a rule binds it to the nodes
-// on which it would start. If two VMs want one card, a rule keeps them apart.
-// Rules that exist already are not returned again. If only one node has the
-// card that two VMs want, they get no rule: PVE refuses such a rule, and only
-// one of the two can run. Advise is pure. The VMs need not be under high
-// availability yet.
+// Advise returns the rules that VMs with a card need. Put them into the Rules
+// of an [HASpec]. If a VM would not start on every node, a rule binds it to the
+// nodes on which it would start. If two VMs want one card, a rule keeps them
+// apart. Advise returns only rules that do not exist yet. If two VMs want one
+// card and only one node has it, there is no rule for them, because PVE would
+// refuse the rule. Only one of these VMs can run. Advise is pure. The VMs need
+// not be under high availability yet.
 //
 // The rules name no node that could not be read. VMs whose configurations were
 // not read get no rule.

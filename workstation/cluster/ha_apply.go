@@ -84,7 +84,7 @@ func (a *applier) haRule(ctx context.Context, m HARuleChange) error {
 	case is && m.Want.alike(now):
 		return nil
 	case is != (m.Have != nil), is && !m.Have.alike(now):
-		if !m.Groups || !m.begun(now) { // PVE adds VMs to a group one by one, so an earlier Apply may have added a part
+		if !m.Groups || !m.begun(now) { // an earlier Apply may have added only some VMs, because PVE adds them one by one
 			return fmt.Errorf("%w: it changed since the plan was made: observe and plan again", workstation.ErrStale)
 		}
 	}

@@ -31,7 +31,8 @@ func trio(changes ...func([]pvetest.Host)) []pvetest.Host {
 	return hosts
 }
 
-// shared adds a storage that nodes share, and the entry of the card's mapping.
+// shared returns the host with a storage that all nodes share, and with an
+// entry for its card in the mapping rtx.
 func shared(host pvetest.Host) pvetest.Host {
 	host.Storages = append(slices.Clone(host.Storages), pvetest.Storage{Name: "nas", Type: "nfs", Content: "images", Total: 1 << 40, Shared: true,
 		Config: map[string]string{"server": "192.168.1.5", "export": "/tank", "path": "/mnt/pve/nas"}})

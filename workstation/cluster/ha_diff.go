@@ -14,9 +14,8 @@ import (
 	"github.com/proxstation/proxstation/workstation"
 )
 
-// An HASpec describes the requests to the HA manager. Everything else is left
-// alone: VMs that are not named stay in or out of high availability, and rules
-// that are not named stay.
+// An HASpec describes how high availability should be. It concerns only the VMs
+// and rules that it names. Other VMs and rules stay as they are.
 type HASpec struct {
 	// VMs holds the VMs that should be under high availability. A field that is
 	// not set keeps its value. If the VM is not under high availability yet,
@@ -125,8 +124,9 @@ func (d *haDiff) vm(want HAVM) (change HAVMChange, needed bool) {
 	return HAVMChange{Want: want, Have: &have}, !want.alike(have)
 }
 
-// The method "over" returns v with its unset fields filled in. A field gets the
-// present value, which is in have, or PVE's default.
+// The method "over" returns v with its unset fields filled in. An unset field
+// gets the value of have. If have has no value either, the field gets PVE's
+// default.
 func (v HAVM) over(have HAVM) HAVM {
 	one := 1
 	v.Wanted, v.Comment = cmp.Or(v.Wanted, have.Wanted), cmp.Or(v.Comment, have.Comment)

@@ -14,11 +14,12 @@ import (
 )
 
 // Judge reports faults of high availability: VMs that no node could take over,
-// nodes that the rules allow but that lack the card or the disks, and VMs that
-// want one card but are not kept apart. It is pure. The IDs of the findings are
-// "cluster." with ha-no-recovery, ha-pinned, ha-wrong-node, ha-unsure,
-// ha-replica, ha-same-card, ha-error, ha-rule-ignored, ha-maintenance or
-// ha-two-nodes after it.
+// nodes that the rules allow although they lack the card or the disks, and VMs
+// that want one card but are not kept apart. It is pure. Each finding has one
+// of these IDs: cluster.ha-no-recovery, cluster.ha-pinned,
+// cluster.ha-wrong-node, cluster.ha-unsure, cluster.ha-replica,
+// cluster.ha-same-card, cluster.ha-error, cluster.ha-rule-ignored,
+// cluster.ha-maintenance, cluster.ha-two-nodes.
 func (h HA) Judge(f Facts) []proxstation.Finding {
 	j := &haJudge{ha: h, facts: f}
 	managed := slices.DeleteFunc(slices.Clone(h.VMs), func(v HAVM) bool { return !v.managed() })
@@ -174,8 +175,8 @@ func (j *haJudge) apart(a, b int) bool {
 	return !slices.ContainsFunc(first, func(node string) bool { return slices.Contains(second, node) })
 }
 
-// Returns the nodes to which strict rules bind a VM, or nil if no strict rule
-// does.
+// Returns the nodes to which strict rules bind a VM. The result is nil if the
+// VM is in no strict rule.
 func (j *haJudge) strict(vmid int) (nodes []string) {
 	for _, r := range j.ha.inForce(vmid, OnNodes) {
 		if r.Strict {

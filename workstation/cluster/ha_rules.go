@@ -56,7 +56,8 @@ func ruleNames(rules []HARule) string {
 	return strings.Join(names, " and ")
 }
 
-// Returns the rules that keep the VMs of a group together.
+// Returns the enabled rules that keep VMs together and have a VM in common with
+// "group".
 func (h HA) within(group HARule) (rules []HARule) {
 	for _, r := range h.Rules {
 		if r.Kind == Together && !r.Disabled && len(shared(r, group)) > 0 {
@@ -66,9 +67,10 @@ func (h HA) within(group HARule) (rules []HARule) {
 	return rules
 }
 
-// If a VM is in a rule that keeps VMs together or apart, PVE refuses a rule
-// that binds the VM to nodes with several priorities. The method refuses all
-// these rules.
+// PVE refuses two rules together if one rule keeps a VM together with or apart
+// from other VMs, and the other rule binds this VM to nodes with several
+// priorities. The method then refuses the rule r and all rules that bind VMs of
+// r to nodes.
 func (h HA) priorities(r HARule, why map[string]string) {
 	nodes := h.nodeRules(r)
 	for _, n := range nodes {
@@ -78,8 +80,8 @@ func (h HA) priorities(r HARule, why map[string]string) {
 	}
 }
 
-// Refuses a rule that keeps VMs apart if other rules bind the VMs to fewer
-// nodes than there are VMs.
+// Refuses a rule that keeps VMs apart if the VMs may run on fewer nodes than
+// there are VMs. Other rules bind the VMs to these nodes.
 func (h HA) room(r HARule, why map[string]string) {
 	nodes := h.nodeRules(r)
 	allowed, located := map[string]bool{}, map[int]bool{}

@@ -62,7 +62,8 @@ func edit(f *cluster.Facts, key, value string) {
 	f.Nodes[0].Facts.VMs[140] = vm
 }
 
-// The function "rival" puts VM 141 on a node. It has the same card as VM 140.
+// The function "rival" puts VM 141 on a node. VM 141 and VM 140 have the same
+// card.
 func rival(f *cluster.Facts, h *cluster.HA, node int, running bool) {
 	config := maps.Clone(f.Nodes[0].Facts.VMs[140].Config)
 	config["scsi0"] = "ceph:vm-141-disk-0,size=8G"

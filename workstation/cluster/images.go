@@ -66,14 +66,15 @@ type imaging struct {
 	all    Facts
 	node   workstation.Facts
 	brings []BringImage
-	// moved holds a text for each image that the node has under another volume
-	// than the Spec names.
+	// The Spec names an image by its volume, and the node may have the image as
+	// another volume. The field moved holds a text for each such image.
 	moved []string
 	why   []string // the images that the node cannot get, with the reason
 }
 
-// Returns the VM with its images named by the volumes that the node has or will
-// have. If the VM exists, the images in its drives are left alone.
+// Returns the VM with the volumes that its images have on this node, or will
+// have there after the plan. If the VM exists, the images in its drives stay as
+// they are.
 func (i *imaging) images(vm workstation.VM) workstation.VM {
 	vm.Disks = slices.Clone(vm.Disks)
 	have := i.node.VMs[vm.ID].Config
@@ -93,7 +94,8 @@ func (i *imaging) images(vm workstation.VM) workstation.VM {
 	return vm
 }
 
-// Returns the volume on the node that holds the wanted image.
+// Returns the volume that holds the image on the node. If the node does not
+// have the image, the method plans to bring it.
 func (i *imaging) find(volume string) string {
 	name, file, pooled := qmconf.CutVolume(volume)
 	content, _, _ := strings.Cut(file, "/")
@@ -117,9 +119,9 @@ func (i *imaging) find(volume string) string {
 	return i.bring(volume, name, file, content)
 }
 
-// Adds a step that brings an image to the node. It chooses the storage that the
-// VM names if that storage can hold the image. Otherwise it chooses the storage
-// with the most space among those that can.
+// Adds a step that brings an image to the node. It prefers the storage that the
+// VM names. If that storage cannot hold the image, it takes the storage with
+// the most space that can.
 func (i *imaging) bring(volume, name, file, content string) string {
 	source := slices.IndexFunc(i.spec, func(image Image) bool {
 		_, its, _ := qmconf.CutVolume(image.Volume)
@@ -168,7 +170,8 @@ func (i *imaging) elsewhere(file string) string {
 	return ", only on " + strings.Join(names, " and ")
 }
 
-// brought returns the facts of the node as they will be with the images.
+// brought returns the facts of the node as they will be after the images were
+// brought.
 func brought(facts workstation.Facts, brings []BringImage) workstation.Facts {
 	facts.Pools = slices.Clone(facts.Pools)
 	for _, b := range brings {

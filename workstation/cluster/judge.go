@@ -92,7 +92,8 @@ func (n NodeFacts) stateFindings() []proxstation.Finding {
 }
 
 // otherVersion reports a node that runs an older release of PVE than another
-// node. Releases are compared without their updates: 9.1, not 9.1.4.
+// node. Only the first two numbers of a version count: 9.1.4 and 9.1.5 are the
+// same release.
 func otherVersion(n NodeFacts, newest string) []proxstation.Finding {
 	if n.Facts.Version == "" || !older(n.Facts.Version, newest) {
 		return nil
@@ -115,7 +116,7 @@ func older(version, than string) bool {
 // release returns the major and the minor version: 9 and 1 for "9.1.4".
 func release(version string) (parts [2]int) {
 	for i, text := range strings.SplitN(version, ".", 3)[:min(2, strings.Count(version, ".")+1)] {
-		parts[i], _ = strconv.Atoi(text) // 0 if PVE has no such version
+		parts[i], _ = strconv.Atoi(text) // a part that is not a number counts as 0
 	}
 	return parts
 }

@@ -75,12 +75,12 @@ type mapper struct {
 	facts   Facts
 	after   []gpu.Mapping // all mappings of the cluster after the plan
 	changes []MappingChange
-	// The map why has a mapping and a node as its key. The value is the reason
-	// why the node has no card for the mapping.
+	// The key is a mapping and a node. The value is the reason why the node has
+	// no card for the mapping.
 	why map[[2]string]string
-	// The map other has a mapping and a node as its key. The value is true if
-	// the mapping's entries on the node name only cards of another kind, and
-	// the node has no card of the wanted kind.
+	// The key is a mapping and a node. The value is true if the entries that
+	// the mapping has for the node are for cards of another kind, and no card
+	// of the wanted kind can replace them.
 	other    map[[2]string]bool
 	problems []error
 	findings []proxstation.Finding
@@ -149,9 +149,10 @@ func (m *mapper) reasons(mapping string) string {
 	return strings.Join(reasons, "; ")
 }
 
-// Plans the entries of one node. Correct entries stay. An entry is replaced if
-// it is wrong or names a card of another kind, and the node has another card of
-// the wanted kind.
+// Plans the entries that the mapping has for one node. Correct entries stay. If
+// an entry is wrong, or is for a card of another kind, it is replaced with an
+// entry for another card of the wanted kind. If there is no such card, the
+// entry stays.
 func (m *mapper) node(card Card, facts workstation.Facts, change *MappingChange) {
 	have := change.Mapping.On(facts.Node)
 	var kept []gpu.MappingEntry
@@ -180,10 +181,11 @@ func (m *mapper) node(card Card, facts workstation.Facts, change *MappingChange)
 	change.Mapping.Entries = slices.Concat(others, kept, fresh)
 }
 
-// Returns new entries for the node's cards of the kind. Cards with an entry in
-// kept are left out. PVE uses only one of several entries. So a card that a VM
-// uses without this mapping gets an entry only if there is no other card. If no
-// card can get an entry, why is the reason.
+// Returns new entries for the node's cards of the wanted kind. It leaves out
+// cards that have an entry in "kept". It also leaves out cards that a VM uses
+// without this mapping, because PVE may choose any entry. If there are only
+// such cards, one of them gets an entry. If no card can get an entry, why is
+// the reason.
 func (m *mapper) entries(card Card, facts workstation.Facts, change *MappingChange, kept []gpu.MappingEntry) (entries []gpu.MappingEntry, why string) {
 	var found, free []gpu.MappingEntry
 	for _, c := range facts.Cards() {

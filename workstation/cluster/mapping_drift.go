@@ -26,14 +26,15 @@ func ofKind(kind Kind, facts workstation.Facts, e gpu.MappingEntry) bool {
 }
 
 // CheckMappings compares the mappings of the cluster with the devices of the
-// nodes. Each finding names a node on which VMs with the mapping would not
-// start, or an entry of a node that the cluster does not have. The IDs are the
-// IDs of [gpu.Node.Drift], and cluster.mapping-node.
+// nodes. A finding with an ID of [gpu.Node.Drift] names a node on which VMs
+// with the mapping would not start. A finding with the ID
+// "cluster.mapping-node" reports an entry for a node that is not in the
+// cluster.
 func (f Facts) CheckMappings() []proxstation.Finding { return f.drift(f.mappings()) }
 
-// The method "drift" returns a warning for each wrong entry of the mappings.
-// These are only warnings, because a plan fails only if a VM needs the mapping
-// on the node.
+// The method "drift" returns a warning for each wrong entry of the mappings. It
+// returns no blockers, because a wrong entry prevents a plan only if a VM of
+// the plan uses the mapping on that node.
 func (f Facts) drift(mappings []gpu.Mapping) []proxstation.Finding {
 	var findings []proxstation.Finding
 	for _, m := range mappings {

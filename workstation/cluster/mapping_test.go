@@ -156,8 +156,8 @@ func TestCheckMappings(t *testing.T) {
 	}
 }
 
-// If a node has only an entry for a card of another kind, a VM that wants the
-// kind is not placed on that node.
+// A VM wants a kind of card. It is not placed on a node where the mapping has
+// only an entry for a card of another kind.
 func TestAnEntryOfAnotherCardIsNoPlace(t *testing.T) {
 	t.Parallel()
 	f := facts(t, named("a", pvetest.Reference(), without), named("b", pvetest.Reference()))

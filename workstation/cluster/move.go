@@ -14,22 +14,22 @@ import (
 	"github.com/proxstation/proxstation/workstation"
 )
 
-// A Move takes a VM that is off to another node of the cluster: PVE copies the
+// A Move takes a VM that is off to another node of the cluster. PVE copies the
 // disks that the nodes do not share, and then hands over the configuration
-// (qemu-server PVE/QemuMigrate.pm). No VM is moved without such a step.
+// (qemu-server PVE/QemuMigrate.pm). This package moves a VM only if the plan
+// has a Move for it.
 type Move struct {
 	VMID     int
 	Name     string
 	From, To string
-	// Digest is the digest of the VM's configuration from which the move was
-	// planned.
+	// Digest is the digest of the VM's configuration at the time of the plan.
 	Digest string
 	// Disks holds the volumes on storages that the nodes do not share. A VM
 	// without such volumes moves in seconds.
 	Disks []MoveDisk
 	// Copied is the amount of data that has to be copied. Unsized is the number
-	// of volumes whose size is not known. Neither counts replicated volumes, of
-	// which only the changes since LastSync are copied.
+	// of volumes whose size is not known. Replicated volumes do not count for
+	// either: PVE copies only what changed in them since LastSync.
 	Copied   storage.Size
 	Unsized  int
 	LastSync time.Time
@@ -70,8 +70,8 @@ type MoveFacts struct {
 	VMID     int
 	From, To string
 	Running  bool
-	// Devices holds the configuration keys of those host devices because of
-	// which PVE refuses the move.
+	// Devices holds the configuration keys of host devices that prevent the
+	// move, such as "hostpci0".
 	Devices []string
 	// Disks holds the volumes that the nodes do not share.
 	Disks []MoveDisk
@@ -80,9 +80,9 @@ type MoveFacts struct {
 	// Storages and Mappings name the storages and mappings that the VM uses and
 	// the target lacks.
 	Storages, Mappings []string
-	// HA holds the resources because of which the rules of high availability
-	// forbid the target. Along holds the resources that PVE moves together with
-	// the VM.
+	// HA names the resources of high availability that prevent the move, with
+	// the kind of the rule. Along names the resources that PVE moves together
+	// with the VM.
 	HA, Along []string
 	// Replication is the replication job of the VM to the target. It is nil if
 	// there is no such job.
@@ -144,7 +144,7 @@ func (m MoveFacts) Plan(facts Facts, opts *MoveOptions) Plan {
 		opts = &MoveOptions{}
 	}
 	from, _ := facts.Node(m.From)
-	to, _ := facts.Node(m.To) // if the cluster has no such node, to is zero, like a node that was not read
+	to, _ := facts.Node(m.To) // zero if the cluster has no such node; this counts as a node that was not read
 	j := &mover{facts: m, all: facts, from: from.Facts, to: to.Facts, opts: *opts, vm: from.Facts.VMs[m.VMID]}
 	j.move = Move{VMID: m.VMID, Name: j.vm.Name, From: m.From, To: m.To, Digest: j.vm.Digest, HA: slices.Contains(j.from.HA, m.VMID)}
 	if why := to.away(); why != "" {

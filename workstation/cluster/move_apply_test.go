@@ -67,8 +67,8 @@ func TestAVMIsMoved(t *testing.T) {
 	})
 }
 
-// The plan reports every fault because of which PVE would refuse the move. The
-// embedded node refuses the move too.
+// The plan reports every fault that makes PVE refuse the move. The embedded
+// node refuses the move too.
 func TestAMoveThatPVERefuses(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

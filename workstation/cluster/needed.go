@@ -9,11 +9,11 @@ import (
 	"github.com/proxstation/proxstation/workstation"
 )
 
-// Returns the VMs of a node whose configurations a plan for the Spec needs: all
-// VMs or none. All are needed if a workstation is on the node already, if a
-// mapping gets an entry for the node, or if a new workstation may take a PCI
-// device of the node. Each of these cases depends on the devices that other VMs
-// take. In doubt, the method returns all VMs.
+// Returns the VMs of a node whose configurations a plan for the Spec needs.
+// These are all VMs of the node or none. The configurations say which devices
+// the VMs take. The plan depends on this if a workstation is on the node
+// already, if a mapping gets an entry for the node, or if a new workstation may
+// take a PCI device of the node. In doubt, the method returns all VMs.
 func (s Spec) needed(seen workstation.Facts) []int {
 	m := mapCards(s.Cards, Facts{Nodes: []NodeFacts{{Name: seen.Node, State: Online, Facts: seen}}})
 	takes := func(n Needs) bool {
@@ -30,8 +30,9 @@ func (s Spec) needed(seen workstation.Facts) []int {
 }
 
 // mayTake reports whether a new workstation may take a PCI device of the node.
-// If On is set, the devices of the VM are not known yet. Such a VM names its
-// card by a mapping, so it is enough that the node has a mapping.
+// If On is set, only On knows the devices of the VM, and On is not called here.
+// Such a VM names its card by a mapping, so mayTake reports whether any mapping
+// has an entry for the node.
 func (n Needs) mayTake(node gpu.Node) bool {
 	if n.On != nil {
 		return slices.ContainsFunc(node.Mappings, func(m gpu.Mapping) bool { return len(m.On(node.Name)) > 0 })

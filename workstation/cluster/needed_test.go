@@ -108,7 +108,7 @@ func planText(spec cluster.Spec, facts cluster.Facts) string {
 	return plan.String()
 }
 
-// card is the entry of the first node's RTX in a mapping.
+// The constant "card" is the entry for the first node's RTX in a mapping.
 const card = "node=%s,path=0000:01:00,id=10de:2c05,iommugroup=12,subsystem-id=1462:5315"
 
 // randomHosts returns three nodes. Some have no RTX and some have two. Their VMs

@@ -29,18 +29,18 @@ type Spec struct {
 
 // Needs holds the requirements that a workstation has of its node. Most of them
 // are in the VM: the size and the tier of its disks, its memory, its
-// processors, its bridges and its images. A hostpci value with a mapping needs
-// a card. The [Card] of that name in the Spec, or the existing mapping, says
-// which nodes have such a card.
+// processors, its bridges and its images. If the VM names a mapping in a
+// hostpci key, it needs a card. The [Card] of that name in the Spec, or the
+// existing mapping, says which nodes have such a card.
 type Needs struct {
 	// VM is the VM as a profile makes it.
 	VM workstation.VM
 	// On returns the VM for a node. Set it for a VM that depends on its node. A
-	// Mac, for example, depends on the card and on the processor. On also
-	// returns the images that the VM needs on this node, beside the images of
-	// the Spec. The mappings in the facts include the entries that the plan
-	// will make. If On is set, VM only has to contain the ID and the name. If
-	// On is nil, VM fits every node.
+	// Mac, for example, depends on the card and on the processor. The mappings
+	// in the facts include the entries that the plan will make. On also returns
+	// the images that the VM needs on this node, in addition to the images of
+	// the Spec. If On is set, VM only has to contain the ID and the name. If On
+	// is nil, VM fits every node.
 	On func(node workstation.Facts) (workstation.VM, []Image, error)
 	// Node is the only node on which a new VM is placed. If it is empty, every
 	// node is allowed. A VM that exists stays on its node in any case.
@@ -83,8 +83,8 @@ type Kind struct {
 	Family gpu.Family
 	// Model is the vendor and device number of the display: 10de:2c05.
 	Model iommu.Model
-	// Address is the PCI address of one function of the card. It is the same on
-	// each node.
+	// Address is the PCI address of one function of the card. On each node,
+	// only the card at this address matches.
 	Address iommu.Address
 }
 

@@ -26,12 +26,13 @@ import (
 func (c *Cluster) Observe(ctx context.Context) (Facts, error) { return c.observe(ctx, nil) }
 
 // ObserveFor reads the facts for [Place] and [Diff] of one Spec. Unlike
-// [Cluster.Observe], it reads the configurations of VMs only on nodes where the
-// Spec depends on them: nodes that have a workstation of the Spec, nodes whose
-// entries in the mappings of the Spec change, and nodes with a PCI device that
-// a new workstation may take. The other VMs are in [workstation.Facts] Unread.
-// Methods of the facts that need such a VM return [workstation.ErrUnread], or a
-// finding which says that the answer is not known.
+// [Cluster.Observe], it reads the configurations of VMs only on those nodes
+// where the Spec depends on them. A node counts if it has a workstation of the
+// Spec, if a mapping of the Spec gets a changed entry for the node, or if a new
+// workstation may take one of its PCI devices. The VMs of all other nodes are
+// in the field Unread of [workstation.Facts]. If a method of the facts needs
+// such a VM, it returns [workstation.ErrUnread], or a finding which says that
+// the answer is not known.
 //
 // ObserveFor uses the fields VM and Node of the workstations, and whether On is
 // set. It does not call On.
@@ -70,13 +71,13 @@ func (c *Cluster) observe(ctx context.Context, needed needed) (Facts, error) {
 // A view holds the answers of a cluster before they are judged.
 type view struct {
 	pve.Membership
-	unaudited   error // the reason why Membership holds only the names of the nodes, or nil
+	unaudited   error // not nil if the login may read only the names of the members
 	guests      []pve.Guest
 	permissions pve.Permissions
 	nodes       []*reading // an entry for each member, nil if the node is offline
 }
 
-// A reading is the observation of a node that is under way. The fields facts
+// A reading holds the facts of one node while they are read. The fields facts
 // and err are set when the channel done is closed.
 type reading struct {
 	name  string

@@ -79,8 +79,8 @@ func states(f cluster.Facts) (text string) {
 	return strings.Join(parts, ", ")
 }
 
-// The facts of a node are the same whether the cluster or the node alone is
-// observed.
+// A node is observed once as a part of the cluster and once alone. The facts
+// are the same.
 func TestObserveReadsWhatEachNodeReads(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -227,8 +227,8 @@ func TestNodesThatHangDelayNobody(t *testing.T) {
 	})
 }
 
-// Each answer comes in time, but all answers of the node together take longer
-// than the limit. The reading of this node ends.
+// A node is slow, but each single answer comes in time. The reading of this
+// node ends when all its answers together take longer than the limit.
 func TestTheLimitOfANode(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

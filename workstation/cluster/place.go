@@ -90,18 +90,20 @@ func (e *NoPlaceError) Is(target error) bool { return target == ErrNoPlace }
 // Place chooses a node for each workstation of the Spec. It is pure: the same
 // input gives the same answer. VMs that exist stay where they are. For every
 // other VM, Place finds the nodes on which the VM could be made, by the rules of
-// [workstation.Diff] and [gpu.Ready]. They concern the card, storages by tier
-// and space, memory, processors, bridges, images, and privileges. To choose
-// among these nodes, Place compares them by the following list. The first entry
-// in which two nodes differ decides:
+// [workstation.Diff] and [gpu.Ready]. These rules concern the card, storages by
+// tier and space, memory, processors, bridges, images, and privileges. If the VM
+// could be made on several nodes, Place compares these nodes by the questions of
+// this list. The first question to which two nodes give different answers
+// decides between them:
 //
-//  1. its memory fits beside what runs now;
-//  2. fewer other VMs have its card;
-//  3. more of its disks are on the tier that they prefer;
-//  4. fewer images have to be brought;
-//  5. fewer warnings that come with it;
-//  6. more memory is available;
-//  7. the node's name.
+//  1. Is there memory for the VM beside the VMs that run now?
+//  2. How many other VMs have the same card? Fewer are better.
+//  3. How many disks of the VM are on the tier that they prefer? More are
+//     better.
+//  4. How many images have to be brought to the node? Fewer are better.
+//  5. How many warnings does the VM cause? Fewer are better.
+//  6. How much memory is available? More is better.
+//  7. Which name comes first in the alphabet?
 //
 // The error joins a [NoPlaceError] for each VM that finds no node, and the
 // errors of [workstation.Diff] for VMs that exist.
@@ -118,7 +120,7 @@ func placed(spec Spec, facts Facts) *placing {
 	p := &placing{spec: spec, all: facts, mapper: mapCards(spec.Cards, facts), nodes: map[string]*nodePlan{}}
 	p.problems, p.findings = p.mapper.problems, p.mapper.findings
 	if len(p.problems) > 0 {
-		return p // without the mappings, every further reason would be wrong
+		return p // wrong mappings would lead to wrong reasons below
 	}
 	if p.twice(); len(p.problems) > 0 {
 		return p
@@ -158,17 +160,17 @@ type placing struct {
 	brings     []BringImage
 	findings   []proxstation.Finding
 	problems   []error
-	// unsure holds the VMs for which no node was found, but which a node that
-	// was not read might take.
+	// The field unsure holds VMs that got no node. A node that was not read
+	// might take them.
 	unsure []*NoPlaceError
 }
 
 // A nodePlan holds the VMs that were placed on a node so far.
 type nodePlan struct {
-	facts  workstation.Facts // including the mappings and images that the plan will make
+	facts  workstation.Facts // as they will be with the mappings and images of the plan
 	vms    []workstation.VM
-	claims []gpu.Claim // the claims of the VMs that exist
-	// The findings of a plan for vms.
+	claims []gpu.Claim // the devices that the existing VMs of the node take
+	// the findings of a plan for these VMs
 	findings []proxstation.Finding
 }
 
@@ -246,7 +248,7 @@ func (p *placing) taken(vm workstation.VM) error {
 			return fmt.Errorf("cluster: %w", &workstation.TakenError{VMID: vm.ID, Want: vm.Name, Have: other})
 		}
 	}
-	for _, g := range p.all.Guests { // including the guests of nodes that were not read
+	for _, g := range p.all.Guests { // these include the guests of nodes that were not read
 		if g.VMID == vm.ID && g.Container {
 			return fmt.Errorf("cluster: %w", &workstation.TakenError{VMID: vm.ID, Want: vm.Name, Have: fmt.Sprintf("container %s on node %s", g.Name, g.Node)})
 		}

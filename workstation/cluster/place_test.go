@@ -18,7 +18,7 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// named returns a copy of the host with another name, after the changes.
+// named returns the host with another name and with the given changes.
 func named(name string, host pvetest.Host, changes ...func(*pvetest.Host)) pvetest.Host {
 	host.Name = name
 	for _, change := range changes {
@@ -38,8 +38,9 @@ func twins() []pvetest.Host {
 	return []pvetest.Host{named("a", pvetest.Reference()), named("b", pvetest.Reference())}
 }
 
-// facts returns the facts of nodes that are described by hosts. Each node is
-// observed on its own, so the hosts need not form a consistent cluster.
+// facts starts an embedded node for each host, and returns the facts of all
+// these nodes. The nodes are observed one by one, so they need not form a
+// consistent cluster.
 func facts(t *testing.T, hosts ...pvetest.Host) cluster.Facts {
 	t.Helper()
 	f := cluster.Facts{Quorate: proxstation.Yes}
@@ -179,8 +180,8 @@ func TestEveryNodeIsNamedInARefusal(t *testing.T) {
 	}
 }
 
-// VMs that each want a card are placed on different nodes, and each placed VM
-// reduces what its node has left for the next VM.
+// Two VMs that want the same card are placed on different nodes. A VM that was
+// placed takes memory and disk space of its node, which the next VM cannot get.
 func TestPlacedOneAfterTheOther(t *testing.T) {
 	t.Parallel()
 	spec := cluster.Spec{Cards: []cluster.Card{rtx}, Workstations: []cluster.Needs{{VM: linux(140, "rtx")}, {VM: linux(141, "rtx")}, {VM: linux(142, "rtx")}}}
@@ -218,7 +219,7 @@ func TestAVMThatExistsStays(t *testing.T) {
 	t.Parallel()
 	f := facts(t, twins()...)
 	f.Nodes[1].Facts.VMs[140] = workstation.VMFacts{ID: 140, Name: "linux140", Config: map[string]string{"name": "linux140"}}
-	f.Nodes[1].Facts.MemoryAvailable = storage.GiB // so that node a would be better
+	f.Nodes[1].Facts.MemoryAvailable = storage.GiB // with so little memory, node b is worse than node a
 	spec := cluster.Spec{Workstations: []cluster.Needs{{VM: linux(140, ""), Node: "a"}}}
 	plan, err := cluster.Diff(spec, f)
 	if err != nil {
@@ -257,8 +258,8 @@ func TestAVMThatExistsStays(t *testing.T) {
 	finding(t, plan.Findings, "cluster.node-away", proxstation.Warning, "online is 0")
 }
 
-// If only a node that was not read might take a new VM, Diff leaves out this VM
-// with a reason, and plans the others. Place returns an error, because it
+// A new VM could only be made on a node that was not read. Diff leaves out this
+// VM with a reason, and plans the others. Place returns an error, because it
 // returns no findings.
 func TestANewVMForANodeThatWasNotRead(t *testing.T) {
 	t.Parallel()

@@ -11,8 +11,8 @@ import (
 	"github.com/proxstation/proxstation/workstation"
 )
 
-// findingWords returns a finding as one line without the name of the VM,
-// because a list of nodes for one VM need not repeat the name.
+// findingWords returns a finding as one line. It leaves out the name of the VM,
+// because the line is shown in a list that is about this VM.
 func findingWords(f proxstation.Finding, vm workstation.VM) string {
 	subject := strings.TrimPrefix(f.Subject, fmt.Sprintf("VM %d", vm.ID))
 	subject = strings.TrimPrefix(strings.TrimSpace(subject), vm.Name)
@@ -23,9 +23,9 @@ func findingWords(f proxstation.Finding, vm workstation.VM) string {
 	return strings.TrimSuffix(text+f.Seen+": "+f.Why, ".")
 }
 
-// errorWords returns each error of a joined error as one line without the names
-// of the package and of the VM, because a list of nodes for one VM need not
-// repeat these names.
+// errorWords returns one line for each error that was joined into err. It
+// leaves out the names of the package and of the VM, because the lines are
+// shown in a list that is about this VM.
 func errorWords(err error) []string {
 	var all []string
 	for _, e := range parts(err) {

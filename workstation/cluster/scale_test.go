@@ -77,8 +77,8 @@ func far(tb testing.TB, sim *pvetest.Cluster, opts *cluster.Options) (*cluster.C
 }
 
 // No request is made twice. In a small cluster a request waits for at most two
-// others. With many VMs the limit on requests in flight decides the time: 1,488
-// requests with 64 in flight take 24 round trips after the first.
+// others. In a large cluster the limit on requests in flight decides the time:
+// 1,488 requests with 64 in flight take at most 25 round trips.
 func TestObserveAtScale(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ nodes, vms, inFlight, deep, requests int }{
@@ -110,14 +110,14 @@ func TestObserveAtScale(t *testing.T) {
 }
 
 // ObserveFor leaves out the configurations of VMs on nodes where no workstation
-// can take a card. If 10 of 32 nodes have a card, it takes at most 300 ms. The
-// test allows one round trip more than necessary, because requests that depend
-// on others may come late.
+// can take a card. If 10 of 32 nodes have a card, ObserveFor takes at most 300
+// ms. The test allows one more round trip than necessary, because a request may
+// start late if it depends on other requests.
 func TestObserveForAtScale(t *testing.T) {
 	t.Parallel()
 	existing := cluster.Needs{VM: workstation.VM{ID: 1003, Name: "vm1003"}}
 	for name, test := range map[string]struct {
-		cards, deep, requests, read int // how many nodes have the card, then the wanted results
+		cards, deep, requests, read int // cards is the number of nodes with the card; the other numbers are the wanted results
 		nodes, vms                  int
 		spec                        cluster.Spec
 	}{
@@ -183,7 +183,7 @@ func TestASharedStorageIsListedOnce(t *testing.T) {
 		for _, name := range []string{"n00", "n01"} {
 			sim.Node(name).Inject(pvetest.Fault{Path: "/nodes/n0[01]/storage/nas/content", Kind: pvetest.Refuse, Times: -1})
 		}
-		sim.Delay("n02", time.Second) // to ask another node before n02
+		sim.Delay("n02", time.Second) // so that another node is asked before n02
 		facts, _ = observe(t, c)
 		if n, _ := facts.Node("n02"); !slices.ContainsFunc(n.Facts.Pools, func(p storage.Pool) bool { return p.Name == "nas" && len(p.Images) == 1 }) {
 			t.Errorf("node n02: %v", n.Facts.Pools)
@@ -191,8 +191,9 @@ func TestASharedStorageIsListedOnce(t *testing.T) {
 	})
 }
 
-// The status of a set requests the list of VMs once. VMs on nodes without a
-// member cost no further request and no time, however many they are.
+// Status requests the list of VMs once. A node may have VMs, but no member of
+// the set. The number of such VMs changes neither the number of requests nor
+// the time.
 func TestStatusAtScale(t *testing.T) {
 	t.Parallel()
 	count := func(vms int) (requests int, took time.Duration) {

@@ -8,8 +8,9 @@ import (
 	"github.com/proxstation/proxstation"
 )
 
-// noPlace reports a new VM that no node takes. If a node that was not read
-// might take the VM, this is a finding, and the other VMs are still planned.
+// noPlace reports that no node was found for a new VM. If all nodes were read,
+// this is an error. If some node was not read, it might take the VM. Then
+// noPlace adds a finding instead, and Diff still plans the other VMs.
 func (p *placing) noPlace(e *NoPlaceError, unread []NodeFacts) {
 	if len(unread) == 0 {
 		p.problems = append(p.problems, e)
@@ -51,7 +52,7 @@ func (p *placing) stay(needs Needs, home string) {
 		}
 		p.findings = append(p.findings, elsewhere)
 	}
-	node, _ := p.all.Node(home) // if the cluster has no such node, this is the zero NodeFacts, which count as not read
+	node, _ := p.all.Node(home) // zero if the cluster has no such node; this counts as a node that was not read
 	if why := node.away(); why != "" {
 		p.stateOf(node)
 		p.findings = append(p.findings, proxstation.Finding{ID: "cluster.vm-away", Severity: proxstation.Warning, Subject: subject,
