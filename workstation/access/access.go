@@ -58,8 +58,8 @@ func (p Plan) String() string {
 	return b.String()
 }
 
-// add appends a change to the plan, unless the guest already has the wanted
-// value.
+// add appends a change to the plan. If "done" is true, the guest already has
+// the value "to", and add does nothing.
 func (p *Plan) add(done bool, step, what, from, to string) {
 	if !done {
 		p.Changes = append(p.Changes, Change{What: what, From: from, To: to, step: step})
@@ -72,15 +72,16 @@ var (
 	// ErrGuest reports a guest with which a [Way] does not work, or a guest
 	// that refused a step.
 	ErrGuest = errors.New("access: the guest refuses")
-	// ErrNotTaken reports a guest that still differs from the wanted state
-	// after all steps.
+	// ErrNotTaken reports a guest that does not have the settings of the [Way],
+	// although all steps succeeded.
 	ErrNotTaken = errors.New("access: the guest did not take the change")
 )
 
 // Apply makes the changes of the plan and reads the guest again. An empty plan
-// writes nothing. The error matches [ErrGuest] if a step failed, and
-// [ErrNotTaken] if the guest still differs from the wanted state afterwards.
-// Apply also returns the errors of the way's method Plan.
+// writes nothing. The error matches [ErrGuest] if a step failed. It matches
+// [ErrNotTaken] if all steps succeeded, but the guest does not have the
+// settings of the way afterwards. Apply also returns the errors of the way's
+// method Plan.
 func Apply(ctx context.Context, guest Guest, way Way, plan Plan) error {
 	if plan.Empty() {
 		return nil

@@ -33,7 +33,7 @@ const (
 type guest struct {
 	t         *testing.T
 	root, bin string
-	sunshine  string // the address of Sunshine's stand-in
+	sunshine  string // the address of the server that stands in for Sunshine
 	commands  []proxstation.GuestCommand
 }
 
@@ -497,7 +497,7 @@ func FuzzScriptReport(f *testing.F) {
 	})
 }
 
-// In a guest of the type said, every command prints the same text.
+// The type "said" is a guest in which every command prints the same text.
 type said string
 
 func (s said) Run(context.Context, proxstation.GuestCommand) (proxstation.GuestOutput, error) {

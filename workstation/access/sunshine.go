@@ -125,7 +125,7 @@ func (s Sunshine) apply(ctx context.Context, guest Guest, steps []string) error 
 		}
 		after, err := s.Plan(ctx, guest)
 		if err != nil || after.Empty() {
-			return err // Sunshine was installed earlier, with this user
+			return err // an earlier installation has left this user
 		}
 	}
 	password := s.Password.Reveal()

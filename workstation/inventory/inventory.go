@@ -123,7 +123,8 @@ type Pool struct {
 	// if they are not known.
 	Disks []string `json:"disks"`
 	// Total and Available are sizes in bytes. They are nil if they are not
-	// known. The files of a host do not contain them.
+	// known. The PVE API reports them, but the files of a host do not contain
+	// them.
 	Total     *int64 `json:"total"`
 	Available *int64 `json:"available"`
 	Why       string `json:"why"`

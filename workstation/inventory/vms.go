@@ -25,13 +25,13 @@ type VM struct {
 	HostPCI []string `json:"hostpci"`
 }
 
-// AddVMs adds to the report the VMs that take PCI devices. It also adds the
-// findings on their configurations. The parameter "configs" holds the configurations by VMID
-// ([ParseConfig] parses the files of a host). Templates are left out, because
-// they never start. A finding has the ID inventory.hostpci-refused, or an ID of
-// [gpu.Node.Check], [gpu.Node.CheckConfig], [gpu.Node.CheckClaims] or
-// [iommu.Facts.CheckFunctions]. If the report already has the cause, AddVMs
-// does not add it again.
+// AddVMs adds to the report the VMs that take PCI devices, and the findings on
+// their configurations. The parameter "configs" holds the configurations by
+// VMID ([ParseConfig] parses the files of a host). Templates are left out,
+// because they never start. A finding has the ID inventory.hostpci-refused, or
+// an ID of [gpu.Node.Check], [gpu.Node.CheckConfig], [gpu.Node.CheckClaims] or
+// [iommu.Facts.CheckFunctions]. AddVMs omits a finding if the report already
+// has a finding with the same cause.
 func (i *Inventory) AddVMs(facts iommu.Facts, node gpu.Node, configs map[int]map[string]string) {
 	i.addVMs(facts, node, configs)
 }
@@ -61,8 +61,9 @@ func (i *Inventory) addVMs(facts iommu.Facts, node gpu.Node, configs map[int]map
 	return claims
 }
 
-// add adds findings whose cause is not in the report yet. A finding on a VM's
-// device replaces an info with the same evidence.
+// add adds findings to the report, except findings that it already has. If the
+// report has the same finding with severity Info, a finding of higher severity
+// replaces it.
 func (i *Inventory) add(findings []proxstation.Finding) {
 	for _, f := range findings {
 		i.Findings = slices.DeleteFunc(i.Findings, func(old proxstation.Finding) bool {
@@ -74,9 +75,9 @@ func (i *Inventory) add(findings []proxstation.Finding) {
 	}
 }
 
-// checkVM judges the devices of one VM. A card's functions may be spread over
-// several values, so checkVM looks at all functions together to find what the
-// host loses.
+// checkVM returns the findings on the devices of one VM. Several keys of the
+// configuration can each take some functions of the same card. So checkVM looks
+// at all functions together to find what the host loses.
 func checkVM(facts iommu.Facts, node gpu.Node, claim gpu.Claim, config map[string]string) []proxstation.Finding {
 	var values, host []proxstation.Finding
 	keys := map[iommu.Address]string{}
@@ -109,8 +110,9 @@ func checkVM(facts iommu.Facts, node gpu.Node, claim gpu.Claim, config map[strin
 	return found
 }
 
-// cardsHere lists the host's graphics cards for the text of a fix. The missing
-// device may be a card that has moved.
+// cardsHere lists the host's graphics cards. The list is for a finding on a VM
+// whose device does not exist: the device may be a card that has moved to
+// another address.
 func cardsHere(facts iommu.Facts) string {
 	var cards []string
 	for _, card := range gpu.Cards(facts.Functions) {
@@ -122,10 +124,12 @@ func cardsHere(facts iommu.Facts) string {
 	return " The graphics cards here: " + strings.Join(cards, ", ") + "."
 }
 
-// merge joins the findings on the values with the findings on the host. It
-// removes a finding on a value about a shared group, because the host's facts
-// are more exact than PVE's list of devices. It also removes a finding about an
-// incomplete card if other values have the card's other functions.
+// merge joins the findings on hostpci values ("values") with the findings on
+// what the host loses ("host"). It leaves out two kinds of findings on values.
+// If "host" has the finding iommu.shared-group, merge leaves out
+// gpu.takes-along, which is less exact because it uses PVE's list of devices.
+// If several values together take all functions of a card, merge leaves out
+// gpu.partial-card for this card.
 func merge(values, host []proxstation.Finding, taken map[iommu.Address]string, facts iommu.Facts) []proxstation.Finding {
 	shared := slices.ContainsFunc(host, func(f proxstation.Finding) bool { return f.ID == "iommu.shared-group" })
 	whole := func(key string) bool {

@@ -134,8 +134,8 @@ func nodeName(root fs.FS) string {
 	return name
 }
 
-// guestOf returns the guest system that a configuration names. PVE does not
-// distinguish all systems.
+// guestOf returns the guest system that a configuration names. For a system
+// that its ostype does not tell apart from others, it returns AnyGuest.
 func guestOf(config map[string]string) gpu.Guest {
 	switch ostype := config["ostype"]; {
 	case ostype == "win11":

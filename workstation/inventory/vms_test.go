@@ -95,7 +95,7 @@ func TestVMsOfAHost(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			lines := test.lines
-			if test.host != "reference" { // the other hosts lack the link that every node has
+			if test.host != "reference" { // every node has this link, but the trees of these hosts lack it
 				lines = append([]string{"link etc/pve/qemu-server nodes/pve/qemu-server"}, lines...)
 			}
 			if name == "a host that is no node" {

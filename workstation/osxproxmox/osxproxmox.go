@@ -22,11 +22,12 @@ var ErrNone = errors.New("no checkout of OSX-PROXMOX")
 
 // A Checkout is a checkout of OSX-PROXMOX
 // (github.com/luchina-gabriel/OSX-PROXMOX, all rights reserved) on a host. The
-// [MacOS] profile uses only the checkout's images. It makes a VM of its own,
-// which can have legacy-igd, and rewrites no configuration file. The checkout's
-// set-up must not run: it overwrites modprobe files, takes all graphics cards
-// from the host and restarts the host. The host plan of package iommu prepares
-// a host instead, and can undo its changes.
+// [MacOS] profile uses only the checkout's images. The profile makes a VM of its
+// own, which can have legacy-igd. The profile rewrites no configuration file.
+//
+// Do not run the checkout's set-up. It overwrites modprobe files, takes all
+// graphics cards from the host and restarts the host. To prepare a host, use
+// the host plan of package iommu. It can undo its changes.
 type Checkout struct {
 	// Dir is the directory of the checkout, such as "/root/macos-install".
 	Dir string
@@ -50,8 +51,8 @@ type Image struct {
 	// Path is the file of the image. Only root@pam with a password may make a
 	// disk from it.
 	Path string
-	// Volume is the image's volume. It is empty if no disk can be made from
-	// the volume, because the volume does not have the content type import.
+	// Volume is the image's volume. It is empty if the volume does not have the
+	// content type import. The Path then has to be used instead.
 	Volume string
 	Size   storage.Size
 	// Release is the release whose recovery system the image holds. It is
@@ -174,7 +175,8 @@ func (o *Checkout) traces(root fs.FS, add func(id string, severity proxstation.S
 }
 
 // The method "images" adds the images in a directory whose names match a
-// pattern. With a pool, the images get volumes of that storage.
+// pattern. If "pool" is not empty, the directory belongs to this storage, and
+// each image gets the ID of its volume.
 func (o *Checkout) images(root fs.FS, dir, pattern, pool string) {
 	dir = strings.TrimPrefix(path.Clean(dir), "/")
 	entries, _ := fs.ReadDir(root, dir) // a missing directory has no images

@@ -103,7 +103,7 @@ func (a adoption) macOS() MacOS {
 		set(a, &p, func(p *MacOS) { p.Screen = screen }, "vga")
 	}
 	for _, slot := range qmconf.Disks(a.config) {
-		drive, _ := storage.ParseDrive(a.config[slot]) // no error: Disks has parsed this drive
+		drive, _ := storage.ParseDrive(a.config[slot]) // an invalid value has no volume
 		switch name := strings.ToLower(drive.Volume); {
 		case slot == macos.OpenCoreSlot, strings.Contains(name, "opencore"):
 			set(a, &p, func(p *MacOS) { p.OpenCore = drive.Volume }, slot)

@@ -192,8 +192,7 @@ func (p MacOS) disks(vm *workstation.VM) {
 }
 
 // noHotplug keeps macOS from treating its devices as removable devices. It is
-// needed on q35 from QEMU 6.1 on, and all QEMU versions of PVE 8 and 9 are
-// newer than that.
+// needed on q35 from QEMU 6.1 on. PVE 8 and 9 have only later versions of QEMU.
 const noHotplug = "-global ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off"
 
 // The method "args" gives the VM QEMU's arguments. A new VM gets all arguments

@@ -48,7 +48,7 @@ func (m cardMode) machine() string {
 	return "q35"
 }
 
-// The method "mode" returns the kind of passthrough for the planned card.
+// The method "mode" returns the kind of passthrough for the profile's Card.
 func (p MacOS) mode() cardMode {
 	_, intel := p.Card.Family().IGD()
 	switch {
@@ -107,8 +107,8 @@ func (p MacOS) giveCard(vm *workstation.VM, mode cardMode) (args []string) {
 	return args
 }
 
-// The variable others maps each mode to the properties of a hostpci value that
-// the mode does not use, but other modes do.
+// The variable "others" lists, for each mode, the properties of a hostpci value
+// that only other modes use.
 var others = map[cardMode][]string{
 	legacyIGPU: {"pcie", "x-vga"}, headlessIGPU: {"legacy-igd", "pcie", "x-vga"}, discreteCard: {"legacy-igd"},
 }

@@ -15,13 +15,13 @@ const (
 	// not find it, and macOS hangs (Dortania, kaslr-fix; edk2
 	// OvmfPkg/Library/PlatformInitLib/MemDetect.c).
 	hostCPU = "host,kvm=on,vendor=GenuineIntel,+kvm_pv_unhalt,+kvm_pv_eoi,+hypervisor,+invtsc,vmware-cpuid-freq=on,host-phys-bits-limit=39"
-	// cascadeLake is the value for macOS from Ventura on, which needs AVX2, if
-	// it does not know the host's processor. It shows a processor that Macs
-	// had, without the features that the host may lack.
+	// cascadeLake is for hosts whose processor macOS does not know, and for
+	// macOS from Ventura on. These releases need AVX2. macOS sees a processor
+	// that Macs had, without the features that the host may lack.
 	cascadeLake = "Cascadelake-Server,vendor=GenuineIntel,+invtsc,-pcid,-hle,-rtm,-avx512f,-avx512dq,-avx512cd,-avx512bw,-avx512vl,-avx512vnni," +
 		"kvm=on,vmware-cpuid-freq=on"
-	// penryn is the value for macOS before Ventura, if it does not know the
-	// host's processor (OSX-PROXMOX, setup).
+	// penryn is for hosts whose processor macOS does not know, and for macOS
+	// before Ventura (OSX-PROXMOX, setup).
 	penryn = "Penryn,kvm=on,vendor=GenuineIntel,+kvm_pv_unhalt,+kvm_pv_eoi,+hypervisor,+invtsc,+ssse3,+sse4.2,+popcnt,+avx,+avx2,+aes,+fma,+bmi1,+bmi2," +
 		"+xsave,+xsaveopt,check"
 )

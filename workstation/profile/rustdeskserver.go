@@ -15,16 +15,17 @@ import (
 // PVE/API2/Qemu.pm). It needs no order either: clients reconnect when the
 // server is up.
 //
-// Cloud images contain no guest agent, and the set-up needs the agent. Either
+// Cloud images contain no guest agent, but the set-up needs the agent. Either
 // put the agent into the image (virt-customize -a IMAGE --install
-// qemu-guest-agent), or let cloud-init install it at the first boot. That takes
-// a snippet on the node, which PVE's API cannot upload,
+// qemu-guest-agent), or let cloud-init install it at the first boot. For
+// cloud-init, put this snippet on the node by hand, because PVE's API cannot
+// upload snippets:
 //
 //	#cloud-config
 //	packages: [qemu-guest-agent]
 //	runcmd: [systemctl start qemu-guest-agent]
 //
-// and Config["cicustom"] = "vendor=local:snippets/agent.yaml" in the VM.
+// Then set Config["cicustom"] = "vendor=local:snippets/agent.yaml" in the VM.
 type RustDeskServer struct {
 	// ID is the VMID; 0 is 120.
 	ID int

@@ -28,8 +28,8 @@ type Way struct {
 // Ways returns the ways to reach a VM beside RustDesk, judged by its
 // configuration and the addresses of [workstation.Agent.Addresses]. Without an
 // address, the only way is PVE's console, and only if the VM has an emulated
-// display. Ways does not check whether the program at the other end runs. It is
-// pure.
+// display. Ways does not check whether the program at the other end runs. It
+// does no I/O.
 func Ways(v workstation.VMFacts, addresses []netip.Addr) []Way {
 	cards := qmconf.Claim(v.ID, v.Config).Values
 	var ways []Way

@@ -16,7 +16,7 @@
 //
 // The connection to the service has no TLS, as on Macs. An image can be trusted
 // only because its chunklist is signed. Therefore no file gets its final name
-// before it has passed that check.
+// before it has been verified.
 //
 // The protocol and the file format were learned from macrecovery, and from
 // OcAppleChunklistLib and OcAppleKeysLib of OpenCorePkg, August 2026.

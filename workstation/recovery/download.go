@@ -29,11 +29,11 @@ const partial = ".part"
 //
 // The image is verified chunk by chunk as it arrives. If the connection breaks,
 // Download continues after the last correct chunk, as long as every connection
-// brings at least one chunk. If ctx is done or the process dies, the next
-// Download into the same directory continues there too. A connection that
-// brings nothing for a minute counts as broken. The error is an error of the
-// network or the file system, or matches [ErrService], [ErrStalled],
-// [ErrChunklist], [ErrSignature], [ErrUnsigned] or [ErrImage].
+// brings at least one chunk. If ctx ends or the process dies, the next Download
+// into the same directory continues after the last correct chunk too. A
+// connection that brings nothing for a minute counts as broken. The error is an
+// error of the network or the file system, or matches [ErrService],
+// [ErrStalled], [ErrChunklist], [ErrSignature], [ErrUnsigned] or [ErrImage].
 func (c *Client) Download(ctx context.Context, asset Asset, dir string) (*Chunklist, error) {
 	if asset.tokens == nil {
 		return nil, fmt.Errorf("%w: the asset does not come from Find", ErrService)

@@ -31,8 +31,8 @@ const (
 type Board struct {
 	// ID is the board's id, such as "Mac-7BA5B2D9E42DDD94".
 	ID string
-	// Serial is the board's serial number (MLB), 17 characters. If all are
-	// zeros, there is no serial number. A serial number such as
+	// Serial is the board's serial number (MLB), 17 characters. A text of 17
+	// zeros means that there is no serial number. A serial number such as
 	// "00000000000KXPG00" holds only a product code (here KXPG), which names a
 	// model. The service then answers with the oldest system of this model.
 	Serial string
