@@ -54,8 +54,8 @@ func TestAPISurface(t *testing.T) {
 
 func lines(text string) []string { return strings.Split(strings.TrimSuffix(text, "\n"), "\n") }
 
-// The function "surface" returns a line for each exported name, such as "gpu func
-// (Card) Name() string".
+// The function "surface" returns a line for each exported name, such as "gpu
+// func (Card) Name() string".
 func surface(t *testing.T) string {
 	t.Helper()
 	var out []string
@@ -133,8 +133,9 @@ func exported(t *testing.T, dir string) []string {
 	return out
 }
 
-// members returns a line for a struct type and for each of its exported fields.
-// It passes every other type to the function "add".
+// members returns a line for a struct type, and a line for each of its exported
+// fields. For a type that is not a struct it returns nothing: it passes the
+// declaration to the function "add".
 func members(name string, spec *ast.TypeSpec, add func(any)) []string {
 	structure, ok := spec.Type.(*ast.StructType)
 	if !ok {

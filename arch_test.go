@@ -18,12 +18,12 @@ import (
 
 const module = "github.com/proxstation/proxstation"
 
-// arrows holds all imports that each of our packages may make, both of our
-// other packages and of third parties. Imports of tests are not restricted: a
-// test may use the embedded node or the lab.
+// arrows holds, for each of our packages, the imports that the package may
+// make: our other packages, and packages of third parties. Imports of tests are
+// not restricted: a test may use the embedded node or the lab.
 var arrows = map[string][]string{
 	// This package holds the words that all packages share: Finding, Answer,
-	// Secret. From our own packages it needs only the names of enums and the
+	// Secret. It imports only two of our packages: the names of enums, and the
 	// rules for text on terminals.
 	"": {"internal/enum", "internal/printable"},
 	// These packages provide names and file access. They import no other
@@ -45,7 +45,7 @@ var arrows = map[string][]string{
 	// The benchmarks of other libraries are in a separate module,
 	// internal/bench/peers.
 	"internal/bench":         {},
-	"internal/bench/machine": {"iommu"}, // iommu shows which files are read
+	"internal/bench/machine": {"iommu"}, // calls iommu.Read, to see which files it reads
 
 	// iommu replaces files of a host and keeps their owners, ACLs and locks
 	// (golang.org/x/sys).
@@ -72,8 +72,8 @@ var arrows = map[string][]string{
 	// This package judges whether a VM starts after a change, from two
 	// configurations. It is pure.
 	"internal/boot": {"", "gpu", "iommu", "storage", "internal/printable", "internal/macos", "internal/qmconf"},
-	// This package judges what a host loses to a VM's PCI devices: disks, network,
-	// keyboard. It is pure.
+	// This package judges what a host loses to a VM's PCI devices: disks,
+	// network, keyboard. It is pure.
 	"internal/handover": {"", "gpu", "iommu", "storage", "internal/printable"},
 	// This package knows PVE's privileges for each key and value. It is pure.
 	"internal/privilege": {"internal/qmconf"},
@@ -82,8 +82,8 @@ var arrows = map[string][]string{
 	"internal/devices": {"", "gpu", "iommu", "internal/qmconf", "internal/rules"},
 	// This package compares two configurations of a VM. It is pure.
 	"internal/restore": {"", "gpu", "storage", "internal/qmconf"},
-	// This package judges one configuration, by the rules of PVE and of the guest
-	// systems. It is pure.
+	// This package judges one configuration, by the rules of PVE and of the
+	// guest systems. It is pure.
 	"internal/rules": {"", "gpu", "storage", "internal/privilege", "internal/qmconf"},
 	// This package reads and writes FAT in disk images from unknown authors. It
 	// limits what it reads, and is exact to the byte.
@@ -106,11 +106,12 @@ var arrows = map[string][]string{
 	"workstation/osxproxmox": {"", "gpu", "storage", "internal/printable", "internal/sysfs"},
 	// This package judges a VM's configuration: which ways lead into the VM.
 	"workstation/reach": {"workstation", "gpu", "internal/qmconf"},
-	// These packages are the other ways into a guest. They work with any way to
-	// run a command in the guest.
+	// These packages give access to a guest: SSH, RDP and Sunshine in access,
+	// and RustDesk in rustdesk. Package recovery fetches the system from which
+	// a new macOS guest starts. They know nothing of PVE.
 	"workstation/access":   {"", "internal/printable"},
 	"workstation/rustdesk": {"", "gpu", "internal/printable", "github.com/pelletier/go-toml"}, // RustDesk's files are TOML
-	"workstation/recovery": {"gpu", "internal/printable"},                                     // gpu has the releases of macOS, as kinds of guests
+	"workstation/recovery": {"gpu", "internal/printable"},                                     // gpu.Guest names the releases of macOS
 
 	// This package observes all nodes of a cluster and finds the node that has
 	// room for a VM. It imports workstation, so that workstation needs to know
@@ -126,13 +127,14 @@ var arrows = map[string][]string{
 	"workstation/firstboot": {"", "internal/printable", "github.com/diskfs/go-diskfs", "github.com/go-crypt/crypt"},
 
 	// This package compares OpenCore images with a VM's configuration. It does
-	// not speak to a node. It reads property lists a second time with
-	// howett.net/plist, which it also needs for the lists of kernel extensions.
+	// not speak to a node. After a change it reads the property list again with
+	// a second parser, howett.net/plist. The same parser reads the lists of
+	// kernel extensions.
 	"workstation/opencore": {"", "gpu", "internal/enum", "internal/fat", "internal/macos", "internal/printable", "internal/qmconf", "howett.net/plist"},
 	// This package reads OpenCore images and kernel extensions from files. It
-	// brings the configured copy of an image to the VM of a profile, because
-	// package profile reads no file, and package opencore does not speak to a
-	// node.
+	// also copies the configured image to the VM of a profile. Neither of the
+	// other packages can do this: package profile reads no file, and package
+	// opencore does not speak to a node.
 	"workstation/loader": {"", "storage", "workstation", "workstation/profile", "workstation/opencore", "internal/printable", "internal/qmconf"},
 	// This package makes OpenCore images for tests.
 	"internal/opencoretest": {"internal/fat"},

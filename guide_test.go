@@ -19,13 +19,13 @@ import (
 // A command is a line of a documentation page that starts one of the examples.
 type command struct{ page, line string }
 
-// The pattern elsewhere matches a comment that names another machine at the
+// The pattern "elsewhere" matches a comment that names another machine at the
 // beginning of a block. The commands of such a block are not run.
 var elsewhere = regexp.MustCompile(`^# (host|laptop)\b`)
 
-// The function "commands" returns the lines that start an example, and all blocks
-// that can run on the embedded node. It leaves out blocks that begin with "#
-// host", because they need a real node.
+// The function "commands" returns the lines that start an example, and all
+// blocks that can run on the embedded node. It leaves out blocks that begin
+// with "# host", because they need a real node.
 func commands(t *testing.T) (run []command, blocks []string) {
 	t.Helper()
 	pages, err := filepath.Glob("docs/*.md")
@@ -60,9 +60,10 @@ func commands(t *testing.T) (run []command, blocks []string) {
 }
 
 // notHere holds the commands that TestCommandsOfThePages does not run. Some of
-// them are run by the tests of their examples. The others are servers, or need
-// root or a directory of the reader. The commands switch and destroy of homelab
-// have a test of their own, because they need a node that stays.
+// them are run by the tests of their examples. Others are servers, or need
+// root, or need a directory that the reader chooses. The commands "homelab
+// switch" and "homelab destroy" have their own test, because they need a node
+// that an earlier command has changed.
 var notHere = []string{
 	"go run ./examples/dualboot", "go run ./examples/macos", "go run ./examples/switchboard", "go run ./examples/pvenode",
 	"go run ./examples/inventory -capture DIR", "go run ./examples/inventory -root DIR", "go run ./examples/inventory -describe",

@@ -37,8 +37,9 @@ const (
 	forged = "forged: all is well"
 )
 
-// The list printed holds a value of every exported type that prints itself. The
-// types that begin with & are errors or have pointers as receivers.
+// The list "printed" holds a value of every exported type that prints itself.
+// It holds a pointer if the type is an error, or if its methods have pointer
+// receivers.
 var printed = []any{
 	proxstation.Answer(0), proxstation.Severity(0), proxstation.Finding{}, proxstation.Secret{},
 	gpu.Card{}, gpu.Conflict{}, gpu.Device{}, &gpu.ROMError{}, &gpu.RuleError{}, &gpu.UnsupportedError{}, gpu.Family(0), gpu.Guest(0), gpu.Support(0), gpu.Verdict{},

@@ -10,9 +10,10 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// checkAlong names the functions that PVE takes from the host together with the
-// functions of a value, because both are in the same IOMMU group. It skips
-// functions of the same card, which the finding gpu.partial-card reports.
+// checkAlong names the functions that PVE takes from the host although the
+// value does not name them. PVE takes them because they share an IOMMU group
+// with functions of the value. checkAlong skips functions of the same card,
+// which the finding gpu.partial-card reports.
 func (n Node) checkAlong(slot string, set []iommu.Address) []proxstation.Finding {
 	facts := iommu.Facts{Functions: n.Functions, GroupsKnown: proxstation.Unknown}
 	known := slices.DeleteFunc(slices.Clone(set), func(a iommu.Address) bool { _, ok := facts.Function(a); return !ok })

@@ -11,7 +11,7 @@ import (
 )
 
 // CheckConfig judges the settings of a VM that matter to the cards that the VM
-// takes. The map config holds the VM's keys and values (qm.conf). The IDs are
+// takes. The map "config" holds the VM's keys and values (qm.conf). The IDs are
 // gpu.cpu-flags, gpu.seabios, gpu.secure-boot and gpu.start-time. [Node.Check]
 // judges each hostpci value by itself, and [CheckRules] reports the values that
 // PVE refuses.
@@ -56,8 +56,8 @@ func (n Node) CheckConfig(config map[string]string) []proxstation.Finding {
 	return findings
 }
 
-// The method "kinds" reports whether a value takes an Intel virtual function, and
-// whether it takes a display.
+// The method "kinds" reports whether a value takes an Intel virtual function,
+// and whether it takes a display.
 func (n Node) kinds(h HostPCI) (virtual, display bool) {
 	for _, a := range slices.Concat(n.Resolve(h)...) {
 		i := slices.IndexFunc(n.Functions, func(f iommu.Function) bool { return f.Address == a })

@@ -33,7 +33,8 @@ type Conflict struct {
 	// VMs holds the two VMIDs, the smaller first.
 	VMs [2]int `json:"vms"`
 	// Devices holds the functions that both VMs name. If Group is set, Devices
-	// instead holds the functions of this group that one of the VMs names.
+	// instead holds the functions of the group that the first VM or the second
+	// VM names.
 	Devices []iommu.Address `json:"devices"`
 	// Group is the IOMMU group from which both VMs take a function. The kernel
 	// only gives a whole group to a VM. PVE does not reserve groups, so the
@@ -69,8 +70,8 @@ func (c Conflict) String() string {
 // of the slots. Two mediated devices of one function do not conflict.
 func (n Node) Conflicts(claims []Claim) []Conflict { return n.conflicts(claims, nil) }
 
-// The method "conflicts" finds the conflicts of the VMs in about with all VMs. If
-// about is empty, it finds all conflicts.
+// The method "conflicts" finds the conflicts of the VMs in about with all VMs.
+// If about is empty, it finds all conflicts.
 func (n Node) conflicts(claims []Claim, about []int) []Conflict {
 	if len(about) > 0 && !slices.ContainsFunc(claims, func(c Claim) bool { return slices.Contains(about, c.VMID) }) {
 		return nil
@@ -101,8 +102,8 @@ func byVMID(claims []Claim) []Claim {
 	return slices.SortedFunc(slices.Values(claims), func(a, b Claim) int { return a.VMID - b.VMID })
 }
 
-// The method "pair" appends the conflict of two VMs to conflicts, if they have a
-// conflict.
+// The method "pair" looks for a conflict of two VMs. It returns the list with
+// this conflict added, or the same list if there is no conflict.
 func (n Node) pair(conflicts []Conflict, a, b resolved) []Conflict {
 	if !a.meets(b) {
 		return conflicts
@@ -116,8 +117,9 @@ func (n Node) pair(conflicts []Conflict, a, b resolved) []Conflict {
 	return append(conflicts, conflict)
 }
 
-// The method "either" returns the conflict of two VMs, whichever of them starts
-// first. It prefers a conflict about a function to a conflict about a group.
+// The method "either" returns the conflict of two VMs. It tries both orders of
+// starting them. It prefers a conflict about a function to a conflict about a
+// group.
 func (n Node) either(a, b resolved) (Conflict, bool) {
 	one, found := n.after(a, b)
 	other, foundOther := n.after(b, a)
@@ -146,12 +148,13 @@ func union(sets ...[]iommu.Address) []iommu.Address {
 
 func hasGroupID(c Conflict) bool { return c.Group != iommu.GroupID{} }
 
-// A use holds the functions that a VM has, by address. The value is true if the
-// VM has a mediated device of the function, and false if it has the whole
-// function.
+// The type "use" holds the functions that a VM has. The key is the function's
+// address. The value is true for a mediated device of the function, and false
+// for the whole function.
 type use map[iommu.Address]bool // true means mediated
 
-// A resolved claim says what a claim means on a node.
+// The type "resolved" holds a claim and the functions of the node that the
+// claim means.
 type resolved struct {
 	Claim
 	choices []choice
@@ -161,7 +164,8 @@ type resolved struct {
 	groups    []iommu.GroupID
 }
 
-// A choice holds the sets of functions that one value of a claim may mean.
+// The type "choice" holds what one hostpci value means: one set of functions,
+// or several sets of which the VM gets one.
 type choice struct {
 	mediated     bool
 	alternatives [][]iommu.Address

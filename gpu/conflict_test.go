@@ -116,7 +116,8 @@ func TestConflictsAreSymmetric(t *testing.T) {
 	}
 }
 
-// Findings about some VMs are the findings about all VMs that name one of them.
+// If CheckClaims is asked about some VMs, it returns the same findings about
+// them as if it is asked about all VMs.
 func TestCheckClaimsAboutSomeVMs(t *testing.T) {
 	t.Parallel()
 	claims := []gpu.Claim{claim(1, "01:00"), claim(2, "01:00.1"), claim(3, "mapping=any"), claim(4, "04:00"), claim(5, "05:00"), claim(6, "01:00", "01:00.0"), claim(7, "00:02.0,mdev=a")}

@@ -10,11 +10,10 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// The method "console" judges whether the host's console still draws on the card.
-// vfio-pci removes the firmware's picture when it binds a VGA function
-// (vfio_pci_core since Linux 6.0). If there is a picture nevertheless, a driver
-// of the console put it back or made it later, and the picture occupies the
-// card's memory.
+// The method "console" judges whether the host's console still draws on the
+// card. Since Linux 6.0, vfio-pci removes the firmware's picture when it binds
+// a VGA function. A picture that is there after that was put back or made later
+// by a driver of the console. It occupies the card's memory.
 func (j *judgement) console() {
 	d := j.card.Display()
 	firmware := slices.IndexFunc(j.facts.Framebuffers, func(fb iommu.Framebuffer) bool {
@@ -60,8 +59,8 @@ func (j *judgement) evicts() bool {
 	return !old && j.card.Display().Class.Sub() == 0x0300
 }
 
-// The method "picture" judges a boot picture that the firmware left in the card's
-// memory.
+// The method "picture" judges a boot picture that the firmware left in the
+// card's memory.
 func (j *judgement) picture(fb iommu.Framebuffer) proxstation.Finding {
 	f := proxstation.Finding{ID: "gpu.framebuffer", Seen: fb.Seen}
 	d := j.card.Display()

@@ -16,8 +16,9 @@ type Container struct {
 }
 
 // Uses returns a device node of the container that may belong to the card. The
-// nodes below /dev/dri do not show their card. They may belong to an NVIDIA
-// card only if the host has no card of another vendor.
+// name of a node below /dev/dri does not say to which card the node belongs.
+// Uses assumes a card of another vendor than NVIDIA, unless all cards of the
+// host are NVIDIA cards.
 func (c Container) Uses(card Card, cards []Card) (device string, uses bool) {
 	isNVIDIA := func(card Card) bool { return card.Model().Vendor == NVIDIA }
 	onlyNVIDIA := !slices.ContainsFunc(cards, func(other Card) bool { return !isNVIDIA(other) })

@@ -54,7 +54,7 @@ func MacModel(release Guest, card Card) string {
 		}
 		return ""
 	}
-	for distance := range len(macIGPUs) { // at each distance, the newer family first
+	for distance := range len(macIGPUs) { // of two families at the same distance, the newer comes first
 		for _, i := range []int{at + distance, at - distance} {
 			if i >= 0 && i < len(macIGPUs) && macIGPUs[i].runs(release) {
 				return macIGPUs[i].name

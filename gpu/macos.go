@@ -119,7 +119,7 @@ func neverInMacOS(m iommu.Model) string {
 	return ""
 }
 
-// The table native holds, by family, the Intel device numbers that macOS knows
+// The table "native" holds, by family, the Intel device numbers that macOS knows
 // (WhateverGreen FAQ.IntelHD, native supported DevIDs).
 var native = map[Family][]iommu.ID{
 	IntelHaswell:    {0x0412, 0x0a26, 0x0a2e, 0x0d22, 0x0d26},
@@ -130,18 +130,17 @@ var native = map[Family][]iommu.ID{
 	IntelIceLake:    {0x8a51, 0x8a52, 0x8a53, 0x8a5a, 0x8a5b, 0x8a5c, 0x8a5d, 0x8a70, 0x8a71},
 }
 
-// The table spoofed holds, for each family, the device number that macOS should
-// see if it does not know the iGPU's own number. These are the numbers that are
-// recommended for desktops (WhateverGreen FAQ.IntelHD; intel-igpu-passthru
-// macOS_README for 3e9b).
+// The table "spoofed" holds, for each family, the device number that macOS
+// should see if it does not know the iGPU's own number. These are the numbers
+// that are recommended for desktops (WhateverGreen FAQ.IntelHD;
+// intel-igpu-passthru macOS_README for 3e9b).
 var spoofed = map[Family]iommu.ID{
 	IntelHaswell: 0x0412, IntelSkylake: 0x1912, IntelKabyLake: 0x5912,
 	IntelCoffeeLake: 0x3e9b, IntelCometLake: 0x3e9b, IntelIceLake: 0x8a52,
 }
 
 // macOSDeviceID returns the device number that macOS must see instead of the
-// model's own number. The result other is false if the model's own number
-// works.
+// model's own number. It returns false if the model's own number works.
 func macOSDeviceID(guest Guest, m iommu.Model) (id iommu.ID, other bool) {
 	family := FamilyOf(m)
 	switch {

@@ -26,10 +26,11 @@ func (n Node) Mapping(id string) (mapping Mapping, ok bool) {
 
 // Resolve returns the sets of functions that a value may mean on the node. The
 // value may name the functions one by one, as whole devices or by a mapping,
-// with short or long addresses. There are several sets only for a mapping with
-// alternatives: at a start, the VM gets the first set that is free. A device
-// that the node does not have is in the set under the device's own address. If
-// the mapping has no entry for the node, there is no set.
+// with short or long addresses. A mapping with alternatives has several sets:
+// at a start, the VM gets the first set that is free. Any other value has one
+// set. A mapping without an entry for the node has no set. If the value names a
+// device that the node does not have, the set holds the address that the value
+// gives.
 func (n Node) Resolve(h HostPCI) [][]iommu.Address {
 	if h.Mapping == "" {
 		return [][]iommu.Address{n.functions(h.Devices)}
@@ -42,8 +43,9 @@ func (n Node) Resolve(h HostPCI) [][]iommu.Address {
 	return alternatives
 }
 
-// The method "functions" returns the addresses that devices cover, in order, each
-// address once.
+// The method "functions" returns the addresses of all functions of some
+// devices, in order, each address once. For a device that the node does not
+// have, it returns the device's own address.
 func (n Node) functions(devices []Device) []iommu.Address {
 	var found []iommu.Address
 	for _, d := range devices {

@@ -12,9 +12,9 @@ import (
 
 // Ready judges whether a host can hand a card to a guest. It reports what is in
 // the way and what to expect. The card is ready if no finding is a
-// [proxstation.Blocker]. Ready does not guess missing facts, such as reset
-// methods when the facts come from PVE's API. The finding gpu.host-only names
-// them.
+// [proxstation.Blocker]. Ready does not guess missing facts, such as the reset
+// methods, which PVE's API does not return. The finding gpu.host-only names the
+// missing facts.
 //
 // The IDs are all IDs of [iommu.Facts.CheckDevice], and gpu.unsupported,
 // gpu.conditions, gpu.unknown-card, gpu.not-a-card, gpu.host-driver,
@@ -79,11 +79,12 @@ func (j *judgement) guest(v Verdict) {
 	}
 }
 
-// The method "driver" reports which driver has the card now. When the VM starts,
-// PVE takes all functions of the card's groups from their drivers and binds the
-// functions to vfio-pci, where they stay (pci_dev_group_bind_to_vfio in
-// pve-common PVE/SysFSTools.pm). There is no finding if the IOMMU is off, or if
-// another finding already names a driver that took the card before vfio-pci.
+// The method "driver" reports which driver of the host has the card now. When
+// the VM starts, PVE takes all functions of the card's groups from their
+// drivers and binds them to vfio-pci. They stay there
+// (pci_dev_group_bind_to_vfio in pve-common PVE/SysFSTools.pm). There is no
+// finding if the IOMMU is off, or if the finding iommu.driver-first already
+// names the driver.
 func (j *judgement) driver() {
 	state, _ := j.facts.State()
 	told := slices.ContainsFunc(j.findings, func(f proxstation.Finding) bool { return f.ID == "iommu.driver-first" })

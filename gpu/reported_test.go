@@ -37,7 +37,7 @@ func TestReportedConfigurations(t *testing.T) {
 				t.Fatal(err)
 			}
 			node := gpu.Node{Name: "pve", Functions: hostFunctions(t, dir, test.host)}
-			if name == "10-vfs-gone-pf-on-vfio" { // the host's state before the start
+			if name == "10-vfs-gone-pf-on-vfio" { // before the VM started, the host had this virtual function
 				virtual := node.Functions[1]
 				virtual.Address = address("0000:00:02.1")
 				node.Functions = append(slices.Clone(node.Functions), virtual)

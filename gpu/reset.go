@@ -46,8 +46,8 @@ func (j *judgement) resetNVIDIA(f *proxstation.Finding, methods []string) {
 		f.Why = "Only FLR resets a GB203; the bus reset that the kernel lists does not work while the card has its audio function, and a failed reset can hang the host."
 		f.Fix = "Write flr to " + file + " before the VM starts."
 	case chip == "GB202" && flr:
-		// Newer kernels do not offer FLR for this chip (quirk_no_flr in
-		// drivers/pci/quirks.c).
+		// This kernel still offers FLR for this chip. Newer kernels do not
+		// (quirk_no_flr in drivers/pci/quirks.c).
 		f.Why = "A GB202 may not come back from FLR: its configuration space then reads ff until the host is switched off and on."
 		f.Fix = "Write bus to " + file + " before the VM starts, or use a kernel that does not offer flr for this card."
 	}
@@ -116,10 +116,10 @@ func (j *judgement) hangs(methods []string) bool {
 	return true
 }
 
-// The method "power" reports that the card may not wake up. vfio-pci lets an idle
-// card fall into D3cold, and some cards do not come back from that state. This
-// is known of AMD's Navi 4x (github.com/mroboff/vm-curator issue 60, 2026).
-// Other cards are judged by their present power state.
+// The method "power" reports that the card may not wake up. vfio-pci lets an
+// idle card fall into D3cold, and some cards do not come back from that state.
+// This is known of AMD's Navi 4x (github.com/mroboff/vm-curator issue 60,
+// 2026). Other cards are judged by their present power state.
 func (j *judgement) power() {
 	d := j.card.Display()
 	if d.Power == nil || d.Driver != "vfio-pci" || d.Power.D3ColdAllowed == proxstation.No && d.Power.State != "D3cold" {

@@ -66,10 +66,10 @@ func (e *ROMError) Error() string {
 // Is reports whether target is [ErrROM].
 func (e *ROMError) Is(target error) bool { return target == ErrROM }
 
-// CheckROM returns nil if the option ROM of that name has the given SHA-256
-// checksum. If checksum is empty, the checksum from [ROMChecksum] is expected.
-// kvm is the node's directory /usr/share/kvm, in which PVE looks for a romfile.
-// Only the host itself can read that directory; PVE's API does not show it. The
+// CheckROM returns nil if an option ROM has the right SHA-256 checksum. If
+// checksum is empty, the right checksum is the result of [ROMChecksum]. kvm is
+// the node's directory /usr/share/kvm, in which PVE looks for a romfile. Only
+// the host itself can read that directory; PVE's API does not show it. The
 // error is a [*ROMError] or the file system's error.
 func CheckROM(kvm fs.FS, name, checksum string) error {
 	if checksum == "" {

@@ -9,8 +9,8 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// The method "wanted" returns the module and the argument by which somebody asked
-// for virtual functions, or "".
+// The method "wanted" returns the module and the argument by which somebody
+// asked for virtual functions, or "".
 func (j *judgement) wanted() (module, argument string) {
 	for _, module := range []string{"i915", "xe"} {
 		if value, where := j.facts.Option(module, "max_vfs"); where != "" && value != "0" {
@@ -56,9 +56,9 @@ func (j *judgement) sriov() {
 	}
 }
 
-// The method "headers" returns the name of the package with the kernel headers
-// against which modules are built. The package has this name since PVE's kernel
-// 6.5.
+// The method "headers" returns the name of the package with the kernel's
+// headers, which are needed to build a module. Since PVE's kernel 6.5, the name
+// begins with proxmox-headers.
 func (j *judgement) headers() string {
 	old := strings.HasPrefix(j.facts.Kernel, "5.") || strings.HasPrefix(j.facts.Kernel, "6.2.")
 	if old {

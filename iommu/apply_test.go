@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// The function "snapshot" returns every file below dir with its content and mode,
-// and every directory.
+// The function "snapshot" returns every file below dir with its content and
+// mode, and every directory.
 func snapshot(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	files := map[string]string{}
@@ -58,8 +58,8 @@ func compare(got, want map[string]string) string {
 	return ""
 }
 
-// The function "host" makes a root directory with a file. The file has bytes that
-// are not text, an unusual mode and no newline at its end.
+// The function "host" makes a root directory with a file. The file has bytes
+// that are not text, an unusual mode and no newline at its end.
 func host(t *testing.T) (string, *os.Root) {
 	t.Helper()
 	dir := t.TempDir()
@@ -152,8 +152,8 @@ func TestAFailedCommandIsRunAgain(t *testing.T) {
 	if !errors.Is(err, r.fail) || !strings.Contains(err.Error(), "iommu: apply: update-initramfs -u -k all: no space left") {
 		t.Errorf("got %v", err)
 	}
-	// A new plan for the changed files has no file left to change. The commands
-	// must still run.
+	// The commands failed before. A new plan finds all files changed already,
+	// so it is empty. The commands must still run.
 	r = recorder{}
 	if err := (HostPlan{}).Apply(t.Context(), root, r.run); err != nil || len(r.ran) != 2 {
 		t.Errorf("again: %v, ran %q", err, r.ran)

@@ -47,9 +47,9 @@ func relevant(arg string) bool {
 		name == "video" && strings.Contains(arg, "fb") || name == "pcie_aspm" || name == "pcie_port_pm"
 }
 
-// The function "misspelt" looks for an argument that the kernel does not know but
-// that resembles an argument of VFIO, the IOMMU or a framebuffer. The result
-// why explains the mistake, and right is the argument to write instead.
+// The function "misspelt" looks for an argument that the kernel does not know
+// but that resembles an argument of VFIO, the IOMMU or a framebuffer. The
+// result why explains the mistake, and right is the argument to write instead.
 func misspelt(arg string) (why, right string) {
 	name, value, hasValue := strings.Cut(arg, "=")
 	with := func(name string) string {
@@ -111,9 +111,9 @@ var knownNames = sync.OnceValue(func() []string {
 	return names
 })
 
-// The function "bare" returns the whole argument for a part that stands alone: a
-// value of iommu= or video=, or a parameter of vfio-pci without the module's
-// name.
+// The function "bare" completes a fragment of an argument: a value of iommu= or
+// video=, or a parameter of vfio-pci without the module's name. It returns the
+// whole argument, or "" if it does not know the fragment.
 func bare(name, value string) string {
 	models, wrong := parseIDs(strings.Trim(name, ","))
 	switch {
@@ -133,8 +133,8 @@ func bare(name, value string) string {
 	return ""
 }
 
-// builtinName reports whether a name is a parameter of one of VFIO's other
-// modules, whose parameters this package does not know.
+// builtinName reports whether a name is a parameter of a module of VFIO whose
+// parameters this package does not know.
 func builtinName(name string) bool {
 	module, _, dotted := strings.Cut(name, ".")
 	_, ours := knownParameters[module]
@@ -144,8 +144,8 @@ func builtinName(name string) bool {
 // marks is a replacer that removes dots and underscores from a name.
 var marks = strings.NewReplacer("_", "", ".", "")
 
-// nearestSquashed finds the nearest name. It compares names without marks, such
-// as "vfiopciids".
+// nearestSquashed finds the name of VFIO that is nearest to a text without dots
+// and underscores, such as "vfiopciids".
 func nearestSquashed(squashed string, names []string) string {
 	best, least := "", 6
 	for _, name := range names {
@@ -161,8 +161,8 @@ func nearestSquashed(squashed string, names []string) string {
 func spelt(name string) string { return strings.Replace(name, "vfio_pci.", "vfio-pci.", 1) }
 
 // wrongOption looks for the first option in an argument's value that the kernel
-// does not know. The result why names this option, and right is the argument to
-// write instead.
+// does not know. The result "why" names this option, and right is the argument
+// to write instead.
 func wrongOption(name string, options []string, value string, hasValue bool) (why, right string) {
 	if options == nil {
 		return "", ""

@@ -39,7 +39,7 @@ func (f Facts) Check() []proxstation.Finding {
 	}
 	for _, finding := range f.Findings {
 		lost := finding.ID == "iommu.uses-unknown" && finding.Subject == "default route"
-		if !lost || len(f.checkNetwork()) == 0 { // the default route is gone because its card was renamed
+		if !lost || len(f.checkNetwork()) == 0 { // iommu.nic-renamed already explains the missing default route
 			findings = append(findings, finding)
 		}
 	}

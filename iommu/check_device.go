@@ -95,8 +95,8 @@ func (fn Function) checkOverride() []proxstation.Finding {
 		Fix: "Run echo > " + file + ", and remove the program or rule that writes it at each start of the host."}}
 }
 
-// checkReserved reports memory that the firmware keeps for a device, because
-// the kernel refuses to give such a device to a guest (reserved_regions in
+// checkReserved reports memory that the firmware keeps for a device. The kernel
+// refuses to give such a device to a guest (reserved_regions in
 // Documentation/ABI/testing/sysfs-kernel-iommu_groups; VT-d's RMRR).
 func (f Facts) checkReserved(passed []Address) []proxstation.Finding {
 	var found []proxstation.Finding
@@ -164,8 +164,8 @@ func (f Facts) checkReservedDevices() []proxstation.Finding {
 }
 
 // freeMemory says how to make the firmware release reserved memory on this
-// machine. HPE's customer advisory c04781229 describes conrep. The argument
-// relax_rmrr is a patch of Proxmox VE's kernels since 6.2
+// machine. HPE's customer advisory c04781229 describes HPE's tool conrep. The
+// argument relax_rmrr comes from a patch in Proxmox VE's kernels since 6.2
 // (patches/kernel/0009-allow-opt-in-to-allow-pass-through-on-broken-hardwar.patch,
 // September 2023).
 func (f Facts) freeMemory() string {
@@ -186,7 +186,7 @@ func (f Facts) freeMemory() string {
 	return fix + " Proxmox VE's kernels also take intel_iommu=on,relax_rmrr; then the firmware may write into the guest's memory: " + f.Advise("intel_iommu=on,relax_rmrr") + "."
 }
 
-// The list denied holds the models that vfio-pci refuses unless a parameter
+// The list "denied" holds the models that vfio-pci refuses unless a parameter
 // allows them: Intel's QuickAssist DH895XCC, C3XXX and C62X
 // (vfio_pci_is_denylisted in drivers/vfio/pci/vfio_pci.c).
 var denied = []ID{0x0435, 0x0443, 0x19e2, 0x19e3, 0x37c8, 0x37c9}

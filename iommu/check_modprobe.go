@@ -156,7 +156,7 @@ func optionInVain(d directive) []ignoredLine {
 	}
 	for _, word := range strings.Fields(d.rest) {
 		name, value, hasValue := strings.Cut(word, "=")
-		if slices.Contains(known, strings.ReplaceAll(name, "-", "_")) || !hasValue || name == "" { // the method forbidden reports "ids = X"
+		if slices.Contains(known, strings.ReplaceAll(name, "-", "_")) || !hasValue || name == "" { // the method "forbidden" reports "ids = X"
 			continue
 		}
 		near := nearest(strings.ReplaceAll(name, "-", "_"), known, 3)

@@ -238,9 +238,8 @@ file proc/net/ipv6_route
 	}
 }
 
-// If the device of the default route is not on PCI, such as Wi-Fi on USB's own
-// bus or a tunnel, the uses are not completely known, and no network card may
-// be bound.
+// The device of the default route may not be on PCI, such as a tunnel. Then the
+// uses are not completely known, and no network card may be bound.
 func TestUsesOfARouteThatLeadsNowhere(t *testing.T) {
 	t.Parallel()
 	facts := read(t, "reference", "net wg0", "file proc/net/route\n| Iface\n| wg0 00000000 00000000 0001 0 0 0 00000000 0 0 0")

@@ -14,7 +14,7 @@ import (
 // exactly one.
 func TestOnlyConsole(t *testing.T) {
 	t.Parallel()
-	const free = "remove sys/bus/pci/devices/%/driver\n" // removes the driver; the new line of the device follows
+	const free = "remove sys/bus/pci/devices/%/driver\n" // removes the driver of the card, which the next line then describes again
 	const card = "function 0000:01:00.0 class=030000 id=10de:2c05 group=1 parent=0000:00:01.0 "
 	for name, test := range map[string]struct {
 		host string

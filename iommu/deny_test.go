@@ -45,8 +45,8 @@ func (d deniedFS) Lstat(name string) (fs.FileInfo, error) {
 	return d.Tree.Lstat(name)
 }
 
-// everyName returns all names that Read may open: all names in the tree, and
-// the names of each function's files through the function's link.
+// everyName returns all paths that Read may open. These are the paths in the
+// tree, and the paths that lead through a link in sys/bus or sys/class.
 func everyName(t *testing.T, tree *hosttree.Tree) []string {
 	t.Helper()
 	var names []string

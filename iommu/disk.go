@@ -13,10 +13,10 @@ import (
 	"syscall"
 )
 
-// A fileSystem is a machine's files, named from its root directory. A power cut
-// may undo changes that were not synced. A file's content and attributes are
-// safe after its own Sync. A new, changed or removed name is safe after a Sync
-// of its directory.
+// A fileSystem holds a machine's files. Their paths begin at the machine's root
+// directory. A power cut may undo changes that were not synced. A file's
+// content and attributes are safe after its own Sync. A new, changed or removed
+// name is safe after a Sync of its directory.
 type fileSystem interface {
 	// Lock waits until no other process works on the machine's files.
 	Lock(ctx context.Context) (unlock func(), err error)
@@ -58,9 +58,9 @@ const keptMode = fs.ModePerm | fs.ModeSetuid | fs.ModeSetgid | fs.ModeSticky
 // not done.
 type disk struct{ fileSystem }
 
-// The method "look" returns the file as it is on the disk now. The content is nil
-// if the file does not exist. The error says that the file, or a leftover
-// beside it, cannot be replaced.
+// The method "look" returns the file as it is on the disk now. The content is
+// nil if the file does not exist. It returns an error if the file, or a
+// leftover beside it, cannot be replaced.
 func (d disk) look(name string) (saved, []byte, error) {
 	s := saved{Path: name, Mode: 0o644}
 	if !fs.ValidPath(name) || name == "." {
@@ -187,9 +187,9 @@ func (d disk) put(s saved, content []byte) error {
 	return d.Sync(path.Dir(s.Path))
 }
 
-// The method "write" makes a new file with the owner and attributes that the old
-// file in s had. If there was no old file, the new file keeps the owner and
-// attributes that the system gave it.
+// The method "write" makes a new file with the owner and attributes of the old
+// file, which s describes. If there was no old file, the new file keeps the
+// owner and attributes that the system gave it.
 func (d disk) write(name string, content []byte, s saved) error {
 	f, err := d.Create(name)
 	if err != nil {

@@ -7,8 +7,9 @@ import (
 )
 
 // Facts holds the observed state of a machine. [Read] fills it from the machine
-// itself. From other sources, such as the PVE API, a caller can fill it from
-// Functions alone: fields that are not set stay [proxstation.Unknown].
+// itself. If a caller has other sources, such as the PVE API, the field
+// Functions alone is enough. Answers that the caller does not set stay
+// [proxstation.Unknown].
 type Facts struct {
 	// Functions holds all PCI functions, in the order of their addresses.
 	Functions []Function `json:"functions"`
@@ -90,8 +91,9 @@ func (f Facts) Function(a Address) (Function, bool) {
 	return f.Functions[i], true
 }
 
-// Slot returns all functions of the device to which function a belongs. An
-// SR-IOV virtual function is a device of its own, in any slot.
+// Slot returns all functions of a device. The address is the address of one of
+// these functions. An SR-IOV virtual function is a device of its own, in any
+// slot.
 func (f Facts) Slot(a Address) []Function {
 	if fn, _ := f.Function(a); fn.VirtualOf != nil {
 		return []Function{fn}

@@ -9,7 +9,7 @@ import (
 	"github.com/proxstation/proxstation"
 )
 
-// A foreign value holds the settings of vfio-pci that other authors wrote.
+// The type "foreign" holds the settings of vfio-pci that other authors wrote.
 type foreign struct {
 	ids   []string // the effective models, such as "10de:2c05"
 	file  string   // the file with these ids; "" for the kernel's arguments
@@ -61,9 +61,10 @@ func (f Facts) foreign(k kept) foreign {
 	return theirs
 }
 
-// The method "ordered" returns the softdeps that let vfio-pci come before
-// modules. kmod uses only the first softdep of a module. That is our softdep,
-// because of our file's name, so it repeats the softdeps of other authors.
+// The method "ordered" returns softdeps that make kmod load vfio-pci before the
+// given modules. kmod uses only the first softdep of a module. Our softdep is
+// the first, because of our file's name. It therefore repeats the modules that
+// softdeps of other authors name.
 //
 // A softdep disables an install command for its module (modprobe.d(5)). The
 // install command may load another module instead, such as Debian's "install

@@ -92,9 +92,10 @@ func (r *reader) iomemFramebuffers(lines []string) []Framebuffer {
 	return found
 }
 
-// barAt returns the number of the base address register that has this region.
-// It compares the start. If no start matches, the size must match exactly one
-// register. Otherwise it returns nil.
+// barAt returns the number of the base address register whose memory is this
+// region. It looks for a register with the same start. If there is none, it
+// looks for a register with the same size, which must be the only one.
+// Otherwise it returns nil.
 func (r *reader) barAt(a Address, at region) *int {
 	fn, _ := r.Function(a)
 	if at.end == 0 {
@@ -138,7 +139,7 @@ func pciPath(sys fs.FS, name string) []Address {
 		subsystem := strings.Join(parts[:slices.Index(parts, "nvme-subsystem")+2], "/")
 		entries, _ := sysfs.Names(sys, subsystem)
 		var found []Address
-		for _, entry := range entries { // for a link to a controller, such as nvme0, every path to the disk counts
+		for _, entry := range entries { // an entry such as nvme0 is a controller: a path to the disk
 			if real, err := sysfs.Real(sys, subsystem+"/"+entry); err == nil && !strings.HasPrefix(real, subsystem) && strings.HasPrefix(entry, "nvme") {
 				found = append(found, pciPath(sys, subsystem+"/"+entry)...)
 			}

@@ -107,7 +107,7 @@ func grubAssignments(files []HostFile) []assignment {
 	return all
 }
 
-// The method keeps reports whether an assignment adds to the variable's old
+// The method "keeps" reports whether an assignment adds to the variable's old
 // value.
 func (a assignment) keeps() bool {
 	for i := range a.value {
@@ -132,8 +132,8 @@ func lastAnew(files []HostFile) (last assignment) {
 // errGoesOn reports a word that continues in the next line.
 var errGoesOn = errors.New("goes on in the next line")
 
-// The method "word" returns the text after "=" as the shell would evaluate it. It
-// accepts text, 'text', "text" with variables, and a comment at the end.
+// The method "word" returns the text after "=" as the shell would evaluate it.
+// It accepts text, 'text', "text" with variables, and a comment at the end.
 func (v shell) word(s string) (string, error) {
 	var b strings.Builder
 	quote := byte(0)

@@ -29,7 +29,8 @@ func newIndex(functions []Function) *index {
 	return x
 }
 
-// x.of(functions) is x if x was made from these functions, and nil otherwise.
+// The method "of" returns the index if it was made from these functions, and
+// nil otherwise.
 func (x *index) of(functions []Function) *index {
 	if x == nil || len(functions) != x.n || &functions[0] != x.first {
 		return nil
@@ -48,8 +49,8 @@ func (f Facts) position(a Address) int {
 	return slices.IndexFunc(f.Functions, func(fn Function) bool { return fn.Address == a })
 }
 
-// The method "slot" returns the indexes in Functions of all functions in the slot
-// of an address, in order.
+// The method "slot" returns the indexes in Functions of all functions in the
+// slot of an address, in order.
 func (f Facts) slot(a Address) []int {
 	var positions []int
 	if f.index.of(f.Functions) != nil {

@@ -35,8 +35,8 @@ func inKmod(t *testing.T) {
 	}
 }
 
-// The function "modprobe" runs modprobe and ignores a failure, because a test may
-// forbid a module on purpose.
+// The function "modprobe" runs modprobe and ignores a failure, because a test
+// may forbid a module on purpose.
 func modprobe(t *testing.T, args ...string) {
 	t.Helper()
 	_ = exec.CommandContext(t.Context(), "/bin/modprobe", args...).Run()
@@ -87,7 +87,7 @@ func unload(t *testing.T) {
 		}
 	}
 	consoles, _ := filepath.Glob("/sys/class/vtconsole/vtcon*/bind")
-	for _, file := range consoles { // a console in a card's framebuffer uses its module
+	for _, file := range consoles { // a console that draws on a card keeps the card's module in use
 		_ = os.WriteFile(file, []byte("0"), 0)
 	}
 	for removed := true; removed; {
@@ -342,9 +342,9 @@ func TestInKmodIdleFunctionsFallAsleep(t *testing.T) { //nolint:paralleltest // 
 	}
 }
 
-// The function "power" waits until a function has the wanted power state, because
-// the kernel suspends in the background. It returns the state, such as "D3hot
-// suspended".
+// The function "power" waits until a function has the wanted power state,
+// because the kernel suspends in the background. It returns the state, such as
+// "D3hot suspended".
 func power(t *testing.T, a iommu.Address, want string) (have string) {
 	t.Helper()
 	for end := time.Now().Add(5 * time.Second); ; time.Sleep(10 * time.Millisecond) {

@@ -12,7 +12,8 @@ import (
 )
 
 // On a real kernel, a virtual function names its physical function and has its
-// own group. It disappears when the physical function's setting is 0.
+// own group. It disappears when 0 is written to sriov_numvfs of the physical
+// function.
 func TestInLabVirtualFunctions(t *testing.T) { //nolint:paralleltest // the machine is shared
 	if inLab(t) == "none" {
 		t.Skip("groups need an IOMMU")

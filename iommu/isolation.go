@@ -97,10 +97,10 @@ func (f Facts) Viable(group GroupID) (proxstation.Answer, []Function) {
 	return answer, blocking
 }
 
-// Isolated returns nil if the device to which function a belongs can be handed
-// to a guest alone. The groups of its functions then hold no functions of other
-// devices except harmless bridges. Otherwise the error is a [*SharedError] or
-// matches [ErrNoGroup], [ErrUnknown] or [ErrNoDevice].
+// Isolated returns nil if a device can be handed to a guest alone. The address
+// is the address of one of its functions. The groups of the device then hold no
+// functions of other devices except harmless bridges. Otherwise the error is a
+// [*SharedError] or matches [ErrNoGroup], [ErrUnknown] or [ErrNoDevice].
 func (f Facts) Isolated(a Address) error {
 	own := f.Slot(a)
 	if len(own) == 0 {
@@ -188,7 +188,8 @@ func (f Facts) others(group GroupID, own []Function) []Function {
 	return others
 }
 
-// The method "path" returns the bridges above a function, from the root bus down.
+// The method "path" returns the bridges above a function, from the root bus
+// down.
 func (f Facts) path(a Address) []Address {
 	var path []Address
 	for len(path) < 256 {
@@ -203,7 +204,7 @@ func (f Facts) path(a Address) []Address {
 	return path
 }
 
-// The method above returns the lowest bridge that is above all of the
+// The method "above" returns the lowest bridge that is above all of the
 // functions.
 func (f Facts) above(functions []Function) *Address {
 	common := f.path(functions[0].Address)

@@ -28,9 +28,9 @@ type entry struct {
 	Done     bool       `json:"done"` // all files were written and all commands have run
 }
 
-// A saved file is a change together with the file as it was before. The content
-// is a byte slice, because JSON's strings can only hold UTF-8. It is nil if the
-// file did not exist.
+// The type "saved" holds a change, and the file as it was before the change.
+// The content is a byte slice, because JSON's strings can only hold UTF-8. It
+// is nil if the file did not exist.
 type saved struct {
 	Path   string            `json:"path"`
 	Before []byte            `json:"before"`

@@ -59,7 +59,7 @@ func TestACancelledContextStopsBetweenFiles(t *testing.T) {
 	}
 }
 
-// The type cancelled is a context that is cancelled after the given number of
+// The type "cancelled" is a context that is cancelled after the given number of
 // looks.
 type cancelled struct {
 	context.Context
@@ -149,7 +149,7 @@ func TestUndoRestoresModeAndOwnerAlone(t *testing.T) {
 	}
 }
 
-// The type lying is a file system that reports a replaced file but does not
+// The type "lying" is a file system that reports a replaced file but does not
 // replace it.
 type lying struct{ *volatile }
 

@@ -17,8 +17,8 @@ const (
 
 const keptHead = "# Written by proxstation: keeps these PCI functions for guests. Do not edit.\n"
 
-// A kept value holds the functions for which the host is prepared, as our file
-// in /etc/modprobe.d records them.
+// The type "kept" holds the functions that the host keeps for guests, as our
+// file in /etc/modprobe.d records them.
 type kept struct {
 	functions []keptFunction // in order
 	args      []string       // kernel arguments that we added
@@ -178,9 +178,9 @@ func parseKeptFunction(s string) (keptFunction, error) {
 	return fn, nil
 }
 
-// The method "drivers" returns the modules that would take a function unless
-// vfio-pci was loaded before them. These are the module of its current driver,
-// and the drivers for cards of its vendor.
+// The method "drivers" returns the modules that would take a function if they
+// were loaded before vfio-pci. These are the module of the function's current
+// driver, and the drivers for cards of the function's vendor.
 func (fn Function) drivers() []string {
 	var modules []string
 	if fn.Driver != "" && fn.Driver != vfioPCI {

@@ -61,7 +61,7 @@ func TestModprobeReadsTheSame(t *testing.T) {
 				got = append(got, squash(d.verb+d.module+d.rest))
 			}
 		}
-		for i, line := range want { // the parser ignores the modules that are loaded afterwards
+		for i, line := range want { // the parser ignores the part of a softdep after "post:"
 			if strings.HasPrefix(line, "softdep") {
 				before, _, _ := strings.Cut(line, "post:")
 				want[i] = strings.ReplaceAll(before, "-", "_")

@@ -11,7 +11,7 @@ import (
 )
 
 // setups holds ten ways in which a host gets its kernel arguments. Each key
-// names a described host of this repository. The field reported names a file
+// names a described host of this repository. The field "reported" names a file
 // with a user's report of the same set-up.
 var setups = map[string]struct {
 	reported      string
@@ -84,8 +84,9 @@ func TestReportedLoaders(t *testing.T) {
 }
 
 // wantSetup checks where a host's arguments are configured, and the finding on
-// the arguments. In one setup, a later file replaces the variable. In this
-// setup, the reported host lost a different argument than the described host.
+// the arguments. In one set-up, a later file replaces the variable of an
+// earlier file. The described host then loses the argument that turns the IOMMU
+// on. The reported host lost another argument, so its IOMMU is on.
 func wantSetup(t *testing.T, name string, facts iommu.Facts) {
 	t.Helper()
 	want := setups[name]

@@ -19,7 +19,7 @@ type port struct {
 	file     string
 }
 
-// The pattern physical matches the names that the kernel and udev give to
+// The pattern "physical" matches the names that the kernel and udev give to
 // network cards (systemd.net-naming-scheme(7)), and PVE's pinned names.
 var physical = regexp.MustCompile(`^(en|eth|wl|ww|ib|nic)[a-z0-9]+$`)
 
@@ -57,7 +57,7 @@ func (n Network) ports() []port {
 	return ports
 }
 
-// The method has reports whether an interface has this name.
+// The method "has" reports whether an interface has this name.
 func (n Network) has(name string) bool {
 	return slices.ContainsFunc(n.Interfaces, func(i Interface) bool { return i.Name == name || slices.Contains(i.Names, name) })
 }
@@ -106,10 +106,11 @@ func (f Facts) checkNetwork() []proxstation.Finding {
 	return found
 }
 
-// successor returns the idle interface that has replaced a missing interface:
-// the only idle interface, or the only idle interface whose name differs just
-// by the bus number, such as enp7s0f1 for enp5s0f1. If several interfaces are
-// possible, successor names all of them.
+// successor returns the new name of a missing network interface. The missing
+// interface can only be one of the idle interfaces. If there are several,
+// successor prefers interfaces whose names differ from the missing name just by
+// the bus number, such as enp7s0f1 for enp5s0f1. If several interfaces are
+// still possible, successor names all of them.
 func successor(missing string, idle []string) string {
 	var all, same []string
 	for _, text := range idle {

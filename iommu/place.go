@@ -108,8 +108,8 @@ func (f Facts) Advise(args ...string) string {
 }
 
 // Option returns the effective value of a module's option, and the line or
-// kernel argument that sets the option. If the option is not set, the result
-// where is "".
+// kernel argument that sets the option. If the option is not set, this line is
+// "".
 func (f Facts) Option(module, option string) (value, where string) {
 	values, lines := f.modconf(false).options(module, option)
 	if len(values) == 0 {

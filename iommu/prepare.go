@@ -77,9 +77,9 @@ func (f Facts) Prepare(addresses []Address, opts *PrepareOptions) (HostPlan, err
 }
 
 // keepEach adds functions to the kept functions. It leaves out functions that
-// files of other authors keep. The result refused says why some functions must
-// stay with the host. The result waiting is set if another author's file keeps
-// a function, but only after the next start.
+// files of other authors keep. The result "refused" says why some functions
+// must stay with the host. The result "waiting" is set if a file of another
+// author keeps a function only from the next start on.
 func (f Facts) keepEach(k *kept, theirs foreign, addresses []Address, allow []UseKind) (refused []proxstation.Finding, waiting bool) {
 	for _, a := range addresses {
 		fn, ok := f.Function(a)
@@ -200,8 +200,8 @@ func content(files []HostFile, path string) *string {
 	return nil
 }
 
-// The method "ambiguous" reports whether another function, which is not kept, has
-// the same model as a kept function.
+// The method "ambiguous" reports whether another function, which is not kept,
+// has the same model as a kept function.
 func (f Facts) ambiguous(functions []keptFunction) bool {
 	for _, fn := range f.Functions {
 		same := slices.ContainsFunc(functions, func(k keptFunction) bool { return k.model == fn.Model })

@@ -18,8 +18,9 @@ func (r *reader) configurations() {
 	r.NewerThanInitramfs = r.newerThanInitramfs()
 }
 
-// The method "configuration" reads files of fsys, which is mounted at a path, in
-// the order of the files' names.
+// The method "configuration" reads the files of fsys that match the patterns.
+// For each pattern, it reads them in the order of their names. The parameter
+// "at" is the path of fsys on the machine.
 func (r *reader) configuration(fsys fs.FS, at string, patterns ...string) []HostFile {
 	var files []HostFile
 	for _, pattern := range patterns {
@@ -27,7 +28,7 @@ func (r *reader) configuration(fsys fs.FS, at string, patterns ...string) []Host
 		slices.Sort(names)
 		for _, name := range names {
 			if strings.HasPrefix(path.Base(name), ".") {
-				continue // kmod, systemd and grub-mkconfig skip such names
+				continue // kmod, systemd and grub-mkconfig skip hidden files
 			}
 			if info, err := fs.Stat(fsys, name); err == nil && info.IsDir() {
 				continue

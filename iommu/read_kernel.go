@@ -153,7 +153,7 @@ func (r *reader) interrupts() {
 	}
 }
 
-// The list watched holds the modules whose state matters for passthrough.
+// The list "watched" holds the modules whose state matters for passthrough.
 var watched = []string{"vfio", "vfio_pci", "vfio_pci_core", "vfio_iommu_type1", "vfio_virqfd", "iommufd",
 	"pci_stub", "vendor_reset", "nvidia", "nvidia_drm", "nvidia_uvm", "nouveau", "nova_core", "amdgpu", "radeon", "i915", "xe", "snd_hda_intel"}
 

@@ -31,8 +31,8 @@ func (r *reader) functions() {
 		r.Functions = append(r.Functions, r.function(address))
 	}
 	slices.SortFunc(r.Functions, func(a, b Function) int { return a.Address.Compare(b.Address) })
-	// Since Linux 5.15, a function without reset_method cannot be reset. Other
-	// functions with the file show that the kernel is not older.
+	// If any function has reset_method, the kernel is Linux 5.15 or newer. A
+	// function without this file then cannot be reset.
 	if slices.ContainsFunc(r.Functions, func(fn Function) bool { return fn.ResetMethods != nil }) {
 		for i := range r.Functions {
 			if r.Functions[i].ResetMethods == nil {
@@ -92,7 +92,7 @@ func (r *reader) function(address Address) Function {
 	return fn
 }
 
-// The method number reads an attribute that every function has and that is a
+// The method "number" reads an attribute that every function has and that is a
 // number.
 func (r *reader) number(d device, name string, bits int) uint64 {
 	n, err := sysfs.Uint(r.Sys, d.file(name), bits)
@@ -126,7 +126,7 @@ type device struct {
 	// The field "place" is the directory to which the link dir leads.
 	place string
 	// entries holds the names in the directory, or nil if they could not be
-	// listed. It saves looking for each attribute that a function may lack.
+	// listed. An attribute that is not in entries need not be opened.
 	entries map[string]bool
 }
 
@@ -148,7 +148,7 @@ func newDevice(sys fs.FS, address Address) device {
 // The method "file" returns the path of an attribute.
 func (d device) file(name string) string { return d.place + "/" + name }
 
-// The method has reports whether the function may have an attribute.
+// The method "has" reports whether the function may have an attribute.
 func (d device) has(name string) bool {
 	name, _, _ = strings.Cut(name, "/")
 	return d.entries == nil || d.entries[name]

@@ -9,7 +9,7 @@ import (
 	"github.com/proxstation/proxstation"
 )
 
-// The type metered is a file system that counts the bytes read from its files.
+// The type "metered" is a file system that counts the bytes read from its files.
 type metered struct {
 	fs.FS
 

@@ -177,8 +177,8 @@ func TestReadOddities(t *testing.T) {
 
 func TestReadAccessControlServices(t *testing.T) {
 	t.Parallel()
-	// The function "config" returns a space with a capability at 0x100 that leads
-	// to ACS at 0x140.
+	// The function "config" returns a configuration space with a capability at
+	// 0x100 that leads to ACS at 0x140.
 	config := func(control byte) string {
 		space := make([]byte, 4096)
 		copy(space[0x100:], []byte{0x01, 0x00, 0x01, 0x14})
@@ -235,8 +235,8 @@ func TestReadFramebuffers(t *testing.T) {
 	}
 }
 
-// The captured hosts are complete. The only unknown facts are the disks below
-// ZFS, which no machine shows.
+// The captured hosts are complete. Only the disks below ZFS are not known,
+// because sysfs does not show them.
 func TestHostsAreWhole(t *testing.T) {
 	t.Parallel()
 	for _, name := range hosttree.Names() {

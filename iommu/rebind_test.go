@@ -19,7 +19,7 @@ type fakeCore struct {
 	devices map[string]*fakeDevice
 	drivers map[string][]string // the models that each driver accepts
 	broken  map[string]error    // the error of a write to a file
-	shy     map[string]bool     // devices that no driver accepts, and whose probe returns no error
+	shy     map[string]bool     // no driver accepts these devices, and probing them returns no error
 	writes  []string
 }
 
@@ -36,7 +36,7 @@ func newFakeCore() *fakeCore {
 		},
 		drivers: map[string][]string{
 			"nouveau": {card}, "snd_hda_intel": {"0x10de 0x228e"},
-			vfioPCI: {card}, // the argument ids=10de:2504 has this effect
+			vfioPCI: {card}, // as after ids=10de:2504
 		},
 		broken: map[string]error{}, shy: map[string]bool{},
 	}
@@ -249,8 +249,8 @@ func TestBindChecksBeforeItTouchesAnything(t *testing.T) {
 	}
 }
 
-// A virtual function is bound although its vendor and device registers read
-// ffff, because a virtual function works nevertheless.
+// The vendor and device registers of a virtual function read ffff. Such a
+// function is not lost, so it can be bound.
 func TestBindVirtualFunction(t *testing.T) {
 	t.Parallel()
 	c := newFakeCore()

@@ -79,8 +79,8 @@ func TestArgumentsThatAreNone(t *testing.T) {
 	}
 }
 
-// A plan's kernel arguments stay until the functions are given back, even if
-// lines of other authors keep the host's card.
+// A plan's kernel arguments stay until the functions are given back. This also
+// holds on a host where lines of other authors keep the card for guests.
 func TestArgumentsStay(t *testing.T) {
 	t.Parallel()
 	root := onDisk(t, "reference", "dir var/lib")

@@ -84,7 +84,7 @@ func (f Facts) part(passed []Address, shared *SharedError) string {
 // of AMD's processors.
 func (f Facts) soldered(fn Function) bool {
 	if fn.Parent == nil {
-		return slices.ContainsFunc(f.Functions, func(o Function) bool { return o.Parent != nil }) // otherwise no parents are known
+		return slices.ContainsFunc(f.Functions, func(o Function) bool { return o.Parent != nil }) // if no function has a parent, parents are not known
 	}
 	return slices.ContainsFunc(f.Slot(fn.Address), func(o Function) bool { return o.Class.Sub() == 0x1080 })
 }

@@ -160,7 +160,7 @@ func (r *reader) diskUses(name string, kind UseKind, seen string, depth int) boo
 	return r.use(kind, dir, seen) || found
 }
 
-// A blocks value finds block devices by the names that mounts use for them.
+// The type "blocks" finds block devices by the names that mounts use for them.
 type blocks struct {
 	byNumber map[string]string // such as "252:1" to dm-1
 	byMapper map[string]string // the key is a mapped name such as pve-root, the value a name such as dm-1

@@ -16,8 +16,8 @@ import (
 
 var errPowerCut = errors.New("power cut")
 
-// An inode is a file or directory of a volatile file system. The field lasts
-// holds its state at the last sync.
+// An inode is a file or directory of a volatile file system. The field
+// "lasts" holds its state at the last sync.
 type inode struct {
 	fileInfo
 
@@ -35,7 +35,7 @@ func (i *inode) sync() {
 	i.lasts = &synced
 }
 
-// The type volatile is a file system that loses all changes that were not
+// The type "volatile" is a file system that loses all changes that were not
 // synced when its power is cut.
 type volatile struct {
 	now   map[string]*inode // the current inodes by name
@@ -166,10 +166,10 @@ func (v *volatile) persist(dir string) {
 	}
 }
 
-// The method "restart" returns the file system after a power cut. If the function
-// survives returns true for a directory, the names in this directory are on
-// disk without a sync. The names in other directories are as they were at the
-// last sync. Files always have their content of the last sync.
+// The method "restart" returns the file system after a power cut. The function
+// "survives" chooses the directories in which new, changed and removed names
+// are on disk without a sync. The names in other directories are as they were
+// at the last sync. Files always have their content of the last sync.
 func (v *volatile) restart(survives func(dir string) bool) *volatile {
 	for name := range v.now {
 		if i := v.now[name]; i.Mode.IsDir() && survives(name) {
@@ -256,8 +256,8 @@ var survivals = map[string]func(dir string) bool{
 }
 
 // everyCut cuts the power before each operation in turn, and at the end. It
-// calls the function "try" for each state of the files that may remain after such
-// a cut.
+// calls the function "try" for each state of the files that may remain after
+// such a cut.
 func everyCut(t *testing.T, least int, try func(t *testing.T, v *volatile, survives func(string) bool) (finished bool)) {
 	t.Helper()
 	for _, name := range slices.Sorted(maps.Keys(survivals)) {

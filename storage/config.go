@@ -57,7 +57,7 @@ func parseConfig(text string) (enabled []Storage, disabled map[string]bool) {
 	return enabled, disabled
 }
 
-// The table contents holds the content types that PVE assumes for a storage
+// The table "contents" holds the content types that PVE assumes for a storage
 // without a list of content types, by the storage's type (pve-storage,
 // plugindata of each type).
 var contents = map[string][]string{

@@ -90,7 +90,7 @@ func (d Disk) Tier() (tier Tier, why string) {
 	return Tier2, "it does not rotate and is on " + strings.ToUpper(string(d.Bus))
 }
 
-// The method holds reports whether a device is the disk or a part of it.
+// The method "holds" reports whether a device is the disk or a part of it.
 func (d Disk) holds(device string) bool {
 	if device == d.Path || device == d.ByID {
 		return true
@@ -117,9 +117,9 @@ func (d Disk) holds(device string) bool {
 
 var partSuffix = regexp.MustCompile(`-part\d+$`)
 
-// The method "linked" reports whether a link in /dev/disk/by-id leads to the disk
-// or to a partition of the disk. udev makes several such links: with the WWN,
-// with model and serial number, and for NVMe with the namespace
+// The method "linked" reports whether a link in /dev/disk/by-id leads to the
+// disk or to a partition of the disk. udev makes several such links: with the
+// WWN, with model and serial number, and for NVMe with the namespace
 // (60-persistent-storage.rules). ZFS may remember another link than PVE
 // reports.
 func (d Disk) linked(device string) bool {

@@ -58,9 +58,10 @@ func Forecast(choices []DiskChoice, pools []Pool) ([]Outlook, []proxstation.Find
 const metadataOf, block = 48, 64 * KiB
 
 // warnOfMetadata estimates how full a thin pool's metadata will be. PVE does
-// not report the size of the blocks that the metadata describes. The metadata
-// is therefore expected to grow at the same rate as so far, but not faster than
-// with the smallest blocks. A pool that is nearly empty has no such rate yet.
+// not report the block size of the pool. warnOfMetadata therefore assumes that
+// metadata grows in proportion to data, as it did until now, but not faster
+// than with the smallest blocks. It does not judge a pool that holds little
+// data, because the proportion then means nothing.
 func warnOfMetadata(o Outlook, pool Pool) []proxstation.Finding {
 	thin := pool.Thin
 	if thin == nil || thin.MetadataSize <= 0 || o.Before < 0.1 {

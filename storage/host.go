@@ -79,9 +79,9 @@ func Read(root fs.FS) (Facts, error) {
 	return f, nil
 }
 
-// The method "own" returns the storages that this node may use. It marks storages
-// that are not mounted as inactive. It adds "local" if the configuration has no
-// such entry, because PVE does so too.
+// The method "own" returns the storages that this node may use. It marks
+// storages that are not mounted as inactive. It adds "local" if the
+// configuration has no such entry, because PVE does so too.
 func (h host) own(config string, mounts []Mount, mountsKnown bool) []Storage {
 	storages, disabled := parseConfig(config)
 	name, _, _ := sysfs.Optional(h.etc, "hostname")
@@ -107,7 +107,7 @@ func (f *Facts) unknown(id, subject string, err error, why string) {
 		Fix: "Run the program on the host itself, as root."})
 }
 
-// The pattern virtual matches the names of block devices that are not disks:
+// The pattern "virtual" matches the names of block devices that are not disks:
 // loop devices, RAM disks, device mapper, software RAID, optical drives,
 // network block devices.
 var virtual = regexp.MustCompile(`^(loop|ram|zram|dm-|md|sr|fd|nbd|zd|rbd|drbd|bcache)[0-9]|^nvme[0-9]+c[0-9]+n|boot[0-9]$|rpmb$`)
@@ -147,8 +147,8 @@ func (h host) disk(name string) Disk {
 	return d
 }
 
-// The method "note" adds udev's facts about a disk, because sysfs has neither the
-// serial number of a SATA disk nor the speed of a hard disk.
+// The method "note" adds udev's facts about a disk, because sysfs has neither
+// the serial number of a SATA disk nor the speed of a hard disk.
 func (d *Disk) note(r sysfs.Udev) {
 	d.ByID, d.Serial = byID(r), cmp.Or(d.Serial, r.Properties["ID_SERIAL_SHORT"])
 	if rpm, err := strconv.Atoi(r.Properties["ID_ATA_ROTATION_RATE_RPM"]); err == nil && rpm > 0 {

@@ -127,7 +127,7 @@ func TestDisksOfTheNetwork(t *testing.T) {
 	}
 }
 
-// The type denied is a file system in which every file exists but no file can
+// The type "denied" is a file system in which every file exists but no file can
 // be read.
 type denied struct{}
 

@@ -28,7 +28,7 @@ const (
 	Image    Purpose = "image"    // ISO images
 )
 
-// The table wants holds, for each purpose, the preferred tier, the slowest
+// The table "wants" holds, for each purpose, the preferred tier, the slowest
 // allowed tier, and the content type that PVE requires of the storage. An
 // operating system on a hard disk is refused unless the caller asks for it.
 var wants = map[Purpose]struct {
@@ -279,8 +279,8 @@ func (p Pool) movable(missing Size) string {
 	return ", such as " + strings.Join(names, ", ")
 }
 
-// The method "room" returns how much space may still be promised on a pool. It is
-// never negative.
+// The method "room" returns how much space may still be promised on a pool. It
+// is never negative.
 func (p *placing) room(pool Pool) Size {
 	room := pool.Available
 	if pool.Overcommits() {

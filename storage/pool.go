@@ -63,7 +63,7 @@ func (p Pool) works() bool {
 	return p.Health == "" || p.Health == "ONLINE" || p.Health == "DEGRADED"
 }
 
-// The table network holds the storage types whose data is on other machines.
+// The table "network" holds the storage types whose data is on other machines.
 var network = map[string]string{
 	"nfs": "NFS", "cifs": "SMB", "pbs": "a Proxmox Backup Server", "rbd": "Ceph", "cephfs": "CephFS",
 	"iscsi": "iSCSI", "iscsidirect": "iSCSI", "zfs": "ZFS over iSCSI", "esxi": "an ESXi host", "glusterfs": "GlusterFS",
@@ -171,8 +171,8 @@ func (f Facts) mount(name string) *Mount {
 	return best
 }
 
-// The method "disks" returns the disks that hold the devices, in order, each disk
-// once.
+// The method "disks" returns the disks that hold the devices, in order, each
+// disk once.
 func (f Facts) disks(devices []string) []Disk {
 	var disks []Disk
 	for _, d := range f.Disks {

@@ -19,7 +19,7 @@ const (
 
 var tierNames = []string{"unknown", "1", "2", "3"}
 
-// The list media names the medium of each tier, for people.
+// The list "media" names the medium of each tier, for people.
 var media = []string{"unknown", "NVMe", "SSD", "HDD"}
 
 // String returns "1", "2", "3" or "unknown".
