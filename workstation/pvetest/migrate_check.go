@@ -77,9 +77,9 @@ func (n *Node) localDisks(v *vm) []map[string]any {
 	return disks
 }
 
-// localResources returns the keys of a VM's configuration that bind it to its
-// node, and its mapped devices (PVE/QemuMigrate/Helpers.pm,
-// check_local_resources). A mapped device binds only a running VM.
+// localResources returns the keys of the devices that tie a VM to its node, and
+// the VM's mapped devices (PVE/QemuMigrate/Helpers.pm, check_local_resources).
+// A mapped device ties a VM to its node only while the VM runs.
 func (n *Node) localResources(v *vm) (local []string, mapped map[string]map[string]any) {
 	local, mapped = []string{}, map[string]map[string]any{}
 	for _, key := range sorted(v.config) {
@@ -138,9 +138,9 @@ func (n *Node) unavailable(config map[string]string) []string {
 	return slices.Sorted(maps.Keys(names))
 }
 
-// The method "available" returns an error if the storage of a drive is not
-// available on the node, or does not hold the drive's kind of content
-// (check_storage_availability).
+// The method "available" returns an error if the node cannot use the storage of
+// a drive. It also returns an error if the storage is not meant for this kind
+// of content, such as disk images (check_storage_availability).
 func (n *Node) available(config map[string]string) error {
 	for _, key := range sorted(config) {
 		volume := parseDrive(config[key]).volume
@@ -155,8 +155,9 @@ func (n *Node) available(config map[string]string) error {
 	return nil
 }
 
-// holdsVolume returns an error if the node cannot use the storage, or if the
-// storage does not hold the volume's kind of content.
+// holdsVolume returns an error if the node cannot use the storage. It also
+// returns an error if the storage is not meant for the volume's kind of
+// content.
 func (n *Node) holdsVolume(pool, volume string) error {
 	s := n.storages[pool]
 	switch {

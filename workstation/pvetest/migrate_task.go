@@ -179,8 +179,8 @@ func configsOf(snaps []snapshot) (configs []map[string]string) {
 }
 
 // The method "copy" moves a volume to the target, and returns its name there. A
-// replicated volume also stays on the source, so that a later migration back is
-// short.
+// replicated volume also stays on the source. A later migration back to the
+// source then takes less time.
 func (m *migration) copy(moved movedVolume) string {
 	source, name, _ := m.from.volume(moved.id)
 	target := m.to.storages[moved.pool]

@@ -16,8 +16,8 @@ type Options struct {
 	Now func() time.Time
 	// Speed is the factor by which the node's time runs faster than the clock.
 	// 0 means 1. Tickets also expire faster: at a Speed of 100, after 72
-	// seconds. go-proxmox logs in again only after an hour, but Connect of
-	// package workstation does so as soon as a ticket has expired. In a
+	// seconds. Connect of package workstation logs in again as soon as a ticket
+	// has expired. go-proxmox itself logs in again only after an hour. In a
 	// testing/synctest bubble, waiting takes no real time, so leave Speed at 0.
 	Speed float64
 	// Seed determines process IDs, tickets and MAC addresses. The same Seed

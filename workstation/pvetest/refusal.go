@@ -41,8 +41,9 @@ func refuseWith(status int, format string, args ...any) error {
 	return &refusal{status: status, message: strings.TrimRight(fmt.Sprintf(format, args...), "\n")}
 }
 
-// forbid returns the refusal of a caller who lacks privileges on a path:
-// "VM.Audit", or "VM.Audit|VM.Monitor" if either privilege would be enough.
+// forbid returns the refusal of a caller who lacks a privilege on a path. The
+// parameter "privileges" is a privilege such as "VM.Audit". It is
+// "VM.Audit|VM.Monitor" if either privilege would be enough.
 func forbid(path, privileges string) error {
 	return refuseWith(http.StatusForbidden, "Permission check failed (%s, %s)", path, privileges)
 }

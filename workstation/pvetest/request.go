@@ -129,7 +129,7 @@ func (n *Node) dispatch(r *http.Request, c *call) (any, error) {
 	return n.handle(r, c, at)
 }
 
-// nodeOf returns the node at which a call works. If the call names no other
+// nodeOf returns the node on which a call works. If the call names no other
 // node, this is the node itself.
 func (n *Node) nodeOf(c *call, names map[string]string) (*Node, error) {
 	name := names["node"]
@@ -146,7 +146,7 @@ func (n *Node) nodeOf(c *call, names map[string]string) (*Node, error) {
 }
 
 // The method "handle" checks the parameters of a call and calls the handler of
-// its method. The parameter "at" is the node at which the method works.
+// its method. The parameter "at" is the node on which the method works.
 func (n *Node) handle(r *http.Request, c *call, at *Node) (any, error) {
 	if problems := c.endpoint.VerifyAt(n.release, c.values); len(problems) > 0 {
 		return nil, invalid(problems)

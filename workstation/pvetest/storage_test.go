@@ -141,8 +141,8 @@ func TestVolumesOfOthers(t *testing.T) {
 	}
 }
 
-// The user has one privilege for each kind of key. The table shows which keys
-// need further privileges or root@pam.
+// The user has every privilege VM.Config.* on the VMs. For some keys this is
+// not enough: they need another privilege, or only root@pam may set them.
 func TestKeysOfALimitedUser(t *testing.T) {
 	t.Parallel()
 	for params, reason := range map[string]string{

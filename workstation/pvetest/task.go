@@ -115,8 +115,8 @@ func (w *workers) do(c *call, j job) (any, error) {
 	return t.upid, nil
 }
 
-// doVM does the same as do, for a job on a VM. The task fails if the VM is gone
-// or locked when the job begins.
+// doVM starts a job on a VM, as the method "do" does. The task fails if the VM
+// is gone or locked when the job begins.
 func (w *workers) doVM(c *call, v *vm, kind string, work func(t *task) error) (any, error) {
 	return w.do(c, job{kind: kind, vmid: v.id, takes: w.taskTime(), work: func(t *task) error {
 		if w.vms[v.id] != v {

@@ -47,8 +47,9 @@ func (r realCall) ask(command string, arguments any) (json.RawMessage, error) {
 	return answer, err
 }
 
-// The method "execute" does the same as ask, and then decodes the result into
-// the parameter "into". If "into" is nil, it drops the result.
+// The method "execute" lets the agent execute a command, as the method "ask"
+// does. It then decodes the result into the parameter "into". If "into" is nil,
+// it drops the result.
 func (r realCall) execute(command string, arguments, into any) error {
 	answer, err := r.ask(command, arguments)
 	if err == nil && into != nil {

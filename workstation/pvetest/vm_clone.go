@@ -200,8 +200,8 @@ func (n *Node) cloneVolume(c *call, what duplicate, id int, key string) (string,
 
 var networkMAC = regexp.MustCompile(`(?i)[0-9a-f]{2}(:[0-9a-f]{2}){5}`)
 
-// newMAC returns the value of a network card in which the MAC address is
-// replaced by a new MAC address.
+// newMAC takes the value of a network card, and returns it with a new MAC
+// address in place of the old address.
 func (n *Node) newMAC(value string) string {
 	r := n.random
 	return networkMAC.ReplaceAllString(value, fmt.Sprintf("BC:24:11:%02X:%02X:%02X", r.IntN(256), r.IntN(256), r.IntN(256)))

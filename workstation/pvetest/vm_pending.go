@@ -98,7 +98,8 @@ func (v *vm) gives(key string) bool {
 }
 
 // The method "takes" reports whether a new value of a key takes effect in a
-// running VM without a restart. The error is the refusal of a device.
+// running VM without a restart. It returns an error if a running device refuses
+// the new value.
 func (n *Node) takes(v *vm, key, value string) (bool, error) {
 	switch stem := strings.TrimRight(key, "0123456789"); {
 	case key == "cpuunits", key == "cpulimit":
