@@ -23,10 +23,10 @@ func (a *accounts) listACL(c *call) (any, error) {
 	return list, nil
 }
 
-// The method "described" returns the privileges in the host's description as
-// entries of the access control list. If a role has exactly the privileges of
-// an entry, the entry gets this role. Otherwise it gets a role that is named
-// after the user.
+// The method "described" converts the privileges in the host's description to
+// entries of the access control list. Each entry needs a role. If a built-in
+// role has exactly the described privileges, the entry has this role. Otherwise
+// the entry has a role that is named after the user.
 func (a *accounts) described() (list []entry) {
 	roles := a.specialRoles()
 	add := func(kind, who string, privileges map[string][]string) {

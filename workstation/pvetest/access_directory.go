@@ -114,8 +114,9 @@ func (a *accounts) privilegesOf(user string) map[string][]string {
 	return all
 }
 
-// The method "granted" returns the given privileges, together with the
-// privileges that the access control list gives to a user, group or token.
+// The method "granted" returns the privileges in the parameter "privileges",
+// and adds the privileges that the access control list gives to a user, group
+// or token.
 func (a *accounts) granted(privileges map[string][]string, kind, who string) map[string][]string {
 	all := map[string][]string{}
 	for path, list := range privileges {
@@ -161,8 +162,9 @@ func (a *accounts) forget(kind, who string) {
 	a.acl = slices.DeleteFunc(a.acl, func(e entry) bool { return e.kind == kind && e.who == who })
 }
 
-// The function "paths" returns the paths that a grant names, without
-// duplicates.
+// The function "paths" returns the paths on which a user or token has
+// privileges, each path once. The parameter "grant" holds the privileges by
+// path.
 func paths(grant map[string][]string) []string {
 	list := map[string]bool{}
 	for path := range grant {

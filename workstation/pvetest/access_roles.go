@@ -6,10 +6,10 @@ import (
 	"strings"
 )
 
-// A tier holds privileges of the same kind, sorted by the people who need them:
-// administrators, users or auditors. PVE makes its built-in roles from the
-// tiers (pve-access-control PVE/AccessControl.pm, $privgroups and
-// create_roles).
+// A tier holds the privileges for one kind of object, such as VMs, in three
+// lists: for administrators, for users and for auditors. PVE makes its built-in
+// roles from these lists (pve-access-control PVE/AccessControl.pm, $privgroups
+// and create_roles).
 type tier struct{ admin, user, audit string }
 
 var tiers = map[string]tier{

@@ -8,8 +8,10 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// The method "answers" sends the request of each step ("METHOD path key=value
-// ...") and compares status, message, errors and data with the wanted answer.
+// The method "answers" sends the request of each step and compares status,
+// message, errors and data with the wanted answer. The first string of a step
+// is the request, "METHOD path key=value ...". The second string is the wanted
+// answer. If it ends with "...", only the beginning is compared.
 func (l *lab) answers(steps ...[2]string) {
 	l.t.Helper()
 	for _, step := range steps {
@@ -169,8 +171,8 @@ func TestDescribedRights(t *testing.T) {
 	})
 }
 
-// Pools can be made, and deleted once they are empty. A VM is in at most one
-// pool.
+// Pools can be made. A pool can be deleted if it is empty. A VM is in at most
+// one pool.
 func TestPools(t *testing.T) {
 	t.Parallel()
 	host := machines(vm(140, ""), vm(141, ""))

@@ -144,7 +144,7 @@ func (a *accounts) permissions(c *call) (any, error) {
 
 // The method "privileges" returns the privileges that exist in the node's
 // version of PVE. PVE 8 has VM.Monitor. PVE 9 has several privileges for the
-// guest agent in its place.
+// guest agent instead of VM.Monitor.
 func (a *accounts) privileges() []string {
 	if a.host.major() >= 9 {
 		return allPrivileges

@@ -18,9 +18,9 @@ import (
 
 // channel returns the path of a socket at which an agent answers like QEMU's
 // agent (qga/main.c). For each line of JSON it sends one line of JSON, and it
-// sends 0xff before the answer to guest-sync-delimited. The first client first
-// receives the text in the parameter "stale", as if an earlier client had not
-// read its answers.
+// sends 0xff before the answer to guest-sync-delimited. The first connection
+// begins with the text in the parameter "stale". This text stands for answers
+// that an earlier client did not read.
 func channel(stale string, answer func(command string, arguments json.RawMessage) string) (path string, closeAll func()) {
 	dir, err := os.MkdirTemp("", "qga") // the path of t.TempDir is too long for a socket
 	if err != nil {
@@ -76,7 +76,7 @@ func TestSocketAgent(t *testing.T) {
 	})
 	defer closeAll()
 	agent := &pvetest.SocketAgent{Path: path, Patience: time.Minute}
-	for range 2 { // the first connection also receives stale answers
+	for range 2 { // only the first of the two connections begins with stale answers
 		answer, err := agent.Execute(t.Context(), "guest-exec", json.RawMessage(`{"pid":3}`))
 		if err != nil || string(answer) != `{"pid":3}` {
 			t.Errorf("guest-exec: %s, %v", answer, err)
@@ -130,7 +130,7 @@ func TestSocketAgentThatDoesNotAnswer(t *testing.T) {
 func ExampleSocketAgent() {
 	path, closeAll := channel("", func(string, json.RawMessage) string { return `{"return": {"host-name": "linux-ai"}}` })
 	defer closeAll()
-	agent := &pvetest.SocketAgent{Path: path} // a test puts agent into Options.Agents
+	agent := &pvetest.SocketAgent{Path: path} // a test puts this value into Options.Agents
 	answer, err := agent.Execute(context.Background(), "guest-get-host-name", nil)
 	fmt.Println(string(answer), err)
 	// Output: {"host-name": "linux-ai"} <nil>

@@ -42,7 +42,7 @@ const agreement = 0.995
 type exchange struct {
 	Case, Login, Method, Path string
 	Params                    [][2]string
-	Setup, Artefact           bool // these answers are not compared; an Artefact comes from the test rig, not from PVE
+	Setup, Artefact           bool // an answer with either flag is not compared; Artefact marks an answer of the test rig instead of PVE
 	Status                    int
 	Reason                    string
 	Errors                    map[string]string
@@ -191,8 +191,9 @@ func (e exchange) spoil(spoiled map[string]bool) {
 
 var vmInPath = regexp.MustCompile(`/qemu/(\d+)/template`)
 
-// standsOn reports whether a request uses an object whose state may differ from
-// its state when PVE answered.
+// standsOn reports whether a request uses an object in the set "spoiled". Such
+// an object may no longer be in the state that it had when PVE answered the
+// request.
 func (e exchange) standsOn(spoiled map[string]bool) bool {
 	for _, part := range strings.Split(e.Path, "/") {
 		if spoiled[part] {
@@ -288,9 +289,10 @@ func shape(data any) string {
 	return "?"
 }
 
-// compareData compares an answer's data with PVE's. If the case's name is
-// "KEY=VALUE" and the answer is a configuration, it compares the value of KEY.
-// Otherwise it compares the types of all keys that both answers have.
+// compareData compares an answer's data with PVE's. If the field Case of the
+// exchange is "KEY=VALUE" and the answer is a configuration, it compares the
+// value of KEY. Otherwise it compares the types of all keys that both answers
+// have.
 func compareData(e exchange, data any) string {
 	want, isObject := e.Data.(map[string]any)
 	have, _ := data.(map[string]any)
@@ -351,7 +353,8 @@ func judge(t *testing.T, all []difference, compared int) {
 	}
 }
 
-// readDifferences reads the list of known differences: a reason for each place.
+// readDifferences reads the list of known differences. It returns the reason
+// for each difference. The key is the place of the exchange, such as "seq:12".
 func readDifferences(t *testing.T) map[string]string {
 	t.Helper()
 	data, err := os.ReadFile(differences)

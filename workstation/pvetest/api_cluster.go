@@ -122,8 +122,9 @@ func (n *Node) storageResource(s *storage) map[string]any {
 	return resource
 }
 
-// unknownResource returns the entry of a storage whose node does not report its
-// state.
+// unknownResource returns the storage's entry in the cluster's list with the
+// status "unknown". The list has this entry if the node does not report the
+// storage's state.
 func (s *storage) unknownResource() map[string]any {
 	return map[string]any{
 		"id": "storage/" + s.node + "/" + s.Name, "storage": s.Name, "node": s.node, "type": "storage",

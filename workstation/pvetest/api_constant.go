@@ -10,8 +10,8 @@ func constant(answer any) handler {
 func empty() handler { return constant([]any{}) }
 
 // constantHandlers returns handlers for parts of PVE that the embedded node
-// does not have, although clients ask for them: subscription, cluster,
-// firewall, replication, software-defined network.
+// does not have: subscription, cluster, firewall, replication, software-defined
+// network. Clients ask for these parts, so the handlers give constant answers.
 func constantHandlers() map[string]handler {
 	const node, qemu = "/nodes/{node}", "/nodes/{node}/qemu/{vmid}"
 	firewall := map[string]any{"digest": emptyDigest}
@@ -119,7 +119,8 @@ func (n *Node) urlMetadata(c *call) (any, error) {
 	return map[string]any{"size": size, "filename": path.Base(url), "mimetype": "application/octet-stream"}, nil
 }
 
-// history serves GET rrddata. Its answer has 70 times without values.
+// history serves GET rrddata. Its answer is a list of 70 points in time,
+// without any values.
 func (n *Node) history(*call) (any, error) {
 	list := []map[string]any{}
 	for i := range 70 {

@@ -8,10 +8,10 @@ import (
 // An index is the list of names below a path of the API.
 type index struct{ path, key, names string }
 
-// indexes lists the directories of PVE's API. Each name in an index is under a
-// key, which differs between directories. Some directories do not list all
-// names (the methods "index" of pve-manager PVE/API2 and of the packages below
-// it).
+// indexes lists the directories of PVE's API. In the answer, each name is the
+// value of a key such as "name" or "subdir". Which key it is depends on the
+// directory. Some directories do not list all names (the methods "index" of
+// pve-manager PVE/API2 and of the packages below it).
 var indexes = []index{
 	{"/access", "subdir", "acl domains groups openid password roles tfa ticket users"},
 	{"/cluster", "name", "acme backup backup-info bulk-action ceph config firewall ha jobs log mapping metrics nextid notifications options qemu replication resources sdn status tasks"},

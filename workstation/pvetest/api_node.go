@@ -39,9 +39,9 @@ func (n *Node) status(*call) (any, error) {
 	}, nil
 }
 
-// The method "memory" returns the node's figures of memory. Most of the
-// available memory is page cache and does not count as "free", as on every host
-// that was started long ago.
+// The method "memory" returns the node's figures of memory. Only a part of the
+// available memory is "free", because page cache uses the rest. Every host that
+// was started long ago is like this.
 func (n *Node) memory() map[string]any {
 	available := n.freeMemory()
 	memory := map[string]any{"total": n.host.Memory, "free": available / 8, "used": n.host.Memory - available}
@@ -131,8 +131,9 @@ func (n *Node) listCPUs(*call) (any, error) {
 }
 
 // machineVersions lists the machine versions of QEMU 11.0 to which a VM may be
-// pinned. If PVE has its own revision of a version, the second column says what
-// the revision changed (PVE/QemuServer/Machine.pm, PVE_MACHINE_VERSION).
+// pinned. PVE has its own revisions of some versions, such as "11.0+pve1". For
+// such a revision, the second column says what it changed
+// (PVE/QemuServer/Machine.pm, PVE_MACHINE_VERSION).
 var machineVersions = [][2]string{
 	{"11.0"}, {"11.0+pve1", "no GSO over UDP tunnels"}, {"11.0+pve2", "enlightened VMCS for new Windows guests"}, {"10.2"}, {"10.1"}, {"10.0"}, {"10.0+pve1", "MTU of network cards for migrations"}, {"9.2"}, {"9.2+pve1", "no S3 and S4 by default"}, {"9.1"}, {"9.0"},
 	{"8.2"}, {"8.1"}, {"8.0"}, {"7.2"}, {"7.1"}, {"7.0"}, {"6.2"}, {"6.1"}, {"6.0"}, {"5.2"}, {"5.1"}, {"5.0"}, {"4.2"}, {"4.1"},

@@ -92,7 +92,7 @@ func without(list []string, item string) []string {
 
 // An entry on a deeper path replaces the entries above it, as in
 // pve-access-control. A token with its own privileges may do only the things
-// that its user may do too.
+// that its user may also do.
 func TestPrivilegesByPath(t *testing.T) {
 	t.Parallel()
 	host := machines(vm(140, ""), vm(141, ""))
@@ -173,8 +173,8 @@ func TestTickets(t *testing.T) {
 	})
 }
 
-// In PVE 8, VM.Monitor takes the place of PVE 9's privileges for the agent. PVE
-// 8 also gives the reason why it refuses a token.
+// PVE 8 has the privilege VM.Monitor instead of PVE 9's privileges for the
+// agent. If PVE 8 refuses a token, it also gives the reason.
 func TestPVE8(t *testing.T) {
 	t.Parallel()
 	host := pvetest.AMD()

@@ -8,8 +8,8 @@ import (
 	"github.com/proxstation/proxstation/internal/pveschema"
 )
 
-// A base is the state that all parts of a node use: its description, its VMs,
-// and the state of the cluster.
+// A base is the state that all parts of a node use: the node's description, the
+// node's VMs, and the state of the cluster.
 type base struct {
 	*datacenter
 	reach
@@ -58,7 +58,7 @@ func (b *base) guest(vmid int) Guest {
 
 func (b *base) keepGuest(id int, guest Guest) { b.behaviours[id] = guest }
 
-// noConfig returns PVE's refusal of a VM that does not exist.
+// noConfig returns PVE's error for a VM that does not exist.
 func (b *base) noConfig(vmid int) error {
 	return refuse("Configuration file 'nodes/%s/qemu-server/%d.conf' does not exist", b.host.Name, vmid)
 }
@@ -84,7 +84,7 @@ func (b *base) qemu() string {
 // the running VMs use.
 func (b *base) freeMemory() int64 { return b.host.Memory - 2<<30 - b.inUse } // the host itself uses 2 GiB
 
-// bridgeExists returns PVE's refusal of a bridge that the node does not have.
+// bridgeExists returns PVE's error if the node does not have the bridge.
 func (b *base) bridgeExists(bridge string) error {
 	if bridge == "" || slices.Contains(b.host.Bridges, bridge) {
 		return nil

@@ -25,8 +25,9 @@ func crowded(vms int) pvetest.Host {
 	return host
 }
 
-// BenchmarkRequests shows that the number of VMs makes only lists of VMs
-// slower. A list of 1,000 VMs takes less than 10 ms.
+// BenchmarkRequests measures requests to nodes with 10 to 10,000 VMs. It shows
+// that only lists of VMs become slower with more VMs. A list of 1,000 VMs takes
+// less than 10 ms.
 func BenchmarkRequests(b *testing.B) {
 	for _, vms := range []int{10, 1000, 10000} {
 		node := pvetest.New(crowded(vms), nil)

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// A broadcast holds the values that a node last sent to the other nodes: the
-// values of its guests, of its storages and of the node itself, and its tasks
+// A broadcast holds the data that a node last sent to the other nodes: figures
+// of the node itself, of its guests and of its storages, and its recent tasks
 // (pve-manager PVE/Service/pvestatd.pm; pve-cluster src/pmxcfs/status.c).
 type broadcast struct {
 	at       time.Time
@@ -21,9 +21,9 @@ type broadcast struct {
 // (rrd_entry_is_old of src/pmxcfs/status.c).
 const broadcastLife = 5 * time.Minute
 
-// The method "remember" stores the values that each node now sends to the
-// others. If another node that is up does not receive the values, the older
-// values stay. remember is called before nodes become unreachable.
+// The method "remember" stores the data that each node now sends to the others.
+// If a node cannot reach all other nodes that are up, the data that it sent
+// before stays. remember is called before nodes become unreachable.
 func (d *datacenter) remember() {
 	for _, n := range d.peers {
 		heard := true

@@ -17,8 +17,9 @@ type call struct {
 	values   pveschema.Values
 	uploaded uploaded
 	who      identity
-	// The field "entry" is the node that received the call. The path may name
-	// another node if the method is in ownPaths.
+	// The field "entry" is the node that received the call. If the method is in
+	// the set "ownPaths", the path may name another node, because such a method
+	// is not passed on.
 	entry *Node
 	// malformed is the error from the parsing of the parameters. PVE shows it
 	// only to callers that are logged in.

@@ -12,10 +12,10 @@ import (
 // PVE/AccessControl.pm, normalize_path).
 var aclPath = regexp.MustCompile(`^[A-Za-z0-9.\-_/]+$`)
 
-// The method "resolve" returns the check of an endpoint, and puts the call's
-// parameters into the paths of the check. It leaves out conditions that are
-// already met or do not apply (pve-access-control PVE/RPCEnvironment.pm,
-// exec_api2_perm_check).
+// The method "resolve" prepares the check of an endpoint for a call. It puts
+// the call's parameters into the paths of the check. It leaves out conditions
+// that the call already meets, and conditions that do not apply to the call
+// (pve-access-control PVE/RPCEnvironment.pm, exec_api2_perm_check).
 func (c *call) resolve(check pveschema.Check) (pveschema.Check, error) {
 	if len(check) == 0 {
 		return check, nil
@@ -67,9 +67,9 @@ func (c *call) resolvePath(check pveschema.Check) (pveschema.Check, error) {
 }
 
 // resolveUser converts a check about a user to a check of privileges. For the
-// check userid-group, the caller needs the privilege on /access/groups. PVE
-// also accepts the privilege on one of the user's groups, but this node does
-// not.
+// check "userid-group", the caller needs one of the privileges in the check on
+// the path /access/groups. PVE also accepts such a privilege on one of the
+// user's groups, but this node does not.
 func (c *call) resolveUser(check pveschema.Check) (pveschema.Check, error) {
 	user := c.get("userid")
 	_, realm, found := strings.Cut(user, "@")

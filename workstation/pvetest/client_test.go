@@ -111,8 +111,8 @@ func TestDatacenter(t *testing.T) {
 	})
 }
 
-// The agent answers the commands that other clients use, both by their path and
-// by PVE's older method with the command as a parameter.
+// The agent answers the commands that other clients use. Each command has its
+// own path. PVE's older method takes the command as a parameter.
 func TestAgentCommands(t *testing.T) {
 	t.Parallel()
 	inBubble(t, machines(running(140, "agent:=1 cores:=2 scsi0:=local-lvm:vm-140-disk-0,size=8G")), func(l *lab) {
@@ -216,8 +216,8 @@ func TestCloudInitDump(t *testing.T) {
 	})
 }
 
-// The node serves methods with a constant answer. Directories list the names of
-// the paths below them.
+// Some methods always give the same answer. Directories of the API list the
+// names of the paths below them.
 func TestConstantsAndIndexes(t *testing.T) {
 	t.Parallel()
 	inBubble(t, machines(vm(140, "")), func(l *lab) {

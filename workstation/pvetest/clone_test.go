@@ -44,7 +44,8 @@ func TestFullClone(t *testing.T) {
 	})
 }
 
-// A clone that fails halfway leaves neither a VM nor volumes.
+// PVE refuses every clone in this test at once, and no new VM exists
+// afterwards.
 func TestCloneRefused(t *testing.T) {
 	t.Parallel()
 	locked := vm(142, "lock:=backup")
@@ -73,7 +74,8 @@ func TestCloneRefused(t *testing.T) {
 	})
 }
 
-// A clone that fails in the middle leaves nothing.
+// If the storage is too small for a clone, the clone's task fails. It leaves
+// neither a VM nor volumes.
 func TestCloneThatFails(t *testing.T) {
 	t.Parallel()
 	host := machines(vm(140, templateConfig))
@@ -88,8 +90,8 @@ func TestCloneThatFails(t *testing.T) {
 	})
 }
 
-// A template is the base of linked clones and does not start. It cannot be
-// destroyed while its storage knows of linked clones.
+// A template is the base of linked clones. It cannot be started, and it cannot
+// be destroyed while a linked clone of it exists.
 func TestTemplate(t *testing.T) {
 	t.Parallel()
 	inBubble(t, machines(vm(140, "name:=base scsi0:=media-pool:vm-140-disk-0,size=8G"), running(141, "")), func(l *lab) {

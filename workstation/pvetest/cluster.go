@@ -117,8 +117,8 @@ func (c *Cluster) Partition(names ...string) {
 	}
 }
 
-// Delay makes each request to a node take longer, in real time. It also slows
-// requests that another node passes on.
+// Delay makes each request to a node take longer, in real time. This includes
+// requests that another node passes on to the node.
 func (c *Cluster) Delay(name string, d time.Duration) {
 	n := c.Node(name)
 	c.d.mu.Lock()

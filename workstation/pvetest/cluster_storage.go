@@ -9,9 +9,9 @@ import (
 )
 
 // describeStorages makes storage.cfg and the contents of all storages from the
-// hosts' descriptions. If several hosts describe a storage, they share its
-// entry, and the first description applies, as when a node joins a cluster. A
-// storage that only some hosts describe is limited to these hosts.
+// hosts' descriptions. If several hosts describe a storage, storage.cfg has one
+// entry for it. The first description makes the entry, as when a node joins a
+// cluster. If only some hosts describe a storage, it is limited to these hosts.
 func (d *datacenter) describeStorages() {
 	for _, described := range d.describedStorages() {
 		first := described[0].storage
@@ -53,8 +53,9 @@ type describedStorage struct {
 	storage Storage
 }
 
-// describedStorages returns the descriptions of each storage, in the order in
-// which the hosts name them.
+// describedStorages returns one list for each storage: the descriptions of this
+// storage by the hosts. The lists are in the order in which the storages first
+// appear.
 func (d *datacenter) describedStorages() [][]describedStorage {
 	var all [][]describedStorage
 	for _, n := range d.peers {

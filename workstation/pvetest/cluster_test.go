@@ -118,8 +118,8 @@ func entry(list any, key string, value any) map[string]any {
 	return nil
 }
 
-// Any node answers for all others. The other nodes see the changes that a node
-// writes.
+// Any node answers requests about all nodes. If one node changes something, the
+// other nodes see the change.
 func TestClusterIsOne(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -287,7 +287,8 @@ func TestClusterDestroyWithoutQuorum(t *testing.T) {
 	})
 }
 
-// The node that check-node names checks a mapping.
+// The list of mappings shows the problems of each mapping on one node. The
+// parameter check-node names this node.
 func TestClusterCheckNode(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -322,8 +323,8 @@ func TestClusterPowerCut(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		fault  pvetest.Fault
-		status string // status of the request to start VM 100 on b, sent to a
-		exit   string // exit status of the task of this request, after the reboot
+		status string // answer of node a to the request to start VM 100 on node b
+		exit   string // exit status of the start task when b is up again; "" if there is no task
 	}{
 		{pvetest.Fault{Path: ".*/start", Kind: pvetest.PowerBefore}, "596 Connection timed out", ""},
 		{pvetest.Fault{Path: ".*/start", Kind: pvetest.PowerAfter}, "596 Connection timed out", "unexpected status"},
@@ -377,8 +378,8 @@ func TestClusterPowerCutWhileWaiting(t *testing.T) {
 	})
 }
 
-// Delay slows the requests to a node. If the delay is longer than the timeout
-// of the node that passes a request on, that node answers 596.
+// Delay slows the requests to a node. Another node that passes a request on to
+// this node waits for 30 seconds, and then answers 596.
 func TestClusterDelay(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -397,7 +398,8 @@ func TestClusterDelay(t *testing.T) {
 	})
 }
 
-// The node that carries out a request checks it by its own schema.
+// Nodes of different versions have different schemas. A request is checked with
+// the schema of the node that carries it out, whichever node receives it.
 func TestClusterVersionSkew(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -81,8 +81,9 @@ func TestConformanceBridge(t *testing.T) {
 	}
 }
 
-// The key hotplug itself takes effect in a running VM, unless its value
-// contains memory (qemu-server PVE/QemuServer.pm, vmconfig_hotplug_pending).
+// A new value of the key "hotplug" takes effect in a running VM, unless the
+// value contains "memory" (qemu-server PVE/QemuServer.pm,
+// vmconfig_hotplug_pending).
 func TestConformanceHotplugOfARunningVM(t *testing.T) {
 	t.Parallel()
 	c := underTest(t)

@@ -84,8 +84,8 @@ type reply struct {
 	errors map[string]string
 }
 
-// The method "do" sends a request. The request does not end with the test's
-// context, because the suite also uses it to clean up.
+// The method "do" sends a request. The end of the test's context does not
+// cancel the request, because the suite must clean up after a test.
 func (c *conformance) do(t *testing.T, method, path string, form url.Values) reply {
 	t.Helper()
 	target, body := c.base+path, io.Reader(nil)

@@ -12,7 +12,7 @@ import (
 
 // A datacenter holds the state that the nodes of a cluster have in common: the
 // time, and the content of /etc/pve, which pmxcfs copies to all nodes. One lock
-// guards it and all nodes.
+// guards the datacenter and all its nodes.
 type datacenter struct {
 	mu sync.Mutex
 	timeline
@@ -28,7 +28,7 @@ type datacenter struct {
 	backupJobs   []BackupJob         // jobs.cfg
 	ha           *haStack
 	replications map[string]*replicationJob // replication.cfg, by ID
-	replicating  bool                       // whether nodes look for due jobs each minute
+	replicating  bool                       // whether nodes look for due replications each minute
 	behaviours   map[int]Guest              // behaviours of guests, by VMID
 	agents       map[int]Agent
 	authority    authority
@@ -87,8 +87,8 @@ func union(list, more []int) []int {
 	return list
 }
 
-// The method "alone" reports whether the node does not belong to a cluster,
-// like a newly installed PVE.
+// The method "alone" reports whether there is only one node. Like a newly
+// installed PVE, such a node does not belong to a cluster.
 func (d *datacenter) alone() bool { return len(d.peers) == 1 }
 
 // The method "member" returns the node with a name, or nil.
@@ -125,7 +125,7 @@ func (d *datacenter) allGuests() []int {
 	return all
 }
 
-// The method "exists" reports whether a node has a guest with the VMID.
+// The method "exists" reports whether any node has a guest with the VMID.
 func (d *datacenter) exists(id int) bool {
 	owner, _ := d.ownerOf(id)
 	return owner != nil

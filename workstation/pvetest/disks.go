@@ -7,9 +7,9 @@ import (
 	"strconv"
 )
 
-// The objects in this file have the form of pve-storage PVE/Diskmanage.pm and
-// PVE/API2/Disks/*.pm. If real nodes send a number as text, this node does the
-// same.
+// The objects in this file have the same form as in PVE (pve-storage
+// PVE/Diskmanage.pm and PVE/API2/Disks/*.pm). If PVE sends a number as text,
+// this node also sends it as text.
 
 func (n *Node) listDisks(c *call) (any, error) {
 	list := []map[string]any{}

@@ -1,6 +1,6 @@
 // Package pvetest is a Proxmox VE node, or a cluster of nodes, in your process,
-// to test automation against. It has real HTTP, PVE's rules and PVE's messages, and it is as strict
-// as PVE.
+// to test automation against. It has real HTTP, PVE's rules and PVE's messages,
+// and it is as strict as PVE.
 //
 // A [Host] describes a node as data. [Reference], [AMD] and [SharedGroup]
 // return complete descriptions. [New] makes a [Node] from a description, and
@@ -15,8 +15,8 @@
 // changes and locks, volumes and free space, running VMs, PCI reservations,
 // resource mappings, tasks that fail late, guests that react slowly. It checks
 // every request against PVE's own schema and against the caller's privileges.
-// root@pam with a password, its tokens, and users and tokens with few
-// privileges get different answers.
+// The answers depend on the caller: root@pam with a password, a token of
+// root@pam, or a user or token with few privileges.
 //
 // # Testing your own automation
 //
@@ -25,20 +25,21 @@
 // [Node.Check]. It reports states that must never occur: two VMs with one card,
 // a disk that belongs to no VM, a host without the disk that it runs on.
 //
-// Let things go wrong. [Node.Inject] plans a [Fault] for a request or a task:
-// it can be refused, be lost on the way, lose its answer, fail late, or hang. A
-// test can count the requests of an operation once ([Node.Trace]). It can then
-// run the operation again and again, let a different request fail each time
-// ([Fault.Skip]), and check that a plain retry succeeds. The fields of
-// [Guest] let a VM's own system fail.
+// Let things go wrong. [Node.Inject] plans a [Fault] for a request or a task.
+// The request can be refused, be lost on the way, or lose its answer. The task
+// can fail late, or hang. A test can count the requests of an operation once
+// ([Node.Trace]). It can then run the operation again and again, let a
+// different request fail each time ([Fault.Skip]), and check that a plain retry
+// succeeds. The fields of [Guest] let a VM's own system fail.
 //
 // Act as somebody else: [Node.PowerOn], [Node.PowerOff], [Node.Edit],
 // [Node.Lock], [Node.BeginBackup], [Node.Suspend], [Node.Sleep], [Node.OpenConsole],
 // [Node.DestroyVM], [Node.LoseCard], [Node.MoveCard], [Node.FillStorage],
-// [Node.Restart]. Call them at any time, or between two requests of your client
-// with Options.OnRequest.
+// [Node.Restart]. Call these methods at any time. To call one between two
+// requests of your client, use Options.OnRequest.
 //
-// Show that a second run changes nothing: [Node.Writes] is then empty.
+// Show that a second run of your automation changes nothing: [Node.Writes] is
+// then empty.
 //
 // # Clusters
 //
@@ -61,22 +62,32 @@
 // The node follows PVE's API schema and the sources of PVE 9.2 (pve-manager,
 // qemu-server, pve-guest-common, pve-storage, pve-access-control,
 // pve-http-server, pve-cluster, pve-ha-manager). Containers exist by name only.
-// There is no restore and no network traffic. Pools give no privileges. [Served]
-// lists the methods that the node serves. Every other method of PVE answers 501,
-// with a message that PVE has the method. README.md has the list, with notes on
-// how complete each answer is. It also explains how to serve a node to clients
-// outside Go. The conformance tests of this package can also run against a real
-// node; see conformance_test.go.
+// There is no restore and no network traffic. Pools give no privileges. The
+// conformance tests of this package can also run against a real node; see
+// conformance_test.go.
+//
+// [Served] lists the methods that the node serves. Every other method of PVE
+// answers 501, and the message says that PVE has the method. README.md lists
+// the served methods too, with notes on how complete each answer is. It also
+// explains how to serve a node to clients outside Go.
 //
 // # Versions
 //
 // Host.Version determines the version of PVE. PVE 8.4, 9.1 and 9.2 differ in
-// these points: parameters and keys (pveschema names the release that added or
-// removed each), privileges of the guest agent, refusals of logins, versions of
-// QEMU and of machines, figures of memory and pressure, certificates in EFI
-// variables, the privileges that a creation needs, and groups (8) or rules (9) of
-// high availability. The source is cited
-// beside each difference. version_test.go has a table of them.
+// these points:
+//
+//   - parameters and keys; pveschema names the release that added or removed
+//     each of them
+//   - privileges for the guest agent
+//   - messages of refused logins
+//   - versions of QEMU and of machines
+//   - figures of memory and pressure
+//   - certificates in EFI variables
+//   - privileges that are needed to create a VM
+//   - high availability: PVE 8 has groups, PVE 9 has rules
+//
+// The code cites PVE's source for each difference. version_test.go has a table
+// of differences.
 //
 // # Where things are
 //

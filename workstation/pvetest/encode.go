@@ -15,8 +15,8 @@ func encode(data any) ([]byte, error) {
 	return e.out, err
 }
 
-// An encoder holds the text written so far, and the keys of the objects that
-// are not finished.
+// An encoder holds the JSON text written so far. The field "keys" holds the
+// keys of the objects that are being written.
 type encoder struct {
 	out  []byte
 	keys []string

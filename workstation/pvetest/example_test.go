@@ -38,8 +38,8 @@ func labClient(node *pvetest.Node) *proxmox.Client {
 		proxmox.WithAPIToken("root@pam!lab", "11111111-2222-3333-4444-555555555555"))
 }
 
-// In a testing/synctest bubble, minutes of a guest's time take no real time. If
-// the guest ignores a shutdown, the task fails when its time is over.
+// In a testing/synctest bubble, the minutes that a guest needs to shut down
+// take no real time.
 func TestMinutesPassInABubble(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -62,7 +62,8 @@ func TestMinutesPassInABubble(t *testing.T) {
 	})
 }
 
-// A host is described by data. The host has only the parts in the description.
+// A Host describes a node as data. The node has only the parts in the
+// description.
 func ExampleHost() {
 	host := pvetest.Host{
 		Name: "pve", Version: "9.1.4", Release: "9.1", Cores: 4, Memory: 8 << 30,
@@ -72,7 +73,8 @@ func ExampleHost() {
 	// Output: [{"address":"0000:00:02.0","class":196608,"vendor":32902,"device":18129,"subVendor":0,"subDevice":0,"group":0}]
 }
 
-// The zero Guest boots and shuts down as it should. This guest does not.
+// The zero Guest boots and shuts down as it should. The guest in this example
+// boots for a minute and never finishes a shutdown.
 func ExampleGuest() {
 	host := pvetest.Reference()
 	host.VMs = []pvetest.VM{{ID: 140, Running: true, Config: map[string]string{"name": "windows", "agent": "1"}}}

@@ -28,8 +28,8 @@ type haStack struct {
 	uids      int
 }
 
-// An haResource is a section of resources.cfg. Options that are not set are
-// absent.
+// An haResource is a section of resources.cfg. The field "options" holds only
+// the options that are set.
 type haResource struct {
 	id      int // VMID
 	options map[string]string
@@ -75,7 +75,8 @@ func (h *haStack) settle() {
 }
 
 // describe adds the VMs that a host's description puts under high availability.
-// They get the state in which the HA manager would keep them.
+// A running VM gets the state "started", and any other VM gets the state
+// "stopped".
 func (h *haStack) describe(host Host) {
 	running := map[int]bool{}
 	for _, v := range host.VMs {

@@ -6,13 +6,13 @@ import (
 	"time"
 )
 
-// The times of the HA manager. The CRM works in rounds of ten seconds. So does
-// an LRM that has services, and an LRM without services looks every five
-// seconds (pve-ha-manager PVE/HA/CRM.pm and LRM.pm, work). A node that is away
-// is fenced after a minute (PVE/HA/NodeStatus.pm, $fence_delay), but not before
-// its lock has expired (PVE/HA/Env/PVE2.pm, get_pve_lock). A host whose LRM
-// cannot renew its lock is reset by its watchdog (src/watchdog-mux.c,
-// CLIENT_WATCHDOG_TIMEOUT).
+// The times of the HA manager. The CRM works every ten seconds. An LRM with
+// services also works every ten seconds. An LRM without services works every
+// five seconds (pve-ha-manager PVE/HA/CRM.pm and LRM.pm, work). A node that is
+// away is fenced after a minute (PVE/HA/NodeStatus.pm, $fence_delay), but not
+// before its lock has expired (PVE/HA/Env/PVE2.pm, get_pve_lock). If the LRM of
+// a host cannot renew its lock, the host's watchdog resets the host
+// (src/watchdog-mux.c, CLIENT_WATCHDOG_TIMEOUT).
 const (
 	haTick       = 5 * time.Second
 	fenceDelay   = 60 * time.Second
@@ -39,7 +39,9 @@ func (h *haStack) wake() {
 	}
 }
 
-// The method "tick" lets the CRM do a round, and five seconds later the LRMs.
+// The method "tick" runs every five seconds. In every second call the CRM does
+// a round. In the calls between them, the active LRMs do a round. All other
+// LRMs do a round in each call.
 func (h *haStack) tick() {
 	h.ticks++
 	if h.ticks%2 == 1 {
@@ -156,8 +158,8 @@ func (h *haStack) updateNodes() {
 }
 
 // The method "away" reports whether a node has been away for so long that it
-// must be fenced (node_is_offline_delayed). A newly active CRM counts from its
-// first round.
+// must be fenced (node_is_offline_delayed). If the active CRM has never seen
+// the node online, the time counts from the CRM's first round.
 func (h *haStack) away(node string) bool {
 	if h.crm.nodes[node] == "online" {
 		return false
@@ -170,10 +172,10 @@ func (h *haStack) away(node string) bool {
 	return h.d.now.Sub(seen) >= fenceDelay
 }
 
-// The method "fence" tries to get the lock of each node that must be fenced. If
-// the CRM gets the lock, no service runs on the node any more. The node's
-// services then get the state "recovery" (fence_node). fence reports whether a
-// state changed.
+// The method "fence" tries to get the lock of each node that must be fenced.
+// The CRM gets the lock when the lock has expired. By then the watchdog has
+// reset the node, so no service runs on it any more. The node's services then
+// get the state "recovery" (fence_node). fence reports whether a state changed.
 func (h *haStack) fence() (changed bool) {
 	fenced := map[string]bool{}
 	for _, sid := range sorted(h.crm.services) {
@@ -242,8 +244,8 @@ func (h *haStack) change(s *haService, state string) {
 	*s = haService{state: state, node: s.node, failed: s.failed, uid: h.uid()}
 }
 
-// powerLost clears the memory of the managers of a host that lost its power.
-// The locks stay until they expire.
+// powerLost resets the LRM of a host that lost its power. The LRM's lock stays
+// until it expires.
 func (h *haStack) powerLost(n *Node) {
 	l := h.lrm(n)
 	*l = haLRM{state: "wait_for_agent_lock", holder: strings.TrimSuffix(l.holder, "/old") + "/old", renewed: l.renewed, results: map[string]int{}, workers: map[string]bool{}, tries: map[string]int{}}

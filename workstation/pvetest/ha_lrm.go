@@ -86,8 +86,9 @@ func (h *haStack) lrmRound(n *Node, l *haLRM) {
 	h.manageResources(n, l)
 }
 
-// The method "count" returns the number of services of a kind that are on a
-// node or move to it.
+// The method "count" returns the number of services that are on a node or move
+// to it. It counts only the services for which the function "kind" returns
+// true.
 func (h *haStack) count(node string, kind func(*haService) bool) (count int) {
 	for _, s := range h.crm.services {
 		if (s.node == node || s.target == node) && kind(s) {

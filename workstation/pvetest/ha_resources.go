@@ -17,7 +17,7 @@ func (n *Node) sid(c *call) (sid string, id int, err error) {
 	if kind, name, full := strings.Cut(sid, ":"); full {
 		id = atoi(name, 0)
 		if kind == "ct" {
-			id = 0 // the embedded node has only the names of containers
+			id = 0 // not a VM; the embedded node has only the names of containers
 		}
 		return sid, id, nil
 	}
@@ -88,7 +88,7 @@ func (n *Node) createResource(c *call) (any, error) {
 }
 
 // updateResource serves PUT /cluster/ha/resources/{sid}. If a service is in the
-// state "error", the only request that it accepts is "disabled".
+// state "error", the only requested state that PVE accepts is "disabled".
 func (n *Node) updateResource(c *call) (any, error) {
 	failed := "update resources config failed: "
 	if n.olderThan(9, 0) {
@@ -148,8 +148,8 @@ func (n *Node) deleteResource(c *call) (any, error) {
 }
 
 // remove deletes a resource from the configuration. If purge is set, it also
-// deletes the resource from rules, and the rules that then have no resources
-// (PVE/HA/Config.pm, delete_service_from_config).
+// deletes the resource from all rules. If a rule then has no resources, the
+// rule is deleted too (PVE/HA/Config.pm, delete_service_from_config).
 func (h *haStack) remove(sid string, purge bool) {
 	if h.resources[sid] == nil {
 		return

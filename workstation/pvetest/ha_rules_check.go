@@ -66,8 +66,9 @@ func checkCounts(positive, negative map[string]*haRule, nodes int, report func(r
 	}
 }
 
-// The function "bundles" joins positive rules that share a resource. For each
-// bundle of rules it returns the resources and the names of the rules.
+// The function "bundles" joins rules that share a resource. The parameter
+// "positive" holds the rules that keep their resources together. For each
+// bundle of joined rules it returns the resources and the names of the rules.
 func bundles(positive map[string]*haRule) (resources []map[string]bool, names [][]string) {
 	for _, name := range sorted(positive) {
 		set, joined := maps.Clone(positive[name].resources), []string{name}
@@ -157,8 +158,8 @@ func checkOneLocation(positive, located map[string]*haRule, report func(rule, pr
 	}
 }
 
-// checkRoom reports resources that must be apart if there are more of them than
-// allowed nodes.
+// checkRoom reports rules that keep resources apart although too few nodes are
+// allowed for these resources.
 func checkRoom(negative, located map[string]*haRule, report func(rule, problem string)) {
 	for _, name := range sorted(negative) {
 		bound, allowed := map[string]bool{}, map[string]bool{}

@@ -56,8 +56,9 @@ func (h *haStack) compiled() compiledRules {
 	return c
 }
 
-// compileNodes applies a node affinity to its services, and to the services
-// that must be together with these services.
+// compileNodes applies a node affinity to its services. If other services must
+// be together with one of these services, the node affinity applies to them
+// too.
 func (h *haStack) compileNodes(c compiledRules, r *haRule, sets []map[string]bool) {
 	nodes := maps.Clone(r.nodes)
 	for name := range h.crm.nodes {
@@ -166,10 +167,11 @@ func (h *haStack) affine(rules compiledRules, sid string) (allowed, preferred ma
 	return allowed, preferred
 }
 
-// neighbours looks for other services that rules join with a service. The
-// result together counts, on each node, the services that must be on the same
-// node as the service. The result apart has the nodes of the services that must
-// be on other nodes (PVE/HA/Rules/ResourceAffinity.pm, get_resource_affinity).
+// neighbours finds the services that rules keep together with a service, or
+// apart from it. The map "together" counts, by node, the services that must be
+// on the same node as the service. The map "apart" holds the nodes of the
+// services that must be on other nodes (PVE/HA/Rules/ResourceAffinity.pm,
+// get_resource_affinity).
 func (h *haStack) neighbours(rules compiledRules, sid string) (together map[string]int, apart map[string]bool) {
 	together, apart = map[string]int{}, map[string]bool{}
 	for other := range rules.together[sid] {
@@ -185,8 +187,8 @@ func (h *haStack) neighbours(rules compiledRules, sid string) (together map[stri
 }
 
 // The method "occupies" returns the node that a service uses, and the node to
-// which the service moves. A node that is not online is "" (PVE/HA/Usage.pm,
-// get_used_service_nodes).
+// which the service moves. Instead of a node that is not online it returns ""
+// (PVE/HA/Usage.pm, get_used_service_nodes).
 func (h *haStack) occupies(sid string) (node, target string) {
 	s := h.crm.services[sid]
 	if s == nil || s.state == "stopped" || s.state == "request_start" {

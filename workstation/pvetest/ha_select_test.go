@@ -36,8 +36,8 @@ func rulesOf(lines ...string) map[string]*haRule {
 	return rules
 }
 
-// infeasible names the rules that cannot be followed, and gives the reason in
-// PVE's words.
+// The function "infeasible" finds the rules that cannot be followed, and gives
+// the reason in PVE's words.
 func TestInfeasibleRules(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

@@ -44,7 +44,7 @@ func (h *haStack) next(sid string, r *haResource, s *haService) {
 }
 
 // The method "result" returns the LRM's result for the state with a uid. If
-// there is no result yet, known is false.
+// there is no result yet, "known" is false.
 func (h *haStack) result(uid string) (code int, known bool) {
 	for _, l := range h.lrms {
 		if code, known = l.results[uid]; known {
@@ -106,7 +106,7 @@ func (h *haStack) nextStarted(sid string, r *haResource, s *haService, result in
 		h.change(s, "migrate")
 		s.target = node
 	} else if known {
-		s.uid = h.uid() // because of the new uid, the LRM looks again and starts a VM that went down
+		s.uid = h.uid() // a new uid makes the LRM check the service again, and start a VM that went down
 	}
 }
 

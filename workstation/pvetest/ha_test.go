@@ -13,15 +13,16 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// haState returns PVE's report on a VM's service: the state, the state that the
-// CRM knows, and the node.
+// haState returns three fields that PVE reports about a VM's service: "state",
+// "crm_state" and "node".
 func (r *rack) haState(node string, vmid int) string {
 	r.Helper()
 	e := entry(r.ok(node, "GET", "/cluster/ha/status/current", nil), "id", fmt.Sprintf("service:vm:%d", vmid))
 	return fmt.Sprint(e["state"], " ", e["crm_state"], " ", e["node"])
 }
 
-// until waits until a VM's service has a state, and returns how long that took.
+// The method "until" waits for a VM's service to reach the state "want". It
+// returns the time that this took.
 func (r *rack) until(node string, vmid int, want string) time.Duration {
 	r.Helper()
 	began, got := time.Now(), ""
@@ -284,8 +285,9 @@ func TestHARecoveryWithACard(t *testing.T) {
 	})
 }
 
-// The part of a cluster without quorum resets its hosts with services. Only
-// then does the other part recover the services, so a VM never runs twice.
+// In the part of a cluster that has no quorum, hosts with services are reset by
+// their watchdogs. The other part recovers the services only after this reset,
+// so a VM never runs twice.
 func TestHAPartition(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -98,8 +98,8 @@ func (who identity) lacks(check pveschema.Check, names map[string]string) error 
 	return nil
 }
 
-// lacksPrivileges does the work of lacks for a check ["perm", path,
-// [privileges], "any", 1].
+// lacksPrivileges does the work of the method "lacks" for a check in the form
+// ["perm", path, [privileges], "any", 1].
 func (who identity) lacksPrivileges(check pveschema.Check, names map[string]string) error {
 	path, _ := check[1].(string)
 	for name, value := range names {

@@ -25,8 +25,8 @@ func (n *Node) Check() error {
 	return n.check(n.naming())
 }
 
-// check makes the checks of Check. The parameter "named" has the disks that the
-// configurations of all VMs name.
+// The method "check" looks for the states that [Node.Check] describes. The
+// parameter "named" holds the disks that the configurations of all VMs name.
 func (n *Node) check(named naming) error {
 	var problems []error
 	report := func(format string, args ...any) { problems = append(problems, fmt.Errorf("pvetest: "+format, args...)) }
@@ -81,8 +81,9 @@ func (n *Node) checkVolumes(report func(string, ...any), named naming) {
 }
 
 // checkStorages checks the content of the node's storages. A volume may belong
-// to a VM of another node if the storage is shared, if the volume is a replica,
-// or if the VM was recovered to the other node.
+// to a VM of another node in three cases: the storage is shared, the volume is
+// a replica, or the HA manager recovered the VM to the other node and left the
+// volume behind.
 func (n *Node) checkStorages(report func(string, ...any), named naming) {
 	for _, id := range sorted(n.ownedVolumes()) {
 		if !named.ids[id] {
