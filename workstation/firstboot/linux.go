@@ -90,7 +90,8 @@ type Packages struct {
 	// Repository is the repository as it is written after "deb" in
 	// sources.list: "https://repo.example/debian trixie main".
 	Repository string
-	// Key is the repository's public OpenPGP key, as text (gpg --export --armor).
+	// Key is the repository's public OpenPGP key, as text (gpg --export
+	// --armor).
 	Key string
 	// Names holds the names of the packages to install.
 	Names []string
@@ -117,9 +118,9 @@ func (g LinuxAI) withDefaults() LinuxAI {
 	return g
 }
 
-// Seed returns the CD "cidata" that cloud-init reads at the first boot (cloud-init
-// doc/rtd/reference/datasources/nocloud.rst). The error joins a [FieldError] for
-// each field that cannot be used.
+// Seed returns the CD "cidata" that cloud-init reads at the first boot
+// (cloud-init doc/rtd/reference/datasources/nocloud.rst). The error joins a
+// [FieldError] for each field that cannot be used.
 func (g LinuxAI) Seed() (Seed, error) {
 	g = g.withDefaults()
 	if err := g.check(); err != nil {
@@ -139,14 +140,15 @@ func (g LinuxAI) Seed() (Seed, error) {
 	return newSeed(g.HostName, "cidata", contents), nil
 }
 
-// passwordRounds is the number of rounds of the hash. It makes a guess at a
-// password slow, but hardly slows a login. The default of crypt(5) is 5,000
-// rounds, which was slow in 2007.
+// passwordRounds is the number of rounds of the password's hash. With so many
+// rounds, guessing a password is slow, but a login takes no noticeable time.
+// crypt(5) does 5,000 rounds by default, which was slow in 2007 but is not slow
+// today.
 const passwordRounds = 100_000
 
 // Returns the SHA-512 hash of the password in the form of crypt(5). The salt is
-// computed from the guest's names, so that equal fields give equal seeds. It is
-// not computed from the password, because the salt would then help in guessing
+// computed from Instance and User, so that equal fields give the same hash. It
+// is not computed from the password, because such a salt would help in guessing
 // the password.
 func (g LinuxAI) hashed() (string, error) {
 	sum := sha256.Sum256(fmt.Appendf(nil, "proxstation %q %q", g.Instance, g.User))

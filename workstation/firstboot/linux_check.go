@@ -148,10 +148,10 @@ func (n Network) reaches(gateway netip.Addr) bool {
 	return n.Address.Contains(gateway) || n.Address.Addr().Is6() && gateway.Is6() && gateway.IsLinkLocalUnicast() && gateway.Zone() == ""
 }
 
-// ofOneHost reports whether the address in the prefix can be the address of one
-// host. The first address of a network means the network, and the last means
-// all its hosts (RFC 1812 section 4.2.2.11). In networks of 31 or 32 bits every
-// address can belong to a host (RFC 3021).
+// ofOneHost reports whether the address can belong to a single host. The first
+// address of an IPv4 network is the network's own address, and the last is the
+// broadcast address (RFC 1812 section 4.2.2.11). If the prefix has 31 or 32
+// bits, every address can belong to a host (RFC 3021).
 func ofOneHost(p netip.Prefix) bool {
 	a := p.Addr()
 	if a.IsUnspecified() || a.IsMulticast() || a.IsLoopback() || a.Is4In6() {
@@ -186,9 +186,10 @@ func wrongKey(line string) string {
 	return ""
 }
 
-// wholeKey reports whether the text is a complete key of this type. A key
-// consists of strings, each after its length, and the first string is the type
-// (RFC 4253 section 6.6). sshd ignores an incomplete key without a message.
+// wholeKey reports whether the text is a complete key of this type. A key is a
+// sequence of strings. In front of each string is its length, and the first
+// string is the type (RFC 4253 section 6.6). sshd ignores an incomplete key
+// without a message.
 func wholeKey(kind, text string) bool {
 	rest, err := base64.StdEncoding.DecodeString(text)
 	if err != nil {

@@ -215,7 +215,7 @@ func TestSetUpRunsAgain(t *testing.T) {
 		t.Fatalf("a key of another repository is trusted: %s", state)
 	}
 	m.write("fingerprint", "absent", 0)
-	m.write("usr/share/keyrings/proxstation-container.gpg", "key", 0o600) // because the stand-in for gpg can show only one fingerprint
+	m.write("usr/share/keyrings/proxstation-container.gpg", "key", 0o600) // the set-up does not check an installed key, and the stand-in for gpg knows only one fingerprint
 	if state := m.run(g); state.Phase != PhaseDone || state.Found["docker"] != "1.0" {
 		t.Fatal(state)
 	}

@@ -217,7 +217,8 @@ func TestLinuxRefusals(t *testing.T) {
 
 const armor = "-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nmQ==\n-----END PGP PUBLIC KEY BLOCK-----\n"
 
-// driver returns a change of a guest's source of the driver.
+// driver returns a function that lets a guest install the driver from another
+// repository.
 func driver(repository, key string, names ...string) func(*LinuxAI) {
 	return func(g *LinuxAI) {
 		g.NVIDIA, g.Driver = true, &Packages{Repository: repository, Key: key, Names: names}

@@ -8,9 +8,9 @@ import (
 	"strings"
 )
 
-// userData returns the user-data without its first line. cloud-init only makes
-// the user and enables the script's unit. The unit starts the script at each
-// boot until the script has done all other work.
+// userData returns the user-data without its first line. cloud-init makes only
+// the user, and enables the unit of the script. All other work is done by the
+// script. The unit starts the script at each boot until this work is complete.
 func (g LinuxAI) userData() (string, error) {
 	script, err := g.script("")
 	if err != nil {
@@ -54,9 +54,10 @@ func (g LinuxAI) localize(data map[string]any) {
 		data["locale"] = g.Language
 	}
 	if name, charset, _ := strings.Cut(g.Language, "."); g.Language != "" && name != "C" {
-		// Debian's locale-gen makes only the locales that this file lists.
-		// cloud-init passes the locale as an argument instead. This works with
-		// Ubuntu's locale-gen and fails on Debian (cloud-init issue 4195).
+		// Debian's locale-gen makes only the locales that the file
+		// /etc/locale.gen lists. cloud-init does not write this file. It passes
+		// the locale as an argument, which only Ubuntu's locale-gen understands
+		// (cloud-init issue 4195).
 		line := written("/etc/locale.gen", "0644", g.Language+" "+charset+"\n")
 		line["append"] = true
 		files = append(files, line)
@@ -79,8 +80,8 @@ func written(path, mode, content string) map[string]any {
 	return map[string]any{"path": path, "permissions": mode, "owner": "root:root", "content": content}
 }
 
-// Returns the network-config in version 2. If the guest should use its own
-// default, the result is nil. The default is DHCP on the first card.
+// Returns the network-config in version 2. It returns nil if no MAC is set.
+// cloud-init then uses DHCP on the first card.
 func (n Network) config() map[string]any {
 	if n.MAC == nil {
 		return nil

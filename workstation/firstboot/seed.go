@@ -94,7 +94,7 @@ func (s Seed) hashed() string {
 	}
 	key, err := pbkdf2.Key(sha256.New, string(content.Sum(nil)), []byte("proxstation firstboot "+s.guest), nameRounds, 6)
 	if err != nil {
-		panic(err) // impossible, because pbkdf2 refuses only other lengths
+		panic(err) // cannot happen: pbkdf2 accepts a key of 6 bytes
 	}
 	return "firstboot-" + s.guest + "-" + hex.EncodeToString(key) + ".iso"
 }

@@ -14,8 +14,8 @@ import (
 	"github.com/proxstation/proxstation/internal/printable"
 )
 
-// The Guest of type here runs commands on this machine. The directory programs
-// holds programs that replace the machine's own.
+// The type "here" is a Guest that runs commands on this machine. The programs
+// in the directory "programs" replace the machine's own programs.
 type here struct{ programs string }
 
 func (h here) Run(ctx context.Context, c proxstation.GuestCommand) (proxstation.GuestOutput, error) {
@@ -31,7 +31,7 @@ func (h here) Run(ctx context.Context, c proxstation.GuestCommand) (proxstation.
 	return proxstation.GuestOutput{Code: cmd.ProcessState.ExitCode(), Stdout: stdout.String(), Stderr: stderr.String()}, nil
 }
 
-// The Guest of type said answers every command with the same report.
+// The type "said" is a Guest. It answers every command with the same report.
 type said string
 
 func (s said) Run(context.Context, proxstation.GuestCommand) (proxstation.GuestOutput, error) {
@@ -197,7 +197,7 @@ func FuzzParseSight(f *testing.F) {
 }
 
 func ExampleVerify() {
-	guest := said(strings.Replace(everything, "driven=NVIDIA GeForce RTX 5070 Ti, 580.95.05", "driven!nvidia-smi ended with 6: No devices were found", 1)) // a real program uses the result of Node.Agent
+	guest := said(strings.Replace(everything, "driven=NVIDIA GeForce RTX 5070 Ti, 580.95.05", "driven!nvidia-smi ended with 6: No devices were found", 1)) // in a real program, the guest is node.Agent(141)
 	checks, err := Verify(context.Background(), guest, Wanted{Driver: true, Card: true})
 	for _, c := range checks {
 		fmt.Println(c.Answer, c.Subject)

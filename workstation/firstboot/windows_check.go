@@ -22,10 +22,11 @@ var (
 	digitsOnly   = regexp.MustCompile(`^[0-9]+$`)
 )
 
-// cdLanguages holds the languages in which Microsoft publishes Windows 11. The
-// installer stops if its CD lacks the language. Microsoft, "Language packs for
-// Windows", lists these languages in the table of language packs; the languages
-// in its other tables are packs on top of them.
+// cdLanguages holds the languages in which Microsoft publishes CDs of Windows
+// 11. The installer stops if its CD lacks the language. The source is the table
+// of language packs in Microsoft, "Language packs for Windows". The other
+// tables there list languages that can only be installed on top of one of
+// these.
 var cdLanguages = strings.Fields(`ar-SA bg-BG cs-CZ da-DK de-DE el-GR en-GB en-US es-ES es-MX et-EE fi-FI fr-CA fr-FR
 	he-IL hr-HR hu-HU it-IT ja-JP ko-KR lt-LT lv-LV nb-NO nl-NL pl-PL pt-BR pt-PT ro-RO ru-RU sk-SK sl-SI sr-Latn-RS
 	sv-SE th-TH tr-TR uk-UA zh-CN zh-TW`)

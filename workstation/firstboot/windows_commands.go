@@ -37,8 +37,8 @@ const rdpRules = "@FirewallAPI.dll,-28752"
 const runScript = `powershell.exe -NoProfile -NonInteractive -ExecutionPolicy Bypass -File ` + windowsDir + `\` + baseScript
 
 // firstLogon is the command that registers the script as a task. The task runs
-// as LocalSystem at each start until the set-up is complete. FirstLogonCommands
-// run only once, so a restart would otherwise lose the remaining work.
+// as LocalSystem at each start until the set-up is complete. Without the task,
+// a restart would end the set-up, because FirstLogonCommands run only once.
 const firstLogon = runScript + " -Step register"
 
 // WindowsAgain returns the command that starts the set-up of a Windows guest
@@ -55,9 +55,10 @@ func WindowsDriver() []string { return step("driver") }
 
 func step(name string) []string { return append(strings.Fields(runScript), "-Step", name) }
 
-// driverPaths returns the paths of the drivers on the CD of virtio-win, for
-// each letter that the CD may have. Windows adds the drivers to the installer
-// and to the installed system (Microsoft, PnpCustomizationsWinPE, DriverPaths).
+// driverPaths returns the paths of the drivers on the CD of virtio-win. The
+// letter of the CD is not known, so each possible letter has a path. Windows
+// adds the drivers to the installer and to the installed system (Microsoft,
+// PnpCustomizationsWinPE, DriverPaths).
 func driverPaths() []string {
 	var paths []string
 	for _, letter := range letters {
@@ -68,9 +69,9 @@ func driverPaths() []string {
 	return paths
 }
 
-// inSetup returns the commands that the installer runs. They start the disk
-// script from the drive that has it. Only this script makes partitions. If the
-// script is missing, the disk therefore stays unchanged.
+// inSetup returns the commands that the installer runs. Each command looks for
+// the disk script on one drive, and starts it if it is there. Only this script
+// makes partitions, so a missing script leaves the disk unchanged.
 func inSetup() []string {
 	var commands []string
 	for _, letter := range letters {
@@ -160,8 +161,8 @@ func (d *GamesDisk) lun() int {
 	return n
 }
 
-// quotePowerShell quotes a word for PowerShell, which also accepts typographic
-// quotes as quotes (about_Quoting_Rules).
+// quotePowerShell quotes a word for PowerShell. Typographic quotes must be
+// escaped too, because PowerShell treats them as quotes (about_Quoting_Rules).
 func quotePowerShell(text string) string {
 	for _, quote := range "'\u2018\u2019\u201A\u201B" {
 		text = strings.ReplaceAll(text, string(quote), string(quote)+string(quote))

@@ -57,7 +57,8 @@ func (e element) attr(name string) string {
 	return ""
 }
 
-// Returns the texts of all elements on a path of names.
+// Returns the texts of all elements that the path leads to. A path is a list of
+// names.
 func (e element) all(path ...string) []string {
 	if len(path) == 0 {
 		return []string{strings.TrimSpace(e.Text)}
@@ -88,8 +89,8 @@ func answersOf(t testing.TB, g Windows11) element {
 	return root
 }
 
-// The components of Windows 11 that an answer file may set, with the passes in
-// which each component is valid and its settings. The source is Microsoft's
+// These are the components of Windows 11 that an answer file may set. Each has
+// the passes in which it is valid, and its settings. The source is Microsoft's
 // reference "Unattended Windows Setup", which has a page for each component:
 // learn.microsoft.com/windows-hardware/customize/desktop/unattend/
 var components = map[string]struct {
@@ -107,15 +108,16 @@ var components = map[string]struct {
 	"Microsoft-Windows-SecureStartup-FilterDriver":           {[]string{"oobeSystem"}, []string{"PreventDeviceEncryption"}},
 }
 
-// inPass maps settings of Shell-Setup to the only pass in which they are valid.
+// For each of these settings of Shell-Setup, inPass holds the only pass in
+// which it is valid.
 var inPass = map[string]string{
 	"ComputerName": "specialize", "ProductKey": "specialize", "TimeZone": "specialize",
 	"FirstLogonCommands": "oobeSystem", "OOBE": "oobeSystem", "UserAccounts": "oobeSystem", "AutoLogon": "oobeSystem",
 }
 
-// The greatest length of the text in an element, by the name of the element
-// (the reference above: RunSynchronousCommand, Path; SynchronousCommand,
-// CommandLine; DriverPaths, Path).
+// This is the greatest length of an element's text, by the element's name. The
+// source is the same reference, at RunSynchronousCommand (Path),
+// SynchronousCommand (CommandLine) and DriverPaths (Path).
 var limits = map[string]int{"Path": 259, "CommandLine": 1024}
 
 func TestAnswersAreWhatTheComponentsTake(t *testing.T) {

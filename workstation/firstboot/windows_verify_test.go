@@ -9,7 +9,8 @@ import (
 	"github.com/proxstation/proxstation"
 )
 
-// A windowsSays is a Guest. It maps the name of a program to its answer.
+// A windowsSays is a Guest. For each program that it can run, it holds the
+// output.
 type windowsSays map[string]proxstation.GuestOutput
 
 var errNoWay = errors.New("no way in")

@@ -16,7 +16,8 @@ import (
 type Options struct {
 	// Progress is called with every sign of progress; see workstation.Event.
 	Progress func(workstation.Event)
-	// AllowDestroy allows Apply to run a plan in which [Plan.First] destroys a VM.
+	// AllowDestroy allows Apply to run a plan in which [Plan.First] destroys a
+	// VM.
 	AllowDestroy bool
 	// Patience is how long a guest may take until it reports. 0 means three
 	// hours for Windows and 90 minutes for Linux.
@@ -50,23 +51,22 @@ type Report struct {
 // guests up one after the other. A Windows guest takes an hour or more. Apply
 // returns the reports of the guests that are set up.
 //
-// Before it changes anything, Apply looks at the sets of the guests, and
-// returns a [workstation.BlockedError] with the findings of [Plan.Turns]. It
-// looks again before each start of a guest.
+// Before it changes anything, Apply checks the sets of the guests. It returns a
+// [workstation.BlockedError] if [Plan.Turns] has findings. It checks a set
+// again before it starts a guest of the set.
 //
 // The error is an error of Node.Apply, or a [SetupError] for a guest whose
-// set-up failed or was cancelled. In both cases Apply removes the seeds with
-// the secrets on them, as the last events report. The error names each seed
-// that could not be deleted. Guests after a failed guest are not started. A
-// failed set-up can be repeated: plan again, and set the guest's Again if its
-// VM exists.
+// set-up failed or was cancelled. Apply then starts no further guest. It always
+// removes the seeds, because they hold secrets. If a seed cannot be removed, a
+// [SeedError] names it. A failed set-up can be repeated: plan again, and set
+// the guest's Again if its VM exists.
 func Apply(ctx context.Context, node *workstation.Node, plan Plan, opts *Options) (reports []Report, err error) {
 	if opts == nil {
 		opts = &Options{}
 	}
 	options := &workstation.ApplyOptions{Progress: opts.Progress, AllowDestroy: opts.AllowDestroy}
 	if proxstation.Worst(plan.First.Findings) == proxstation.Blocker || plan.First.Destroys() && !opts.AllowDestroy {
-		return nil, node.Apply(ctx, plan.First, options) // Node.Apply refuses the plan, before a seed is uploaded
+		return nil, node.Apply(ctx, plan.First, options) // Node.Apply refuses this plan; no seed is uploaded yet
 	}
 	runs := make([]*run, len(plan.SetUps))
 	for i, s := range plan.SetUps {
@@ -117,9 +117,9 @@ func (r *run) bringSeed(ctx context.Context) error {
 	return err
 }
 
-// cleaning is the time limit for removing a seed. It also applies after a
-// cancellation. comesYet is the time in which a seed may still appear on its
-// storage if the answer to the upload was lost.
+// cleaning is the time limit for removing a seed, even after the set-up was
+// cancelled. If the answer to the upload was lost, the seed may still appear on
+// the storage, for as long as comesYet.
 const (
 	cleaning = 2 * time.Minute
 	comesYet = 20 * time.Second

@@ -73,8 +73,9 @@ func TestSetUpThatFailsIsToldAndRepeated(t *testing.T) {
 	})
 }
 
-// If the set-up of a guest failed and the guest is off, it starts again with
-// its seed. The state that the previous attempt left is ignored.
+// The set-up of a guest has failed, and the guest is off. A second attempt
+// gives the guest its seed again. It ignores the state that the first attempt
+// left.
 func TestSetUpIsRepeatedFromOff(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -100,8 +101,9 @@ func TestSetUpIsRepeatedFromOff(t *testing.T) {
 	})
 }
 
-// The privileges that a plan names are enough for a login that may also observe
-// everything. If the login lacks a privilege of a set-up, the plan is blocked.
+// A login has only the privileges that a plan names, and may observe
+// everything. This is enough for the plan. If one privilege of a set-up is
+// missing, the plan is blocked.
 func TestPlanNeedsWhatItSays(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -120,7 +122,7 @@ func TestPlanNeedsWhatItSays(t *testing.T) {
 		}
 		needs := plan.SetUps[0].Needs
 		if testing.Short() {
-			needs = needs[len(needs)-2:] // the test of each privilege makes a node and a plan
+			needs = needs[len(needs)-2:] // each privilege takes long, because it needs its own node and plan
 		}
 		for _, lacking := range needs {
 			var own []workstation.Privilege
@@ -187,8 +189,8 @@ func TestSetUpEnds(t *testing.T) {
 	}
 }
 
-// A seed that cannot be deleted holds a password, so the error names the seed.
-// The next plan continues with it.
+// A seed cannot be deleted. The error names it, because it holds a password.
+// The next plan continues with this seed.
 func TestSeedThatStays(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -277,8 +279,8 @@ func TestBlockedPlanBringsNoSeed(t *testing.T) {
 	})
 }
 
-// The test lets each request fail in turn. The error must name every seed that
-// is left, and a second attempt must succeed.
+// In each case, another request to the node fails. The error must name every
+// seed that is left. A second attempt must succeed.
 func TestFaultsOfASetUp(t *testing.T) {
 	t.Parallel()
 	share := uint32(6)
@@ -317,8 +319,8 @@ func TestFaultsOfASetUp(t *testing.T) {
 	}
 }
 
-// A node that does not answer for a while does not keep a guest from being
-// started: whether the VM is off is asked again.
+// The node does not answer for a while when Apply asks whether the VM is off.
+// Apply asks again, and then starts the guest.
 func TestOffIsAskedAgain(t *testing.T) {
 	t.Parallel()
 	for _, kind := range []pvetest.FaultKind{pvetest.DropBefore, pvetest.ProxyDown, pvetest.ProxyTimeout, pvetest.Refuse} {

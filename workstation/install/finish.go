@@ -12,9 +12,9 @@ import (
 	"github.com/proxstation/proxstation/workstation/rustdesk"
 )
 
-// This gives the VM the devices that the first stage leaves out: its other
-// disks, its card, its network. The VM is off while it changes, because PVE
-// cannot plug in a card.
+// This gives the VM its other disks, its card and its network, which it does
+// not have in the first stage. The VM is shut down for this, because PVE cannot
+// plug a card into a running VM.
 func (r *run) devices(ctx context.Context) error {
 	r.say(PhaseDevices, "looking for settings that the VM lacks")
 	plan, err := r.rest(ctx)
@@ -41,7 +41,7 @@ func (r *run) devices(ctx context.Context) error {
 	return r.answers(ctx)
 }
 
-// This plans the changes that the VM still lacks.
+// This plans the changes from the present VM to the VM of the Spec.
 func (r *run) rest(ctx context.Context) (workstation.Plan, error) {
 	facts, err := r.node.Observe(ctx)
 	if err != nil {
@@ -100,8 +100,8 @@ func (r *run) inGuest(ctx context.Context, state firstboot.State) (firstboot.Sta
 	return after, r.answers(ctx)
 }
 
-// This replaces the reason in an error by the guest's own message, if there is
-// such a message.
+// This returns the error. If the guest reports a failure of its own, the
+// guest's message replaces the reason in the error.
 func (r *run) because(ctx context.Context, err error) error {
 	var failed *SetupError
 	if state, stateErr := r.state(ctx, PhaseDriver); stateErr == nil && state.Failed != "" && errors.As(err, &failed) {
@@ -124,8 +124,8 @@ func (r *run) rustDesk(ctx context.Context, report *Report) (err error) {
 	return nil
 }
 
-// makeWay shuts the guest down if one of the next guests wants its card, or
-// takes turns with it.
+// makeWay shuts the guest down if a later guest of the plan needs the same
+// card, or is in the same set.
 func (r *run) makeWay(ctx context.Context, next []SetUp) error {
 	mine := cards(r.vm)
 	for _, s := range next {

@@ -116,10 +116,10 @@ func (g Guest) seed() (firstboot.Seed, error) {
 	return linux.Seed()
 }
 
-// mac returns the hardware address of the VM's first network card, or nil if
-// PVE may choose the address. A guest with a fixed IP address needs a hardware
-// address that is known before the VM is made. The first bytes are the prefix
-// of Proxmox (IEEE, BC:24:11).
+// mac returns the hardware address of the VM's first network card. It returns
+// nil if PVE may choose the address. With a fixed IP address, the set-up finds
+// the card by its hardware address, so the address must be known before the VM
+// is made. A made address begins with the prefix of Proxmox (IEEE, BC:24:11).
 func (g Guest) mac() net.HardwareAddr {
 	switch {
 	case g.Linux == nil:

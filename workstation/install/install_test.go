@@ -176,7 +176,7 @@ type homelab struct {
 	guests   []install.Guest
 	told     []string
 	progress func(workstation.Event)
-	ctx      context.Context // the context of the next apply
+	ctx      context.Context // the context for calls of Apply
 }
 
 const password = "correct horse battery"
@@ -184,8 +184,8 @@ const password = "correct horse battery"
 // These are the privileges that are needed to observe everything.
 var looks = []string{"Sys.Audit", "Datastore.Audit", "VM.Audit", "Mapping.Audit"}
 
-// newHomelab returns a homelab. Its login is root, or has the privileges in
-// needs and may observe everything.
+// newHomelab returns a homelab. Without needs, its login is root. With needs,
+// the login has these privileges and may observe everything.
 func newHomelab(t *testing.T, needs ...workstation.Privilege) *homelab {
 	t.Helper()
 	h := &homelab{t: t, ctx: t.Context(),
@@ -197,7 +197,7 @@ func newHomelab(t *testing.T, needs ...workstation.Privilege) *homelab {
 	for _, p := range needs {
 		name, _, _ := strings.Cut(p.Name, "|")
 		if len(privileges[p.Path]) == 0 {
-			privileges[p.Path] = slices.Clone(looks) // privileges on a path hide the privileges on the paths above it
+			privileges[p.Path] = slices.Clone(looks) // because in PVE the privileges of "/" do not count on a path with its own privileges
 		}
 		privileges[p.Path] = append(privileges[p.Path], name)
 	}
@@ -286,7 +286,7 @@ func TestInstallBoth(t *testing.T) {
 		h := newHomelab(t)
 		plan := h.plan()
 		text := seedHash.ReplaceAllString(plan.String(), "-HASH.iso")
-		before, rest, _ := strings.Cut(text, "\nStorages") // the rest, storages and findings, is printed by another package
+		before, rest, _ := strings.Cut(text, "\nStorages") // package workstation prints the storages and findings in between
 		_, after, _ := strings.Cut(rest, "\nThen ")
 		golden(t, "plan.txt", before+"\nThen "+after)
 		reports, err := h.apply(plan)

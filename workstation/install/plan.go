@@ -13,9 +13,9 @@ import (
 	"github.com/proxstation/proxstation/workstation/firstboot"
 )
 
-// A Plan holds everything to do until the Spec's VMs are as they should be and
-// their guests are set up. Its String is the text that a person approves. It
-// shows no secret.
+// A Plan holds the changes after which the VMs are as the Spec describes them,
+// and the set-ups of their guests. Its String is the text that a person
+// approves. It shows no secret.
 type Plan struct {
 	// First is applied before any guest starts.
 	First workstation.Plan
@@ -85,9 +85,8 @@ func Diff(spec workstation.Spec, guests []Guest, facts workstation.Facts) (Plan,
 	return plan.complete(first, facts)
 }
 
-// This plans both stages of all VMs. It adds the findings of the second plan to
-// the first plan, because the first stage is pointless if the second stage is
-// blocked.
+// This plans both stages of all VMs. The findings of the second stage are shown
+// with the first, because nothing should begin if the second stage is blocked.
 func (p Plan) complete(first workstation.Spec, facts workstation.Facts) (Plan, error) {
 	last, err := workstation.Diff(p.spec, facts)
 	if err != nil {
@@ -122,13 +121,14 @@ func (g Guest) due(facts workstation.Facts) bool {
 	return !exists || slot != "" || g.Again
 }
 
-// This returns the guest's set-up. It adds the seed to the images in facts.
+// This returns the guest's set-up. If the guest gets a seed, the seed is added
+// to the images in facts.
 func (g Guest) plan(vm workstation.VM, facts *workstation.Facts) (SetUp, error) {
 	have, exists := facts.VMs[vm.ID]
 	slot, _ := seedIn(have.Config)
 	s := SetUp{VMID: vm.ID, Name: vm.Name, guest: g, vm: g.last(vm), stale: exists}
 	if exists && slot == "" && have.Running {
-		return s, nil // the guest has all it needs
+		return s, nil // the guest runs and needs no seed
 	}
 	if err := g.check(vm); err != nil {
 		return SetUp{}, err
@@ -160,8 +160,8 @@ func sizeOf(seed firstboot.Seed) storage.Size {
 	return size
 }
 
-// addTo adds the seed to the images of its storage in facts, where Diff looks
-// for it.
+// addTo adds the seed to the images that facts has for the seed's storage. The
+// plan of the VM looks for the seed there.
 func (s *SetUp) addTo(facts *workstation.Facts) error {
 	name := s.guest.storage()
 	i := slices.IndexFunc(facts.Pools, func(p storage.Pool) bool { return p.Name == name })
@@ -180,9 +180,9 @@ func (s *SetUp) addTo(facts *workstation.Facts) error {
 	return nil
 }
 
-// This returns the privileges of a set-up (PVE's API description; PVE 8 wants
-// VM.Monitor for the agent). It includes the privileges for the later changes
-// of the VM.
+// This returns the privileges that the set-up needs, and those that its later
+// changes of the VM need. The source is PVE's API description. For the agent,
+// PVE 8 wants VM.Monitor.
 func (s *SetUp) needs(first, last workstation.Plan) []workstation.Privilege {
 	vm, pool := fmt.Sprintf("/vms/%d", s.VMID), "/storage/"+s.guest.storage()
 	needs := []workstation.Privilege{{Path: vm, Name: "VM.PowerMgmt"}, {Path: vm, Name: "VM.GuestAgent.Unrestricted|VM.Monitor"}}
@@ -223,7 +223,7 @@ func privileges(vmid int, plan workstation.Plan) []workstation.Privilege {
 	return needs
 }
 
-// This returns the settings of a VM that only the last plan has.
+// This returns the settings that the VM gets only in the second stage.
 func later(vmid int, first, last workstation.Plan) []workstation.StepLine {
 	have := map[string]string{}
 	maps.Copy(have, wanted(vmid, first))

@@ -10,9 +10,8 @@ import (
 	"github.com/proxstation/proxstation/workstation"
 )
 
-// off reports whether PVE says that the VM is off. While the node does not say
-// it, because it does not answer or has a fault, off asks again, for a minute at
-// most.
+// off reports whether PVE says that the VM is off. If the node does not answer
+// or reports a fault, the method asks again, for at most a minute.
 func (r *run) off(ctx context.Context) bool {
 	for end := time.Now().Add(time.Minute); ; {
 		_, err := r.agent.ReadFile(ctx, r.guest.system().state)
@@ -27,7 +26,7 @@ func (r *run) off(ctx context.Context) bool {
 }
 
 // powerOn starts the VM, unless another member of its set runs. If PVE's answer
-// was lost, the VM's state decides.
+// is lost, powerOn succeeds if the VM is not off.
 func (r *run) powerOn(ctx context.Context) error {
 	findings, err := r.turn(ctx, r.node)
 	if err := refuse(fmt.Sprintf("the start of VM %d", r.VMID), findings, err); err != nil {
@@ -40,8 +39,8 @@ func (r *run) powerOn(ctx context.Context) error {
 	return r.fail("the VM does not start", err)
 }
 
-// powerOff shuts the guest down. If PVE's answer was lost, the VM's state
-// decides.
+// powerOff shuts the guest down. If PVE's answer is lost, it waits until the VM
+// is off.
 func (r *run) powerOff(ctx context.Context) error {
 	err := r.node.Shutdown(ctx, r.VMID, shutdown)
 	if errors.Is(err, workstation.ErrNoAnswer) {

@@ -18,7 +18,7 @@ import (
 type run struct {
 	SetUp
 	node    *workstation.Node
-	spec    workstation.Spec // the Spec after the whole set-up
+	spec    workstation.Spec // the Spec as it is after the whole set-up
 	opts    Options
 	agent   workstation.Agent
 	brought bool // the seed is on the node, or may be
@@ -45,7 +45,7 @@ func (r *run) fail(why string, cause error) error {
 	return &SetupError{VMID: r.VMID, Phase: r.phase, Why: why, Cause: cause}
 }
 
-// setUp sets the guest up, from its first start to the report.
+// setUp sets the guest up and returns the report.
 func (r *run) setUp(ctx context.Context) (Report, error) {
 	r.say(PhaseInstall, "starting")
 	if err := r.start(ctx); err != nil {
@@ -75,10 +75,10 @@ func (r *run) setUp(ctx context.Context) (Report, error) {
 	return report, nil
 }
 
-// This starts the VM and answers the question of Windows' CD. If the guest
-// exists already, its set-up runs again.
+// This starts the VM, and presses a key if Windows' CD asks for one. If the
+// guest is already installed, only its own set-up runs again.
 func (r *run) start(ctx context.Context) error {
-	off := r.off(ctx) // if it is on, somebody or an earlier Apply started it
+	off := r.off(ctx) // a VM that is not off was started by somebody, or by an earlier Apply
 	if off {
 		if err := r.powerOn(ctx); err != nil {
 			return err
@@ -93,8 +93,9 @@ func (r *run) start(ctx context.Context) error {
 	return nil
 }
 
-// These are the times for pressing a key. Windows' CD waits about five seconds
-// for a key, but the API does not show when it waits (quickemu issue 1341).
+// keysFor is how long a key is pressed again and again, and keysEvery is the
+// pause in between. Windows' CD waits about five seconds for a key, but the API
+// does not show when (quickemu issue 1341).
 const (
 	keysFor   = 15 * time.Second
 	keysEvery = time.Second
@@ -103,9 +104,9 @@ const (
 	cdKey = "up"
 )
 
-// pressKeys answers "Press any key to boot from CD or DVD". Only the first
-// start asks this: the disk comes first in the boot order, but it is still
-// empty then.
+// pressKeys presses a key when the CD says "Press any key to boot from CD or
+// DVD". The CD says this only at the first start, because the VM starts from
+// its disk as soon as a system is on it.
 func (r *run) pressKeys(ctx context.Context) error {
 	r.say(PhaseInstall, "answering \"Press any key to boot from CD\" for %s", keysFor)
 	for end := time.Now().Add(keysFor); time.Now().Before(end); {
@@ -125,8 +126,8 @@ func (r *run) again(ctx context.Context) error {
 	if err := r.agent.Wait(ctx, 5*time.Minute); err != nil {
 		return r.fail("the guest was set up before, and its agent does not answer: shut the VM down, and plan again, so that it gets its seed", err)
 	}
-	// The old state is overwritten, so that it does not count as the state of
-	// this attempt.
+	// The state of the previous attempt is overwritten, so that nobody takes it
+	// for the state of this attempt.
 	if err := r.agent.WriteFile(ctx, r.guest.system().state, []byte("phase=agent\n")); err != nil {
 		return r.fail("the guest has no set-up of this program", err)
 	}
@@ -147,8 +148,8 @@ func (r *run) inside(ctx context.Context, argv []string, atMost time.Duration) e
 
 const lookEvery = 5 * time.Second
 
-// wait waits until the guest reports that its own set-up is done. The guest may
-// restart during the wait, and its agent then comes and goes.
+// wait returns when the guest reports that its own set-up is done. The guest
+// may restart in between. Its agent then does not answer for a while.
 func (r *run) wait(ctx context.Context) (firstboot.State, error) {
 	patience := cmp.Or(r.opts.Patience, r.guest.patience())
 	ctx, cancel := context.WithTimeoutCause(ctx, patience, workstation.ErrTimeout)
@@ -161,7 +162,7 @@ func (r *run) wait(ctx context.Context) (firstboot.State, error) {
 		case err != nil:
 			return state, err
 		case state.Failed != "" && r.stale:
-			r.stale = false // the reported failure is from the attempt before this one
+			r.stale = false // this failure was reported by an earlier attempt
 			if err := r.again(ctx); err != nil {
 				return state, err
 			}
@@ -176,9 +177,9 @@ func (r *run) wait(ctx context.Context) (firstboot.State, error) {
 	}
 }
 
-// This reads how far the guest's set-up has come. If this cannot be seen yet,
-// the State has no phase. An error means that waiting does not help. The
-// parameter phase is the phase of the events.
+// This reads how far the guest's set-up has come. If this is not known yet, the
+// State has no phase. An error means that waiting does not help. The parameter
+// "phase" is the phase that the events of this method get.
 func (r *run) state(ctx context.Context, phase workstation.Phase) (firstboot.State, error) {
 	text, err := r.agent.ReadFile(ctx, r.guest.system().state)
 	switch {
@@ -208,7 +209,7 @@ func (r *run) state(ctx context.Context, phase workstation.Phase) (firstboot.Sta
 	return firstboot.State{}, nil
 }
 
-// This returns the error for a wait that ended before the guest was done.
+// This returns the error if the waiting was cancelled or took too long.
 func (r *run) stopped(ctx context.Context, state firstboot.State, patience time.Duration) error {
 	cause := context.Cause(ctx)
 	if !errors.Is(cause, workstation.ErrTimeout) {

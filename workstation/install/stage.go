@@ -81,10 +81,11 @@ func (g Guest) last(vm workstation.VM) workstation.VM {
 }
 
 // This returns the VM as it is at the start of the set-up. A Windows VM gets
-// one disk, because Windows' installer knows disks by number only. It gets no
-// network, because the installer would fetch updates for hours
-// (unattend-generator issues 54 and 190). If there is no seed, the guest
-// exists, and its missing devices are added when the VM is off.
+// only the disk of the system, because Windows' installer tells disks apart
+// only by their numbers. It gets no network, because the installer would fetch
+// updates for hours (unattend-generator issues 54 and 190). If "volume" is
+// empty, the guest exists and needs no seed. Its missing devices are then added
+// while the VM is off.
 func (g Guest) first(vm workstation.VM, slot, volume string) workstation.VM {
 	vm = g.last(vm)
 	if g.Windows != nil {

@@ -10,18 +10,18 @@ import (
 )
 
 // Turns reads the sets to which the plan's guests belong, on all nodes of the
-// cluster, and returns a blocker for each reason why a guest may not start: the
+// cluster. It returns a blocker for each reason why a guest may not start: the
 // cluster has no quorum, another member runs, a member may run on a node that
-// is away, or a switch is under way. A switch would shut the other member down.
-// [Apply] refuses instead, before anything is changed.
+// is away, or a switch is under way. A switch shuts the running member down.
+// [Apply] does not do that: it refuses before it changes anything.
 //
-// The parameter "beside" lists VMs that do not count, because the caller shuts
+// The parameter "beside" lists VMs that are ignored, because the caller shuts
 // them down before the plan is applied. Turns makes no request if no guest has
 // a set.
 //
 // [workstation.Node.Status] lists the privileges and the errors.
 func (p Plan) Turns(ctx context.Context, node *workstation.Node, beside ...int) ([]proxstation.Finding, error) {
-	for _, s := range p.SetUps { // Apply shuts each guest down before the next member of its set is set up
+	for _, s := range p.SetUps { // guests of this plan do not block each other: Apply shuts a guest down before it sets up the next member of its set
 		beside = append(slices.Clone(beside), s.VMID)
 	}
 	var findings []proxstation.Finding
@@ -51,8 +51,9 @@ func (s SetUp) turn(ctx context.Context, node *workstation.Node, beside ...int) 
 	return blocked(s.VMID, s.Name, status, beside), nil
 }
 
-// The function "blocked" returns the reasons why a member of a set may not start
-// now. It is pure. A member that runs already has its turn.
+// The function "blocked" returns the reasons why a member of a set may not
+// start now. If the member runs already, there is no reason. The function does
+// no I/O.
 func blocked(vmid int, name string, status workstation.DualBootStatus, beside []int) []proxstation.Finding {
 	var findings []proxstation.Finding
 	if status.Lease != nil {
@@ -61,7 +62,7 @@ func blocked(vmid int, name string, status workstation.DualBootStatus, beside []
 			Fix: "Wait until the switch has ended, and begin again. If its program is dead, the next switch takes its lease over."})
 	}
 	for _, m := range status.Members {
-		for _, why := range m.Why { // these are about the cluster, also where another member's status has them
+		for _, why := range m.Why { // each member's status may have findings about the whole cluster
 			if (why.ID == "switch.no-quorum" || why.ID == "switch.node-not-off") && !slices.Contains(findings, why) {
 				findings = append(findings, why)
 			}
@@ -70,7 +71,7 @@ func blocked(vmid int, name string, status workstation.DualBootStatus, beside []
 		who := fmt.Sprintf("VM %d %s", m.VMID, m.Name)
 		switch {
 		case m.VMID == vmid && m.Running:
-			return nil // also if a switch to it has not ended yet
+			return nil // even while the switch to this member goes on
 		case m.VMID == vmid:
 			continue
 		case slices.Contains(beside, m.VMID):
@@ -96,7 +97,8 @@ func blocked(vmid int, name string, status workstation.DualBootStatus, beside []
 	return findings
 }
 
-// refuse returns a [workstation.BlockedError] if there are findings.
+// refuse returns the error. If there is no error but there are findings, it
+// returns a [workstation.BlockedError].
 func refuse(what string, findings []proxstation.Finding, err error) error {
 	if err != nil || len(findings) == 0 {
 		return err

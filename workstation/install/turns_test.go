@@ -11,8 +11,8 @@ import (
 	"github.com/proxstation/proxstation/workstation/install"
 )
 
-// While another member of its set runs, a guest is not set up: Apply refuses
-// before it changes anything, and also if the member starts after that.
+// Another member of the guest's set runs. Apply then changes nothing. If the
+// other member starts during Apply, the guest is not started.
 func TestAnotherMemberOfTheSetRuns(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -57,8 +57,8 @@ func TestAnotherMemberOfTheSetRuns(t *testing.T) {
 	})
 }
 
-// Members of a set that are set up by one plan take turns, even if they have no
-// card in common.
+// One plan sets up two members of a set, which have no card in common. Apply
+// shuts the first member down before it starts the second.
 func TestSetUpsOfOneSetTakeTurns(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

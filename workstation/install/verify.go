@@ -7,11 +7,11 @@ import (
 	"github.com/proxstation/proxstation/workstation/firstboot"
 )
 
-// Verify looks into a running guest, through its agent or another way in. It
-// checks the agent, the card and its driver, the disk for data, and RustDesk.
-// If something cannot be seen, the answer is unknown. The parameter "vm" is the
-// guest's VM in the Spec. Verify returns an error only if it cannot run a
-// command in the guest.
+// Verify inspects a running guest through its agent, or through another way in.
+// It checks the agent, the card and its driver, the disk for data, and
+// RustDesk. If something cannot be seen, its answer is unknown. The parameter
+// "vm" is the guest's VM in the Spec. Verify returns an error only if it cannot
+// run a command in the guest.
 func Verify(ctx context.Context, in firstboot.Guest, g Guest, vm workstation.VM) ([]firstboot.Check, error) {
 	card := len(cards(vm)) > 0
 	if g.Windows != nil {
