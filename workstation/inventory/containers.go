@@ -35,9 +35,10 @@ var (
 )
 
 // readShares returns the graphics devices that containers of the host use
-// (pct.conf(5): dev; lxc.container.conf(5): lxc.mount.entry). It ignores a
-// directory that cannot be read, because readVMs reports the same problem for
-// the VMs' directory beside it.
+// (pct.conf(5): dev; lxc.container.conf(5): lxc.mount.entry). If the directory
+// of the containers cannot be read, readShares returns nothing and reports no
+// problem. In this case, readVMs reports the same problem for the directory of
+// the VMs.
 func readShares(root fs.FS) []share {
 	entries, _ := fs.ReadDir(root, containerFiles)
 	var shares []share
@@ -82,9 +83,9 @@ func (s share) of(card gpu.Card) bool {
 	return true
 }
 
-// checkShares reports cards that VMs take while containers use them. The
-// container loses the card when the VM starts, because the host's driver loses
-// it.
+// checkShares reports cards that VMs take while containers use them. When the
+// VM starts, PVE takes the card from the host's driver. The container then
+// loses the card.
 func checkShares(shares []share, facts iommu.Facts, node gpu.Node, claims []gpu.Claim) []proxstation.Finding {
 	var found []proxstation.Finding
 	for _, s := range shares {

@@ -34,9 +34,9 @@ func nameFunctions(root fs.FS, functions []iommu.Function) {
 var databases = []string{"share/misc/pci.ids", "share/hwdata/pci.ids"}
 
 // nameFrom reads the database of a tree. ghw cannot read it, because it only
-// accepts paths of the running machine. The line of a vendor is like "10de
-// NVIDIA Corporation". Below it, each device of the vendor has a line like
-// "\t2c05  GB203 [GeForce RTX 5070 Ti]" (pci.ids(5)).
+// accepts paths of the running machine. The line of a vendor is like
+// "10de  NVIDIA Corporation". Below it, each device of the vendor has a line
+// like "\t2c05  GB203 [GeForce RTX 5070 Ti]" (pci.ids(5)).
 func nameFrom(root fs.FS, functions []iommu.Function) {
 	wanted := map[iommu.Model]string{}
 	for _, f := range functions {

@@ -134,7 +134,8 @@ func (m *migration) start(user string) *task {
 
 func (n *Node) stamp() string { return n.now.Format("2006-01-02 15:04:05") }
 
-// The method "abort" ends the task of a migration that has moved nothing yet.
+// The method "abort" lets the task of a migration fail. It is only for a
+// migration that has moved nothing yet.
 func (m *migration) abort(t *task, began time.Time, err error) {
 	if t.cancel != nil {
 		t.cancel()

@@ -124,9 +124,9 @@ func (n *Node) unmapped(config map[string]string) (keys []string) {
 	return keys
 }
 
-// The method "unavailable" returns the storages of a VM's drives that are
-// disabled or limited to other nodes (PVE/QemuServer.pm,
-// check_local_storage_availability).
+// The method "unavailable" returns the names of storages that a VM's drives
+// need and the node cannot use. Such a storage is disabled, or its entry allows
+// only other nodes (PVE/QemuServer.pm, check_local_storage_availability).
 func (n *Node) unavailable(config map[string]string) []string {
 	names := map[string]bool{}
 	for _, key := range sorted(config) {

@@ -209,8 +209,9 @@ func TestMigrationBreaksOff(t *testing.T) {
 	}
 }
 
-// If rules of HA do not allow a VM on its node, the HA manager moves the VM. If
-// a person asks to move a VM under HA, the HA manager moves this VM too.
+// If a rule of HA forbids that a VM stays on its node, the HA manager moves the
+// VM. A person can ask to move a VM under HA. Then too, the HA manager makes
+// the move.
 func TestHAMoves(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

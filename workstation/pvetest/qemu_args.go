@@ -207,8 +207,9 @@ var deviceBus = func() map[string]string {
 	return buses
 }()
 
-// These are the options of QEMU 10 without an argument (qemuFlags) and with an
-// argument (qemuOptions), from qemu-system-x86_64 -help.
+// qemuFlags holds the options of QEMU 10 that have no argument. qemuOptions
+// holds the options that have an argument. Both come from qemu-system-x86_64
+// -help.
 var (
 	qemuOptions = strings.Fields(`D L M accel acpitable action add-fd append audio audiodev bios blockdev boot cdrom chardev compat cpu d
 		debugcon device dfilter display drive dtb dump-vmstate echr fda fdb fsdev fw_cfg g gdb global hda hdb hdc hdd icount incoming initrd

@@ -16,10 +16,10 @@ type commandLine struct {
 	flashed [2]bool           // firmware units in use
 }
 
-// newCommandLine returns the devices of PVE's own command line, with which
-// further arguments may conflict (qemu-server PVE/QemuServer.pm,
-// config_to_command; PVE/QemuServer/PCI.pm, USB.pm, DriveDevice.pm;
-// pve-q35-4.0.cfg and pve-usb.cfg).
+// newCommandLine returns the devices that PVE itself puts into QEMU's command
+// line (qemu-server PVE/QemuServer.pm, config_to_command;
+// PVE/QemuServer/PCI.pm, USB.pm, DriveDevice.pm; pve-q35-4.0.cfg and
+// pve-usb.cfg). The arguments in the key args may conflict with these devices.
 func newCommandLine(config map[string]string, devices []hostpci) *commandLine {
 	l := &commandLine{ids: map[string]bool{}, buses: map[string]string{"isa.0": "ISA", "i2c": "i2c-bus"}, count: map[string]int{}}
 	l.flashed = [2]bool{config["bios"] == "ovmf", config["bios"] == "ovmf"}
@@ -145,8 +145,8 @@ func (l *commandLine) add(key string, config map[string]string) {
 	}
 }
 
-// hostPCI adds a passed-through device. If it has several functions, their IDs
-// have numbers.
+// hostPCI adds a passed-through device. If the device has several functions,
+// the ID of each function has a number at its end.
 func (l *commandLine) hostPCI(d hostpci) {
 	key := "hostpci" + text(d.slot)
 	if !d.multifunction() || d.keys["mdev"] != "" {

@@ -33,9 +33,9 @@ func (n *Node) Edit(id int, key, value string) error {
 	})
 }
 
-// Lock locks a VM as a backup ("backup") or a migration ("migrate") does. If
-// lock is empty, it unlocks the VM. If the VM does not exist, it returns an
-// error.
+// Lock sets the key lock of a VM's configuration, for example to "backup" as a
+// backup does, or to "migrate" as a migration does. If lock is empty, it
+// unlocks the VM. If the VM does not exist, it returns an error.
 func (n *Node) Lock(id int, lock string) error {
 	return n.act(id, func(v *vm) error {
 		delete(v.config, "lock")

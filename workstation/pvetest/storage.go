@@ -14,7 +14,7 @@ type storage struct {
 	*contents
 	node     string
 	inactive bool // the storage is enabled but not reachable
-	away     bool // the description says that the storage is limited to other nodes
+	away     bool // the description says that only other nodes may use the storage
 }
 
 // A storageEntry is an entry of storage.cfg.
@@ -39,9 +39,9 @@ func newContents(total int64) *contents {
 	return &contents{Total: total, volumes: map[string]*Volume{}, owned: map[int]map[string]*Volume{}}
 }
 
-// The method "elsewhere" reports whether the storage cannot be used on the
-// node, because it is disabled or limited to other nodes (pve-storage
-// PVE/Storage.pm, storage_check_enabled).
+// The method "elsewhere" reports whether the node cannot use the storage,
+// because the storage is disabled or its entry allows only other nodes
+// (pve-storage PVE/Storage.pm, storage_check_enabled).
 func (s *storage) elsewhere() bool {
 	nodes := s.Config["nodes"]
 	return s.away || s.Config["disable"] == "1" || nodes != "" && !slices.Contains(splitList(nodes), s.node)

@@ -47,9 +47,9 @@ func printBoot(order []string) string {
 	return "order=" + strings.Join(order, ";")
 }
 
-// appendBoot appends a new CD to the boot order, and reports whether it did.
-// Here the cloud-init drive does not count as a CD (PVE/QemuServer/Drive.pm,
-// drive_is_cdrom).
+// appendBoot appends a key to the boot order if the key is a new CD. It reports
+// whether it has done so. Here the cloud-init drive does not count as a CD
+// (PVE/QemuServer/Drive.pm, drive_is_cdrom).
 func (v *vm) appendBoot(key, value string) bool {
 	order := bootOrder(v.next()["boot"])
 	d := parseDrive(value)
@@ -60,8 +60,8 @@ func (v *vm) appendBoot(key, value string) bool {
 	return true
 }
 
-// leaveBoot removes a device from the boot order, and reports whether the
-// device was in it.
+// leaveBoot removes a device from the boot order. It reports whether the device
+// was in the boot order.
 func (v *vm) leaveBoot(key string) bool {
 	order := bootOrder(v.next()["boot"])
 	if !slices.Contains(order, key) {

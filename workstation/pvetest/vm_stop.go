@@ -154,10 +154,10 @@ func (n *Node) end(t *task, v *vm, e ending) {
 	n.watch(t, v, e)
 }
 
-// The method "ask" sends the guest a request to shut down. A guest that ignores
-// ACPI does nothing. A VM without ACPI (acpi: 0) has no power button, so its
-// guest does nothing either. If the agent answers with an error, ask returns
-// false.
+// The method "ask" asks the guest to shut down. It uses the agent if the agent
+// can answer, and ACPI if not. By ACPI, nothing happens if the guest ignores
+// ACPI, or if the VM has no ACPI (acpi: 0) and thus no power button. The result
+// is false only if the agent answers with an error.
 func (n *Node) ask(v *vm) bool {
 	guest, pid := n.guest(v.id), v.pid
 	byAgent := enabled(v.config["agent"]) && n.agentProblem(v) == nil
