@@ -14,14 +14,14 @@ import (
 // Adopt returns the Spec of a VM as it is: its guest, its settings, and its
 // disks in their slots. A plan for this Spec is empty. To change the VM, change
 // a value in the Spec and plan again. To see what other people changed, plan
-// the same Spec later. The Spec can be stored as JSON, without passwords and
-// without the key of a Mac.
+// the same Spec later. The Spec can be stored as JSON. The JSON holds
+// neither passwords nor the key of a Mac.
 //
-// Adopt leaves out the keys that belong to PVE (lock, meta, vmgenid, unusedN)
-// and a lease in the description. It also leaves out a value that this package
-// cannot read. Plans do not change such a value. If the VM does not exist, the
-// error matches [ErrNotFound]. If its configuration was not read, the error
-// matches [ErrUnread].
+// Adopt leaves out the keys that belong to PVE (lock, meta, vmgenid, unusedN),
+// the [Lease] that a switch may keep in the VM's description, and values that
+// this package cannot read. A plan for the Spec does not change any of them. If
+// the VM does not exist, the error matches [ErrNotFound]. If its configuration
+// was not read, the error matches [ErrUnread].
 func Adopt(facts Facts, vmid int) (Spec, error) {
 	have, exists := facts.VMs[vmid]
 	if !exists {
@@ -75,8 +75,8 @@ func adoptedDisk(config map[string]string, slot string) (disk Disk, ok bool) {
 	return disk, true
 }
 
-// guestOf guesses the system in a VM: macOS by its signs, any other system by
-// the ostype.
+// guestOf guesses the system in a VM. Package macos recognizes a macOS guest.
+// Any other system follows from the key ostype.
 func guestOf(v VMFacts) gpu.Guest {
 	if release, is := macos.GuestOf(v.Name, v.Config); is {
 		return release

@@ -89,7 +89,8 @@ func generatedFacts(t *testing.T, seed uint64, base workstation.Facts) workstati
 	return base
 }
 
-// profiles returns each profile with nothing but an ID and a name.
+// profiles returns a VM of each profile. Only the ID and the name of each VM
+// are set.
 func profiles() map[string]workstation.VM {
 	return map[string]workstation.VM{
 		"windows": profile.Windows11{ID: 140, Name: "vm"}.VM(),

@@ -69,9 +69,10 @@ func (a Agent) Wait(ctx context.Context, atMost time.Duration) error {
 // If the answer to the start is lost, the error matches [ErrNoAnswer]. The
 // command may then be running, and Run does not start it again. The error also
 // matches [ErrNoAnswer] if the answer that says how the command ended is lost,
-// because the agent gives that answer only once. Without a program the error
-// matches [ErrInvalid], with too much input [ErrTooLarge], and after the
-// timeout [ErrTimeout].
+// because the agent gives that answer only once. If no program is named, the
+// error matches [ErrInvalid]. If the input is too large, it matches
+// [ErrTooLarge]. If the command takes longer than its timeout, it matches
+// [ErrTimeout].
 func (a Agent) Run(ctx context.Context, c proxstation.GuestCommand) (proxstation.GuestOutput, error) {
 	if len(c.Argv) == 0 {
 		return proxstation.GuestOutput{}, &InvalidError{VMID: a.vmid, Field: "command", Why: "it names no program"}

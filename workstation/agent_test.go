@@ -171,8 +171,8 @@ func TestSetUpRustDeskSaysWhatRuns(t *testing.T) {
 	}
 }
 
-// A set-up script runs as root, so only root may write it. The agent by itself
-// would create a file that everybody may write.
+// A set-up script runs as root, so only root may have write access to it. The
+// agent alone would create a file that everybody may write to.
 func TestScriptsAreRootsAlone(t *testing.T) {
 	t.Parallel()
 	var place []string

@@ -108,8 +108,8 @@ func (a *applier) current(ctx context.Context, vmid int) (pve.WholeConfig, error
 	}
 }
 
-// look returns the configuration, and a task or lock of somebody else on the
-// VM.
+// look returns the VM's configuration. If somebody else's task or lock is on
+// the VM, busy describes it.
 func (a *applier) look(ctx context.Context, vmid int) (config pve.WholeConfig, busy string, err error) {
 	tasks, err := a.pve.RunningTasks(ctx, vmid)
 	if err != nil {
@@ -125,8 +125,8 @@ func (a *applier) look(ctx context.Context, vmid int) (config pve.WholeConfig, b
 	return config, "", err
 }
 
-// This returns a StaleError if the configuration is neither the configuration
-// from which the plan was made nor the result of our last change.
+// This returns a StaleError if somebody else has changed the VM since the plan
+// was made or since our last change.
 func (a *applier) fresh(vmid int, planned string, config pve.WholeConfig) error {
 	want := planned
 	if ours, ok := a.digests[vmid]; ok {
@@ -152,7 +152,8 @@ func (a *applier) refused(ctx context.Context, vmid int, digest string, err erro
 // An outcome is the configuration that a step should lead to.
 type outcome struct {
 	set map[string]string
-	// If exact is true, a value may have only the properties in set.
+	// If exact is true, the wanted values are complete: a value with any other
+	// property does not count as reached.
 	exact    bool
 	absent   []string
 	password bool // cipassword must be set; PVE does not reveal its value

@@ -10,8 +10,8 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// Apply reads each path at most once before and once after each write. It reads
-// the log of a task only if the caller asks for progress.
+// Before and after each of its writes, Apply reads each path at most once. It
+// reads the log of a task only if the caller asks for progress.
 func TestApplyReadsNothingTwice(t *testing.T) {
 	t.Parallel()
 	for name, progress := range map[string]func(workstation.Event){"silent": nil, "watched": func(workstation.Event) {}} {

@@ -11,7 +11,8 @@ import (
 	"github.com/proxstation/proxstation/workstation"
 )
 
-// tiers returns the storages with their tiers, and "?" for an unknown tier.
+// tiers returns the name of each storage with its tier: "local=unknown
+// local-lvm=1".
 func tiers(facts workstation.Facts) string {
 	var words []string
 	for _, p := range facts.Pools {
@@ -20,8 +21,8 @@ func tiers(facts workstation.Facts) string {
 	return strings.Join(words, " ")
 }
 
-// placed returns the storage that each request of a case gets. It returns
-// "none" if there is no place for a request.
+// placed returns the storage that each request of a case gets, and "none" for a
+// request that cannot be placed.
 func (c vmCase) placed(t *testing.T, facts workstation.Facts) string {
 	t.Helper()
 	var words []string
@@ -40,7 +41,7 @@ func (c vmCase) placed(t *testing.T, facts workstation.Facts) string {
 	return strings.Join(words, " ")
 }
 
-// A rightFacts holds the facts that must be observed on the node of a folder.
+// A rightFacts holds the facts that must be observed on the node of a case.
 type rightFacts struct {
 	tiers   string // the tiers of all storages
 	placed  string
@@ -50,7 +51,7 @@ type rightFacts struct {
 
 var rightsOfFacts = map[string]rightFacts{
 	// A wearout of "N/A" or "" is unknown. An rpm that is text is read as a
-	// number. Nothing fails.
+	// number. Neither is an error.
 	"10-disks-na-strings": {"local=unknown local-lvm=1 media-pool=unknown service-pool=3", "", "storage.tier-unknown", "workstation.odd-value"},
 	// NVMe over a network does not count as local NVMe.
 	"11-nvme-over-fabric-namespaces": {"local=unknown local-lvm=1 media-pool=unknown service-pool=unknown tnas=unknown", "os=local-lvm", "storage.tier-unknown", ""},
@@ -72,7 +73,7 @@ var rightsOfFacts = map[string]rightFacts{
 	"42-null-lists-and-empty-bodies": {"", "", "", ""},
 }
 
-// TestCaseFacts observes the node of each folder and compares its disks and
+// TestCaseFacts observes the node of each case and compares its disks and
 // storages with the expected facts.
 func TestCaseFacts(t *testing.T) {
 	t.Parallel()
@@ -118,7 +119,7 @@ func (c vmCase) knows(t *testing.T, right rightFacts) {
 	}
 }
 
-// This returns the VMIDs of the folder.
+// This returns the VMIDs of the case.
 func (c vmCase) ids() (ids []int) {
 	for _, vm := range c.host.VMs {
 		ids = append(ids, vm.ID)
@@ -126,7 +127,7 @@ func (c vmCase) ids() (ids []int) {
 	return ids
 }
 
-// Every folder of cases has expected results.
+// Every case has expected results.
 func TestEveryCaseIsJudged(t *testing.T) {
 	t.Parallel()
 	for _, dir := range caseDirs(t) {

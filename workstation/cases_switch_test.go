@@ -14,8 +14,7 @@ import (
 	"github.com/proxstation/proxstation/workstation"
 )
 
-// A rightSwitch is the expected outcome of a switch between the VMs of a
-// folder.
+// A rightSwitch is the expected outcome of a switch between the VMs of a case.
 type rightSwitch struct {
 	blocked  string // the IDs of the blockers of Preflight; if there is a blocker, a switch does nothing
 	findings string // IDs that must be among the findings or the advice
@@ -43,8 +42,8 @@ var rightSwitches = map[string]rightSwitch{
 	"43-pending-agent-and-hotplug-memory": {"", "", "", []int{141}},
 }
 
-// TestCaseSwitches goes through the folders that have a switch. It judges the
-// switch and then performs it.
+// TestCaseSwitches judges and then performs the switch of each case that has
+// one.
 func TestCaseSwitches(t *testing.T) {
 	t.Parallel()
 	for _, dir := range caseDirs(t) {

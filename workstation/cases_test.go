@@ -29,8 +29,8 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// A vmCase is a folder with configurations of people's VMs, in PVE's format,
-// and with the changes that these people wanted.
+// A vmCase is read from a folder that holds configurations of people's VMs, in
+// PVE's format, and the changes that these people wanted.
 type vmCase struct {
 	Mappings    []struct{ ID, Card string }
 	VMs         []caseVM
@@ -52,8 +52,8 @@ type vmCase struct {
 	host pvetest.Host
 }
 
-// A caseVM says how a VM of the Spec is made: by a profile with these fields.
-// Edit then changes the VM.
+// A caseVM describes a VM of the case's Spec. The named profile makes the VM
+// from the fields in Args. Then the fields in Edit change it.
 type caseVM struct {
 	Profile, Card, OSK string
 	Args               struct {
@@ -72,9 +72,9 @@ type caseVM struct {
 	}
 }
 
-// readCase reads a folder. A file host.json replaces parts of the reference
-// host. If a VM names a volume that no storage has, readCase adds the volume to
-// the storage.
+// readCase reads the folder of a case. If the folder has a file host.json, the
+// file replaces parts of the reference host. If a VM names a volume that no
+// storage has, readCase adds the volume to the storage.
 func readCase(t *testing.T, dir string) vmCase {
 	t.Helper()
 	c := vmCase{dir: dir, host: pvetest.Reference()}
@@ -252,9 +252,9 @@ func (o overlay) RoundTrip(r *http.Request) (*http.Response, error) {
 	return o.node.RoundTrip(r)
 }
 
-// casesOfPeople is the directory of the folders, next to a checkout. The
-// folders are not part of the project, but CI has them. The most important
-// folders were written anew for testdata.
+// casesOfPeople is a directory beside the checkout, with one folder for each
+// case. The directory is not part of the project, but CI has it. The most
+// important cases were written anew for testdata.
 const casesOfPeople = "../../shared/cases/vms"
 
 // A right is the expected result of a case.
@@ -316,9 +316,9 @@ var claims = map[string]string{
 	"39-three-gpus-hive": "gpu.shared-card VMs 150 and 151",
 }
 
-// TestCases plans, applies, plans again and restores the VMs of each folder. It
-// compares the findings with the findings that the README of the folder calls
-// right.
+// TestCases plans, applies, plans again and restores the VMs of each case. It
+// compares the findings with the findings that the README in the case's folder
+// expects.
 func TestCases(t *testing.T) {
 	t.Parallel()
 	for _, dir := range caseDirs(t) {
@@ -329,8 +329,8 @@ func TestCases(t *testing.T) {
 	}
 }
 
-// caseDirs returns the folders of cases: first the folders in testdata, then
-// the others.
+// caseDirs returns the folders of all cases: first the folders in testdata,
+// then the folders in casesOfPeople.
 func caseDirs(t *testing.T) []string {
 	t.Helper()
 	theirs, err := filepath.Glob(casesOfPeople + "/*/case.json")

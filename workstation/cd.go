@@ -48,10 +48,10 @@ func (n *Node) setDrive(ctx context.Context, vmid int, change pve.Change) error 
 	return err
 }
 
-// DeleteImage deletes a volume of the kind that [Node.Upload] makes, and no
-// other volume. PVE does not check whether a VM still uses the volume. If the
-// volume is gone already, DeleteImage returns nil. It needs Datastore.Allocate
-// and Datastore.Audit on the storage.
+// DeleteImage deletes an image, such as "local:iso/virtio-win.iso". It refuses
+// a volume that is not an image. PVE does not check whether a VM still uses the
+// image. If the image is gone already, DeleteImage returns nil. It needs
+// Datastore.Allocate and Datastore.Audit on the storage.
 func (n *Node) DeleteImage(ctx context.Context, volume string) error {
 	match := imageVolume.FindStringSubmatch(volume)
 	if match == nil {

@@ -80,7 +80,7 @@ type differ struct {
 	after  []gpu.Mapping
 	chosen map[string]storage.DiskChoice // the storages chosen for disks, by VM and slot
 	about  []int                         // the VMs about whose devices there are findings; empty means all
-	split  map[string]bool               // by VM and hostpci key: other keys hold functions of the same card
+	split  map[string]bool               // each VMID and hostpci key whose card is spread over several keys
 }
 
 // This reports VMIDs and mappings that the Spec names twice with different
@@ -151,7 +151,7 @@ func (d *differ) change(vm VM, have VMFacts) {
 	want = revealOSK(want, osk)
 	step := ChangeVM{VMID: vm.ID, Name: vm.Name, Digest: have.Digest, Set: map[string]string{}, Have: map[string]string{}, Notes: notes}
 	if vm.Guest.IsMacOS() && have.Config["args"] != "" && vm.namesHostPCI() {
-		want = withValue(want, "args", want["args"]) // this removes arguments that only the old card needed
+		want = withValue(want, "args", want["args"]) // with args among the keys, the loop below removes arguments that only the old card needed
 	}
 	for _, key := range slices.Sorted(maps.Keys(want)) {
 		merged, same := qmconf.Merge(key, have.Config[key], want[key])

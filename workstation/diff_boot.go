@@ -15,9 +15,9 @@ import (
 // decides which change comes first (qemu-server PVE/API2/Qemu.pm goes through
 // the keys of a Perl hash). So the plan sets a wanted order in a separate step.
 
-// bootAfter returns the boot order that PVE leaves after the step's drives.
-// certain is false if several CD drives are added, because their order is
-// random.
+// bootAfter returns the boot order that the VM has after PVE has added and
+// deleted the drives of this step. If several CD drives are added, their order
+// is random, and certain is false.
 func (s ChangeVM) bootAfter(boot string) (after string, certain bool) {
 	list, ordered := strings.CutPrefix(boot, "order=")
 	if !ordered {
@@ -35,8 +35,9 @@ func (s ChangeVM) bootAfter(boot string) (after string, certain bool) {
 	return "order=" + strings.Join(order, ";"), came < 2
 }
 
-// withBoot returns the steps that make this change and leave the wanted boot
-// order. One step is enough where PVE allows that. Otherwise there are two.
+// withBoot returns the steps that make this change and then leave the VM with
+// the wanted boot order. There are two steps if the change of drives makes PVE
+// write another boot order. The second step then sets the wanted order.
 func (s ChangeVM) withBoot(want, have string) []ChangeVM {
 	delete(s.Set, "boot")
 	delete(s.Have, "boot")

@@ -67,7 +67,7 @@ func entryText(entries []gpu.MappingEntry) string {
 
 // checkCards refuses cards that the guest cannot use and devices that the node
 // does not have. If the VM already has these devices in the form that the Spec
-// asks for, it only warns.
+// asks for, checkCards only warns.
 func (d *differ) checkCards(vm VM, have map[string]string) {
 	node := gpu.Node{Name: d.facts.Node, Functions: d.facts.IOMMU.Functions, Mappings: d.after}
 	for _, key := range slices.Sorted(maps.Keys(vm.Config)) {
@@ -105,7 +105,7 @@ func (d *differ) checkCards(vm VM, have map[string]string) {
 }
 
 // checkCard refuses cards for which the guest has no driver. If the VM already
-// has the card, it only warns.
+// has the card, checkCard only warns.
 func (d *differ) checkCard(vm VM, choices [][]iommu.Address, has bool) {
 	judged := map[iommu.Address]bool{}
 	for _, a := range slices.Concat(choices...) {

@@ -28,10 +28,11 @@ func startsAlone(t *testing.T, config map[string]string) (ok bool) {
 	return ok
 }
 
-// A change of the machine type or of a device is refused exactly if QEMU starts
-// with the VM's args before the change, but not after it. The embedded node
-// stands in for QEMU. TestQEMUSaysTheSameOfArgs of pvetest compares the
-// embedded node with QEMU.
+// A plan may change the machine type or a device of a VM that has args. The
+// plan must be refused if QEMU starts with these args before the change, but
+// not after it. No other plan may be refused. The embedded node stands in for
+// QEMU. TestQEMUSaysTheSameOfArgs of pvetest compares the embedded node with
+// QEMU.
 func TestArgsAgainstTheMachineThatWillBe(t *testing.T) {
 	t.Parallel()
 	var cases []map[string]string // configurations of existing VMs; a key that begins with > is a wanted value

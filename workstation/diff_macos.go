@@ -8,8 +8,10 @@ import (
 	"github.com/proxstation/proxstation/internal/macos"
 )
 
-// checkOSK removes the SMC's key from a configuration. It returns the key of
-// the Spec, or the key of the VM if the Spec has no key.
+// checkOSK removes from args the key that macOS reads from the system
+// management controller (SMC). It returns the configuration without the key,
+// and the key by itself. The key of the Spec comes first. If the Spec has no
+// key, the VM keeps its key.
 func (d *differ) checkOSK(vm VM, config map[string]string, have string) (hidden map[string]string, osk proxstation.Secret) {
 	args := config["args"]
 	osk = vm.OSK

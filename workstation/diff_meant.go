@@ -41,7 +41,7 @@ func (d *differ) meant(vm VM) VM {
 	d.plan.Findings = append(d.plan.Findings, wish.Findings...)
 	vm.Defaults = nil
 	if vm.Guest == gpu.Windows11 && cmp.Or(vm.Config["ostype"], have.Config["ostype"]) == "win10" {
-		vm.Guest = gpu.Windows10 // Windows 10 needs less
+		vm.Guest = gpu.Windows10 // a VM with Windows 10 is judged by what Windows 10 needs
 	}
 	return vm
 }
@@ -137,7 +137,8 @@ func (d *differ) judge(vm VM, will VMFacts) {
 	}
 }
 
-// This returns the change of a VM, with what package boot needs to know.
+// This describes the planned change of a VM in the form that package boot
+// judges.
 func (d *differ) boots(vm VM, have VMFacts, will map[string]string) boot.Change {
 	c := boot.Change{VM: vm.ID, Name: have.Name, Guest: vm.Guest, Now: have.Config, Will: will, Functions: func(h gpu.HostPCI) []iommu.Address { return devices.Functions(d.node(), h) }}
 	for _, disk := range vm.Disks {
@@ -148,11 +149,10 @@ func (d *differ) boots(vm VM, have VMFacts, will map[string]string) boot.Change 
 	return c
 }
 
-// quotedHostPCI matches the value that an error of package gpu names.
+// quotedHostPCI matches the hostpci value that errors of package gpu quote.
 var quotedHostPCI = regexp.MustCompile(`hostpci "[^"]*"`)
 
-// rule returns a text that is the same for two problems that break the same
-// rule.
+// rule returns the same text for any two problems that break the same rule.
 func rule(problem error) string {
 	invalid, ok := errors.AsType[*InvalidError](problem)
 	if !ok {

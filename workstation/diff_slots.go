@@ -16,9 +16,9 @@ import (
 // disk, 256 GiB", it means the disk from which the VM starts today, in any
 // slot. It never asks for a second disk.
 
-// inItsSlots returns the VM with its disks in the slots where an existing VM
-// has them, and without default disks. The boot order in Config is changed
-// accordingly.
+// inItsSlots returns the Spec's VM with its disks in the slots where the
+// existing VM has them. Default disks that the existing VM lacks are left out.
+// The boot order in Config then names the new slots.
 func (d *differ) inItsSlots(vm VM, have VMFacts) VM {
 	m := matching{vm: vm, have: have.Config, system: boot.SystemDisk(have.Config), slots: map[int]string{}}
 	for _, match := range []func(Disk) string{m.byVolume, m.byPurpose, m.byDriver, m.bySlot, m.byRoom} {
@@ -63,8 +63,8 @@ func (d *differ) inItsSlots(vm VM, have VMFacts) VM {
 
 // inItsOrder adds the VM's present boot order to the Spec if a new drive would
 // change that order. In PVE's old notation, every CD drive is in the order, so
-// a new CD drive changes it. The firmware tries a disk outside the order only
-// if the order is empty.
+// a new CD drive changes it. An empty order is not added: with an empty order,
+// the firmware also tries disks that the order does not name.
 func (vm VM) inItsOrder(have VMFacts) VM {
 	config, order := maps.Clone(have.Config), qmconf.BootOrder(have.Config)
 	for _, disk := range vm.Disks {
@@ -82,8 +82,9 @@ func (vm VM) inItsOrder(have VMFacts) VM {
 	return vm
 }
 
-// A disk of the Spec may mean a drive that an existing VM already has. tellSlot
-// adds a finding that names this drive.
+// tellSlot adds a finding about a disk that gets another slot than the Spec
+// names. Either the VM already has this disk as the drive in that other slot,
+// or Windows has no driver for the controller of the slot that the Spec names.
 func (d *differ) tellSlot(have VMFacts, disk Disk, slot string) {
 	if _, there := have.Config[slot]; !there && qmconf.Family(disk.Slot) == "scsi" && qmconf.Family(slot) != "scsi" {
 		d.find(proxstation.Finding{ID: "workstation.slot", Severity: proxstation.Info, Subject: have.String(), Seen: "scsihw: " + cmp.Or(have.Config["scsihw"], "lsi, PVE's default"),
@@ -95,10 +96,10 @@ func (d *differ) tellSlot(have VMFacts, disk Disk, slot string) {
 	}
 }
 
-// asItIs returns the disk in the form in which it is compared with its existing
-// drive. A volume that the drive already has is not imported again. If the
-// drive is a disk with this volume, it stays a disk, even if the option media
-// says cdrom.
+// asItIs returns the disk of the Spec in the form in which it is compared with
+// the drive that the VM has. If the drive already has the volume to import,
+// this volume is not imported again. If the drive is a disk with the volume of
+// the Spec, it stays a disk: the option media=cdrom of the Spec is ignored.
 func (d Disk) asItIs(value string) Disk {
 	drive, err := storage.ParseDrive(value)
 	if err != nil {
@@ -157,15 +158,15 @@ func (m matching) byPurpose(disk Disk) string {
 	return ""
 }
 
-// This reports whether the Spec names the slot for another disk.
+// This reports whether the Spec has a disk of purpose boot in the slot.
 func (m matching) named(slot string) bool {
 	return slices.ContainsFunc(m.vm.Disks, func(disk Disk) bool { return disk.Slot == slot && disk.Purpose == storage.Boot })
 }
 
-// bySlot keeps the slot that the Spec names. It returns "" if the VM's drive in
-// that slot cannot be this disk: if the drive is a disk and the Spec wants a
-// CD, for example, or if the drive is the system disk and the Spec wants
-// another disk.
+// bySlot returns the slot that the Spec names. It returns "" if the VM's drive
+// in that slot cannot be this disk. For example, the drive is a disk, but the
+// Spec has a CD there. Or the drive is the system disk, but the Spec has its
+// system disk in another slot.
 func (m matching) bySlot(disk Disk) string {
 	value := m.have[disk.Slot]
 	switch {
@@ -179,8 +180,8 @@ func (m matching) bySlot(disk Disk) string {
 	return disk.Slot
 }
 
-// byDriver finds a slot on the system disk's bus if Windows would not see a new
-// disk in the slot of the Spec. PVE gives a VM without scsihw an LSI
+// byDriver finds a slot on the system disk's bus for a new disk that Windows
+// would not see in the slot of the Spec. PVE gives a VM without scsihw an LSI
 // controller, and Windows has no driver for this controller.
 func (m matching) byDriver(disk Disk) string {
 	hardware := cmp.Or(m.vm.Config["scsihw"], m.have["scsihw"], "lsi")
@@ -188,7 +189,7 @@ func (m matching) byDriver(disk Disk) string {
 		qmconf.Family(disk.Slot) != "scsi" || m.have[disk.Slot] != "" || qmconf.Family(m.system) == "scsi" {
 		return ""
 	}
-	disk.Slot = cmp.Or(m.system, "sata0") // a VM without a system disk starts from a controller of the host
+	disk.Slot = cmp.Or(m.system, "sata0") // without a system disk, the VM starts from a controller that the host gave it
 	return m.byRoom(disk)
 }
 
@@ -198,16 +199,17 @@ func (m matching) startsFrom(slot string) bool {
 	return len(order) > 0 && order[0] == slot
 }
 
-// This reports whether the Spec has another disk for the given purpose. A new
-// disk then is not the disk that the VM already has for that purpose.
+// This reports whether another disk of the Spec, and not this new disk, has the
+// given purpose. The drive that the VM already has for that purpose then
+// belongs to that other disk.
 func (m matching) another(disk Disk, purpose storage.Purpose) bool {
 	return disk.allocates() && disk.Purpose != purpose &&
 		slices.ContainsFunc(m.vm.Disks, func(d Disk) bool { return d.Purpose == purpose && !qmconf.IsFirmware(d.Slot) })
 }
 
-// byRoom finds a free slot. If an earlier plan already made this disk, byRoom
-// finds the slot of that disk: a disk on the same bus that stands for no other
-// disk of the Spec.
+// byRoom first looks for a drive that an earlier plan made for this disk: a
+// drive on the same bus that belongs to no other disk of the Spec. If there is
+// no such drive, byRoom returns a free slot.
 func (m matching) byRoom(disk Disk) string {
 	for _, slot := range qmconf.Disks(m.have) {
 		named := slices.ContainsFunc(m.vm.Disks, func(other Disk) bool { return other.Slot == slot })
@@ -230,9 +232,10 @@ func (m matching) byRoom(disk Disk) string {
 	return qmconf.FreeSlot(disk.Slot, others, m.have, used)
 }
 
-// withLoaderFirst handles a boot loader that the Spec asks for. If the VM does
-// not start from the boot loader's drive, it puts this drive first in the boot
-// order. OVMF never tries a drive that is not in the order.
+// withLoaderFirst adds the drive of a boot loader to the VM's boot order, as
+// the first device, if the order does not contain this drive. OVMF never tries
+// a drive that is not in the order. If the Spec sets a new boot order,
+// withLoaderFirst leaves that order alone.
 func (d *differ) withLoaderFirst(vm VM, have VMFacts) VM {
 	order := qmconf.BootOrder(have.Config)
 	if now := vm.Config["boot"]; now != "" && now != "order="+strings.Join(order, ";") {

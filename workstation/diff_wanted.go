@@ -13,15 +13,15 @@ import (
 	"github.com/proxstation/proxstation/storage"
 )
 
-// This returns the configuration that a VM should have. Every new drive gets a
-// new value. If a value was chosen because the Spec did not ask for one, the
-// reason is returned too.
+// This returns the keys that a VM should have, with their values: the keys of
+// vm.Config, the new drives, and the drives whose options the Spec sets. notes
+// holds, by key, the reason for a value that the Spec leaves open.
 func (d *differ) wanted(vm VM, have map[string]string) (config, notes map[string]string) {
 	config, notes = maps.Clone(vm.Config), map[string]string{}
 	if config == nil {
 		config = map[string]string{}
 	}
-	fresh := "" // holds the first slot that gets a new disk
+	fresh := "" // the first slot that gets a new disk
 	for _, disk := range vm.Disks {
 		value, there := have[disk.Slot]
 		switch {
@@ -52,8 +52,8 @@ func (d *differ) wanted(vm VM, have map[string]string) (config, notes map[string
 	return config, notes
 }
 
-// isIn reports whether an existing drive, other than a CD drive, has the disk's
-// volume: an image may be attached as a disk.
+// isIn reports whether the value of an existing drive names the volume of this
+// disk. A CD drive with that volume does not count.
 func (d Disk) isIn(value string) bool {
 	drive, err := storage.ParseDrive(value)
 	return err == nil && drive.Volume == d.Volume && !drive.IsCDROM()
@@ -90,8 +90,9 @@ func existing(disk Disk) string {
 	return drive.String()
 }
 
-// This returns a disk without the options that only a new volume can get. It
-// reports those options that the existing volume lacks.
+// This returns the disk without the options that take effect only when a volume
+// is made. If the existing volume was made with another value of such an
+// option, a finding says so.
 func (d *differ) changeable(vm VM, disk Disk, value string) Disk {
 	if !qmconf.IsFirmware(disk.Slot) {
 		return disk
@@ -116,9 +117,9 @@ func (d *differ) changeable(vm VM, disk Disk, value string) Disk {
 	return disk
 }
 
-// checkSecureBoot reports programs that Secure Boot would stop, if the guest's
-// firmware has Secure Boot's keys enrolled. If the guest needs these keys,
-// checkSecureBoot reports nothing, and told is false.
+// checkSecureBoot judges a VM whose firmware has Secure Boot's keys enrolled.
+// If Secure Boot stops programs that the guest needs, it adds a finding and
+// returns true. For a Windows guest it returns false.
 func (d *differ) checkSecureBoot(vm VM, value string) (told bool) {
 	f := proxstation.Finding{ID: "workstation.secure-boot", Severity: proxstation.Warning, Subject: fmt.Sprintf("VM %d %s", vm.ID, vm.Name), Seen: "efidisk0: " + value}
 	const off = "in the VM's firmware (Esc when it starts), Device Manager, Secure Boot Configuration: take the tick from Attempt Secure Boot"
@@ -142,8 +143,8 @@ func (d *differ) checkMedium(vm VM, disk Disk, value string) {
 	}
 }
 
-// optionText returns, for an existing disk, only the options that were asked
-// for. Its other options stay.
+// optionText returns the options that the Spec sets for a disk, in PVE's
+// notation. An existing disk keeps its other options.
 func optionText(disk Disk) string {
 	var fields []string
 	for _, key := range slices.Sorted(maps.Keys(disk.Options)) {
@@ -156,11 +157,11 @@ func optionText(disk Disk) string {
 func (d *differ) newDisk(vm VM, disk Disk) (value, note string) {
 	choice, ok := d.chosen[diskName(vm.ID, disk.Slot)]
 	if !ok {
-		return "", "" // the disk has no place: Diff returns the error
+		return "", "" // no storage was found for the disk: Diff returns that error
 	}
 	size := disk.Size
 	if disk.Purpose == storage.Firmware {
-		size = storage.GiB // PVE gives EFI and TPM their own sizes
+		size = storage.GiB // PVE decides the size of the EFI disk and the TPM state
 	}
 	drive := storage.NewDrive(choice.Pool, size)
 	switch {
@@ -177,7 +178,7 @@ func (d *differ) newDisk(vm VM, disk Disk) (value, note string) {
 	return drive.String(), strings.Join(slices.DeleteFunc([]string{choice.Why, why}, func(s string) bool { return s == "" }), "; ")
 }
 
-// This adds the removal of keys that must be absent to the step.
+// This makes the step remove the keys and the properties that must be absent.
 func (s *ChangeVM) drop(absent []string, config map[string]string) {
 	for _, name := range absent {
 		key, property := qmconf.CutAbsent(name)

@@ -63,7 +63,7 @@ func (d Disk) isCD() bool {
 	return d.Volume == "none" || d.Volume == "cdrom" || strings.Contains(d.Volume, ":iso/")
 }
 
-// smallest is smaller than every disk of a VM. A size below smallest most
+// Every disk of a VM is larger than this size. A smaller size in a Spec most
 // likely lacks its unit.
 const smallest = 64 * storage.KiB
 

@@ -49,7 +49,8 @@ func (f Facts) claims(config func(VMFacts) map[string]string) []gpu.Claim {
 	return claims
 }
 
-// host describes the host's devices, as they are when one VM starts.
+// host describes the devices of the host at the moment when a VM starts. By
+// then the host has lost the devices of all VMs that run.
 func (f Facts) host(starts int) handover.Host {
 	h := handover.Host{PCI: f.PCI(), Disks: f.Disks, Ports: f.ports}
 	for _, id := range slices.Sorted(maps.Keys(f.VMs)) {

@@ -44,9 +44,9 @@ type observation struct {
 	facts  *Facts
 	guests []pve.Guest
 	needed func(seen Facts) []int // nil means all VMs
-	// needed gets facts that are read before the configurations. early waits
-	// until these facts are there. partial is true if some of them could not be
-	// read.
+	// Some facts are read first and passed to the function "needed". The
+	// WaitGroup "early" waits for these facts. "partial" is true if some of
+	// them could not be read.
 	early   sync.WaitGroup
 	partial bool
 }
@@ -60,7 +60,7 @@ func (o *observation) incomplete(err error) {
 	}
 }
 
-// chosen returns the VMs whose configurations are needed. It notes the other
+// chosen returns the VMs whose configurations are needed. It records the other
 // VMs as unread.
 func (o *observation) chosen(list []pve.VMStatus) []pve.VMStatus {
 	if o.needed == nil {
@@ -178,15 +178,15 @@ func (n *Node) observeVM(ctx context.Context, status pve.VMStatus) (VMFacts, err
 func (n *Node) Observe(ctx context.Context) (Facts, error) { return n.ObserveFor(ctx, nil) }
 
 // ObserveFor reads the facts of the node as [Node.Observe] does, but it reads
-// only the configurations of VMs that a plan needs. The function "needed" returns
-// the VMIDs of these VMs. Its argument holds the facts that are there before a
-// configuration is read: Node, IOMMU, Mappings, the guests of other nodes in
-// Others, and all VMs of the node in Unread. In the facts that ObserveFor
-// returns, Unread holds the VMs whose VMIDs needed() did not return.
+// only the configurations of VMs that a plan needs. The function "needed"
+// returns the VMIDs of these VMs. It is called with the facts that are known
+// before any configuration is read: Node, IOMMU, Mappings, the guests of other
+// nodes in Others, and all VMs of the node in Unread. In the facts that
+// ObserveFor returns, Unread holds the VMs that were not needed.
 //
-// If one of these early facts may not be read or does not arrive, ObserveFor
-// reads all configurations and does not call needed. If needed is nil, it reads
-// all configurations, too.
+// If one of these early facts may not be read, or does not arrive, ObserveFor
+// reads all configurations and does not call the function. It also reads all
+// configurations if the function is nil.
 func (n *Node) ObserveFor(ctx context.Context, needed func(seen Facts) []int) (Facts, error) {
 	f := Facts{Node: n.name, VMs: map[int]VMFacts{}, Unread: map[int]string{}, Others: map[int]string{}, RootTicket: n.opts.RootTicket}
 	group, ctx := errgroup.WithContext(ctx)

@@ -108,8 +108,8 @@ func operations() []operation {
 	}
 }
 
-// made returns a function that makes the reference host with the Windows and
-// the Linux workstation, as it is after an apply.
+// made returns a function. The function makes the reference host with a Windows
+// and a Linux workstation, in the state after an apply.
 var made = sync.OnceValue(func() func() pvetest.Host {
 	host := pvetest.Reference()
 	host.Mappings = pair().Mappings
@@ -163,7 +163,7 @@ func tampered() pvetest.Host {
 	return host
 }
 
-// This returns a goal, which is reached if a new plan for the spec is empty.
+// This returns the goal that a new plan for the Spec is empty.
 func matches(spec workstation.Spec) func(*pvetest.Node) error {
 	return func(sim *pvetest.Node) error {
 		facts, err := patient(sim, nil).Observe(context.Background())
@@ -338,10 +338,10 @@ func converge(ctx context.Context, op operation, sim *pvetest.Node) error {
 }
 
 // These counters hold the number of cases that the campaign ran, and the number
-// that the random sample left out.
+// of cases that the random sample left out.
 var cases, left atomic.Int64
 
-// This prints the counters cases and left when a part of the campaign ends.
+// This prints the two counters when a part of the campaign ends.
 func count(t *testing.T) {
 	t.Helper()
 	t.Cleanup(func() {

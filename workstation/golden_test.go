@@ -15,8 +15,8 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// A golden is a VM of a profile, and the configuration that PVE has after the
-// VM is made.
+// A golden is a VM of a profile, with the configuration that PVE must have
+// after the VM is made.
 type golden struct {
 	name   string
 	vm     workstation.VM

@@ -21,11 +21,12 @@ import (
 // every change on to the node that has the VM. That node compares the digest
 // and writes while it holds a lock of its own for the VM (pve-guest-common
 // PVE/AbstractConfig.pm, lock_config). So two controllers exclude each other,
-// whichever nodes they enter the cluster by. pmxcfs shows the writes to all
-// nodes in the same order, and refuses them without quorum. If the node of the
-// VM that holds the lease is away, nobody can take the lease over, and no other
-// switch begins. The switch that owns the lease writes it to a member that can
-// be reached.
+// even if they send their requests to different nodes. pmxcfs shows the writes
+// to all nodes in the same order, and refuses them without quorum.
+//
+// If the VM with the lease is on a node that is away, no other controller can
+// take the lease over, and no other switch begins. The switch that owns the
+// lease then writes the lease to another member, on a node that can be reached.
 //
 // A lease does not restrict PVE's web interface, the HA manager, or a person
 // who edits /etc/pve.
@@ -94,7 +95,7 @@ func withoutLease(description string) string {
 	return strings.TrimRight(leaseLine.ReplaceAllString(description, ""), "\n")
 }
 
-// For each VM that holds a lease of another controller, leases remembers when a
+// leases remembers, for each VM with a lease of another controller, when a
 // [Node] first saw this lease.
 type leases struct {
 	mu   sync.Mutex

@@ -194,8 +194,8 @@ func TestMacOSKeepsTheKeyAndOtherArguments(t *testing.T) {
 	})
 }
 
-// A recovery system that was made on the host becomes a disk. Only root@pam
-// with a password may do that.
+// A recovery image and an OpenCore image that are files of the host become
+// disks. Only root@pam with a password may make such disks.
 func TestMacOSFromFilesOfTheHost(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -216,8 +216,8 @@ func TestMacOSFromFilesOfTheHost(t *testing.T) {
 	})
 }
 
-// If a VM does not start, PVE prints QEMU's whole command line. Our error does
-// not show the key in it.
+// If a VM does not start, PVE prints QEMU's whole command line, with the key of
+// macOS in it. Our error does not show that key.
 func TestErrorsDoNotShowTheKey(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

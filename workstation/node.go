@@ -64,11 +64,11 @@ type Node struct {
 	*controller
 }
 
-// A controller holds the state that is shared by nodes which [Node.On] made
-// from each other. Other controllers see all these nodes as one controller.
+// A controller holds the state that a Node shares with the nodes that [Node.On]
+// returns. To other controllers, all these nodes are one controller.
 type controller struct {
-	owner  string   // the owner in its leases, unless the caller names an owner
-	turns  sync.Map // a *turn by the VMID of the VM that holds the lease
+	owner  string   // the name of the owner in leases, unless DualBoot.Owner gives a name
+	turns  sync.Map // the *turn of each set, by the VMID of the VM that holds the lease
 	leases leases
 }
 

@@ -107,7 +107,7 @@ func TestObserveWithOneOddValue(t *testing.T) {
 	}
 	for path, n := range values {
 		if path == "/access/permissions" || path == "/cluster/resources" {
-			n = min(n, 20) // after these, the values are alike
+			n = min(n, 20) // later values are like the first 20
 		}
 		for i := tried % step; i < n; i += step {
 			value := kinds[tried%len(kinds)]

@@ -15,8 +15,8 @@ import (
 // These are the privileges that are needed to observe everything.
 var looks = []string{"Sys.Audit", "Datastore.Audit", "VM.Audit", "Mapping.Audit"}
 
-// asOps returns the host's node for a token that has the privileges in needs
-// and may also observe everything.
+// asOps returns the host's node for a token that has the given privileges and
+// may also observe everything.
 func asOps(t *testing.T, host pvetest.Host, needs []workstation.Privilege) (*workstation.Node, *pvetest.Node) {
 	t.Helper()
 	privileges := map[string][]string{"/": slices.Clone(looks)}

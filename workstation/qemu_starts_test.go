@@ -303,8 +303,9 @@ func TestGeneratedVMsKeepStarting(t *testing.T) {
 	}
 }
 
-// A VM without a boot order starts from the devices that BootOrder returns:
-// only from its CDs, or from the disk that the firmware finds.
+// A VM without a list of boot devices starts from its CD, or, without a CD
+// drive, from the disk that the firmware finds. If BootOrder returns devices
+// for this VM, the first of them must be the device that it starts from.
 func TestPayloadsStartWithoutAnOrder(t *testing.T) {
 	t.Parallel()
 	const disk, cd = "local-lvm:vm-1-disk-0", "local:iso/a.iso"

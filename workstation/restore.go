@@ -89,9 +89,10 @@ func (d *differ) restore(id int, old map[string]string) {
 	d.changes(step.withBoot(way.Boot, v.Config["boot"]), v)
 }
 
-// withLeaseOf returns an old configuration for a VM that has the given one. If a
-// controller has a lease in its description now, the description keeps this
-// lease. A lease alone changes nothing.
+// withLeaseOf returns the old configuration with the lease that the present
+// configuration may have in its description. A restore does not remove the
+// lease of a controller. If the two descriptions differ only by a lease, the
+// restore does not change the description.
 func withLeaseOf(have, old map[string]string) map[string]string {
 	old = cloned(old)
 	description := withoutLease(old["description"])

@@ -33,7 +33,7 @@ const (
 )
 
 // A parrot is a transport to a failing node. The node echoes the body and the
-// headers of a request, in a way that mode selects.
+// headers of a request. The field mode says in which answer it does so.
 type parrot struct {
 	base http.RoundTripper
 	mode string

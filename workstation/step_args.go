@@ -12,17 +12,18 @@ import (
 // (qm.conf manual page, args). It is merged like a property string: a wanted
 // argument replaces the argument of the same kind, and arguments of other kinds
 // stay in their places. An argument is an option with its values, such as
-// "-global ICH9-LPC.disable_s3=1". Its kind is the option together with
+// "-global ICH9-LPC.disable_s3=1".
 //
-//   - the first part of the value, such as the driver or the type, for -device,
-//     -smbios, -object and others;
-//   - the name that is set, which is the text before "=", for -global and -set;
-//   - nothing, for -cpu and other options that QEMU accepts once.
+// The kind of an argument is its option and, for some options, a part of the
+// value. For -global and -set, this part is the name that is set: the text
+// before "=". For -device, -smbios, -object and others, it is the first part of
+// the value, such as the driver or the type. QEMU accepts -cpu and some other
+// options only once. Their kind is the option alone.
 //
-// An argument that is removed from a Spec stays in the VM, with one exception: a
-// -set argument for a passed-through Intel iGPU is removed as soon as the Spec
-// no longer has it. Otherwise QEMU would not start, because it refuses -set for
-// a device that does not exist.
+// An argument that is removed from a Spec stays in the VM, with one exception:
+// a -set argument for a passed-through Intel iGPU is removed as soon as the
+// Spec no longer has it. Otherwise QEMU would not start, because it refuses
+// -set for a device that does not exist.
 
 // revealOSK returns the values with an SMC's key filled in at its place in
 // args.

@@ -102,9 +102,9 @@ type ChangeVM struct {
 	Dropped []string
 	Have    map[string]string // the present values of the keys that change
 	Notes   map[string]string
-	// Exact says that the values in Set are complete: properties that other
-	// people added are removed. Otherwise the step is done as soon as every
-	// property in Set has its value.
+	// Exact says that the values in Set are complete: the step removes
+	// properties that other people added. Without Exact, the step keeps these
+	// properties. It is done as soon as every property in Set has its value.
 	Exact bool
 	// Password is sent together with Set, as cipassword. A zero Password is not
 	// sent.

@@ -68,7 +68,7 @@ func (n *Node) Switch(ctx context.Context, db DualBoot, to int, progress func(Ev
 		s.enter(PhaseDone, to, "it is running already")
 		return s.tidy(ctx)
 	}
-	if len(db.NodesOff) > 0 { // if a named node is not off, not even a lease is written
+	if len(db.NodesOff) > 0 { // before the lease is written, check that the nodes in NodesOff are off
 		if _, err := s.check(ctx); err != nil {
 			return err
 		}
@@ -96,8 +96,9 @@ type switching struct {
 	// The PIDs of the VMs that were asked to shut down.
 	asked   map[int]int
 	started time.Time // the time of the last request to start the target
-	// left holds, by member, the IDs of leases that this switch wrote and could
-	// not remove. The lease in the member s.at is not among them.
+	// left holds the IDs of other leases that this switch removes at its end,
+	// by the member that holds them. The lease in use, in the member s.at, is
+	// not among them.
 	left  map[int]string
 	facts Facts  // the facts that were judged
 	haWas string // the HA state that the target was asked to have, "" if unknown
@@ -105,8 +106,8 @@ type switching struct {
 	haLeft error
 }
 
-// A turn makes the switches of a set on one [Node] run one after the other,
-// because they share a lease.
+// A turn lets only one switch of a set run at a time on one [Node], because all
+// switches on a Node share a lease.
 type turn struct {
 	free chan struct{}
 	to   atomic.Int64 // the target of the switch that is under way

@@ -17,10 +17,11 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// These tests disturb a switch on a cluster of three nodes from VM 140 on pve1
-// to VM 141 on pve2. Each request and each task of the switch fails in turn,
-// and at each request a node loses its power or its network. Each test then
-// compares the error with the state of all nodes. A plain retry must succeed.
+// These tests use a cluster of three nodes. They disturb a switch from VM 140,
+// which is on pve1, to VM 141, which is on pve2. Each request and each task of
+// the switch fails in turn. In other tests a node loses its power or its
+// network at each request. Each test then compares the error with the state of
+// all nodes. A plain retry must succeed.
 
 // A clusterCase is a switch that the tests disturb.
 type clusterCase struct {
@@ -42,17 +43,18 @@ func clusterCases() []clusterCase {
 // A trial is one run of a case.
 type trial struct {
 	*pvetest.Cluster
-	up, late atomic.Bool // up: the target is up; late: the disturbance came after that
-	// cut is true if some requests between the client and the nodes may never
-	// be answered. The error may then say that nobody knows which VM runs.
+	up, late atomic.Bool // up: the target is up; late: the disturbance came when the target was up already
+	// cut is true if the fault may cut the client off from some nodes, so that
+	// requests are never answered. The error may then say that nobody knows
+	// which VM runs.
 	cut bool
 }
 
 // A disturbance prepares a fault. It may wrap the client's transport.
 type disturbance func(c *trial) (wrap func(http.RoundTripper) http.RoundTripper)
 
-// An nth transport calls a function before it sends the request with a given
-// number.
+// An nth transport counts the requests. It calls a function just before it
+// sends one of them.
 type nth struct {
 	base http.RoundTripper
 	n    *atomic.Int64
@@ -66,8 +68,8 @@ func (n nth) RoundTrip(r *http.Request) (*http.Response, error) {
 	return n.base.RoundTrip(r)
 }
 
-// This returns a disturbance that calls do() just before the request with the
-// given number is sent.
+// This returns a disturbance that calls the function "do" just before the
+// request with the given number is sent.
 func before(request int, do func(c *trial)) disturbance {
 	return func(c *trial) func(http.RoundTripper) http.RoundTripper {
 		left := &atomic.Int64{}
@@ -137,8 +139,8 @@ func (cc clusterCase) suffer(t *testing.T, disturb disturbance) error {
 	return errors.Join(problem, cc.converge(t.Context(), c.Cluster))
 }
 
-// converge repeats the switch through another node until the switch succeeds.
-// It ends tasks that hang, as a person would.
+// converge repeats the switch, with a client that talks to pve3, until the
+// switch succeeds. It ends tasks that hang, as a person would.
 func (cc clusterCase) converge(ctx context.Context, c *pvetest.Cluster) (err error) {
 	for range 4 {
 		ctx, cancel := context.WithTimeout(ctx, time.Hour)
@@ -152,7 +154,7 @@ func (cc clusterCase) converge(ctx context.Context, c *pvetest.Cluster) (err err
 		for _, n := range c.Nodes() {
 			n.EndTasks()
 		}
-		if strings.Contains(err.Error(), "switch.ha-error") { // the fix of this finding names the following commands
+		if strings.Contains(err.Error(), "switch.ha-error") { // these are the commands that the finding's Fix names
 			for _, state := range []string{"disabled", "stopped"} {
 				if _, err := person(ctx, c, http.MethodPut, "/cluster/ha/resources/vm:140", "state="+state); err != nil {
 					return err
@@ -311,7 +313,7 @@ func TestClusterPartitionAtEveryRequest(t *testing.T) {
 }
 
 // At each request of a switch, the test lets the controller die. Another
-// controller, which enters by another node, must then complete the switch.
+// controller, whose client talks to pve3, must then complete the switch.
 func TestClusterControllerDiesAtEveryRequest(t *testing.T) {
 	t.Parallel()
 	count(t)

@@ -20,9 +20,10 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// trio returns three nodes of a cluster. pve1 has the Windows workstation,
-// which runs. pve2 has the Linux workstation. pve3 has neither. pve1 and pve2
-// each have a card, and one mapping names both cards.
+// trio returns three nodes of a cluster. On pve1 the Windows workstation is
+// running. On pve2 the Linux workstation is off. On pve3 there is no
+// workstation. pve1 and pve2 each have a card, and one mapping names both
+// cards.
 func trio() []pvetest.Host {
 	var hosts []pvetest.Host
 	for i, name := range []string{"pve1", "pve2", "pve3"} {
@@ -35,7 +36,8 @@ func trio() []pvetest.Host {
 	return hosts
 }
 
-// enter opens a node of a cluster with a client that speaks to this node.
+// enter returns a Node whose client sends all requests to one node of the
+// cluster, the entry node.
 func enter(c *pvetest.Cluster, entry string, wrap func(http.RoundTripper) http.RoundTripper) *workstation.Node {
 	transport := c.Transport()
 	if wrap != nil {
@@ -131,8 +133,8 @@ func inCluster(t *testing.T, hosts []pvetest.Host, play func(t *testing.T, c *pv
 	})
 }
 
-// A switch finds the members on their nodes, whichever node of the cluster it
-// enters by. The second status asks each node directly.
+// A switch finds the members on their nodes, whichever node of the cluster gets
+// the requests.
 func TestSwitchAcrossNodes(t *testing.T) {
 	t.Parallel()
 	for _, entry := range []string{"pve1", "pve2", "pve3"} {
@@ -158,8 +160,8 @@ func TestSwitchAcrossNodes(t *testing.T) {
 	}
 }
 
-// A status of a set on two nodes makes ten requests in one round trip. After
-// PVE moved a member, it needs one more round trip.
+// The first status of a set finds the nodes of its members. With members on two
+// nodes, every later status makes ten requests in one round trip.
 func TestStatusAcrossNodesAsksForLittle(t *testing.T) {
 	t.Parallel()
 	hosts := trio()
@@ -292,8 +294,9 @@ func TestNoQuorumThatOnlyTheWriteShows(t *testing.T) {
 	})
 }
 
-// Two controllers that enter the cluster by different nodes exclude each other,
-// because both write the lease on the node of the member that holds it.
+// Two controllers that send their requests to different nodes exclude each
+// other. Both write the lease into the same member, and the node of that member
+// decides who gets it.
 func TestControllersOnDifferentEntryNodes(t *testing.T) {
 	t.Parallel()
 	for seed := range 12 {
@@ -325,9 +328,9 @@ func TestControllersOnDifferentEntryNodes(t *testing.T) {
 	}
 }
 
-// A controller waits for the lease of another controller that entered by
-// another node. It takes the lease over after it has seen the lease unchanged
-// for its TTL.
+// A dead controller has left a lease. Another controller, which talks to
+// another node of the cluster, waits until it has seen this lease unchanged for
+// the lease's TTL. It then takes the lease over.
 func TestTakeOverFromAnotherEntryNode(t *testing.T) {
 	t.Parallel()
 	inCluster(t, trio(), func(t *testing.T, c *pvetest.Cluster) {
@@ -350,9 +353,9 @@ func TestTakeOverFromAnotherEntryNode(t *testing.T) {
 	})
 }
 
-// If the node with the lease dies, the switch writes its lease to another
-// member. If that member already has the lease of another controller, the
-// switch leaves this lease there.
+// A node dies, and the lease of a switch is in a member on that node. The
+// switch then writes its lease to another member. If another controller has its
+// lease in that other member already, the switch does not overwrite it.
 func TestAMovedLeaseOverwritesNoOther(t *testing.T) {
 	t.Parallel()
 	const other = "made by hand\n" + `<!-- proxstation-lease {"owner":"sofa","id":"2","from":140,"to":141,"phase":"stop","ttl":120000000000} -->`
@@ -368,7 +371,7 @@ func TestAMovedLeaseOverwritesNoOther(t *testing.T) {
 			}
 			err := enter(c, "pve3", func(base http.RoundTripper) http.RoundTripper { return nth{base, left, strike} }).Switch(t.Context(), both, 141, nil)
 			if left.Load() >= 0 {
-				return // the switch has fewer requests
+				return // the switch ended before this request
 			}
 			if state, _ := c.Node("pve2").VM(141); state.Config["description"] != other {
 				t.Errorf("request %d: %v; VM 141 has %q", request, err, state.Config["description"])

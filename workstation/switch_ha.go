@@ -71,7 +71,7 @@ func (n *Node) awaitHA(ctx context.Context, id int, task pve.UPID, limit time.Du
 	return until(ctx, limit+haTime, func(ctx context.Context) (bool, error) {
 		status, err := n.vms.Status(ctx, id)
 		if err != nil || status.Running {
-			return err == nil, nil // a refusal says nothing about the VM
+			return err == nil, nil // a request that failed says nothing about the VM: ask again
 		}
 		failed, err := homes.At(ctx, n.vms, id, func(c *pve.Client) (error, error) { return c.LastFailure(ctx, id, "qmstart", task) })
 		switch {
@@ -100,7 +100,7 @@ func (s *switching) withdraw(ctx context.Context, status pve.VMStatus) error {
 			status = now
 			return err == nil, err
 		}
-		if time.Since(asked) > haRound { // a manager that moves the VM forgets the request: ask again
+		if time.Since(asked) > haRound { // the manager forgets the request when it moves the VM: ask again
 			asked = time.Now()
 			_, err = homes.At(ctx, s.node.vms, id, func(c *pve.Client) (pve.UPID, error) { return c.Shutdown(ctx, id, s.db.Grace, true) })
 		}

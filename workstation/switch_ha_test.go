@@ -17,9 +17,9 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// This returns a function that makes trio with the named members under high
-// availability. The members have no local disks, so the HA manager can start
-// them on every node.
+// This returns a function that makes the nodes of trio(), with the named
+// members under high availability. The members have no local disks, so the HA
+// manager can start them on every node.
 func available(ids ...int) func() []pvetest.Host {
 	return func() []pvetest.Host {
 		hosts := trio()
@@ -33,7 +33,7 @@ func available(ids ...int) func() []pvetest.Host {
 	}
 }
 
-// forced equals both, but with Force: a switch may pull plugs.
+// forced is the same set as "both", but with Force: a switch may pull plugs.
 var forced = workstation.DualBoot{Members: both.Members, Owner: both.Owner, Force: true}
 
 // A switch stops and starts members under high availability through their HA
@@ -72,9 +72,10 @@ func TestSwitchUnderHA(t *testing.T) {
 	}
 }
 
-// If the HA manager cannot start the target, the way back withdraws the request
-// for the target, so that the two members never run at once. The target stays
-// on its node, unless the login does not see that the start failed.
+// If the HA manager cannot start the target, the switch withdraws its request
+// to start it before it goes back. So the two members never run at once. If the
+// login can see that the start failed, the switch withdraws the request before
+// the manager moves the target to another node.
 func TestSwitchUnderHAGoesBack(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -318,8 +319,8 @@ func (l relocating) RoundTrip(r *http.Request) (*http.Response, error) {
 	return response, nil
 }
 
-// If the HA manager takes the target to another node instead of starting it, as
-// it does while the node is in maintenance mode, the switch goes back at once.
+// While a node is in maintenance mode, the HA manager moves the target to
+// another node instead of starting it. The switch then goes back immediately.
 func TestTheHAManagerTakesTheTargetAway(t *testing.T) {
 	t.Parallel()
 	inCluster(t, available(both.Members...)(), func(t *testing.T, c *pvetest.Cluster) {

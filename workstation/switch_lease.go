@@ -20,9 +20,9 @@ const leaseSlack = 30 * time.Second
 // node does not answer, or if the VM was changed or locked.
 const leaseTries = 60
 
-// place returns the member whose description holds the lease: the first member.
-// If the first member is hibernated, PVE refuses changes to it, so another
-// member holds the lease.
+// place returns the member whose description holds the lease. This is the first
+// member, unless the first member cannot be changed: PVE refuses changes to a
+// hibernated VM.
 func (s *switching) place() int { return cmp.Or(s.at, s.db.Members[0]) }
 
 // acquire takes the lease. If another controller has the lease, acquire waits
@@ -48,7 +48,7 @@ func (s *switching) acquire(ctx context.Context) error {
 			}
 		case !errors.Is(err, ErrStale) && !errors.Is(err, ErrLocked) && !uncertain(err) || tries >= leaseTries:
 			return fmt.Errorf("workstation: taking the lease on VM %d: %w", s.place(), err)
-		case (errors.Is(err, ErrLocked) || uncertain(err) && s.node.vms.Clustered()) && tries == 0: // the cause that stops this write may stop the other steps too
+		case (errors.Is(err, ErrLocked) || uncertain(err) && s.node.vms.Clustered()) && tries == 0: // check whether the same cause would stop the steps that follow
 			if _, err := s.check(ctx); errors.Is(err, ErrBlocked) {
 				return err
 			}
@@ -178,7 +178,7 @@ func (s *switching) renewNow(ctx context.Context, phase Phase, lasts time.Durati
 		return false, err
 	}
 	lease, held := readLease(config.Values["description"])
-	if !held && phase != PhaseRollback { // on the way back the lease is written again
+	if !held && phase != PhaseRollback { // on the way back, a missing lease is written again
 		return false, fmt.Errorf("workstation: %w: the lease was taken out of VM %d", ErrLeased, s.place())
 	}
 	if !held {

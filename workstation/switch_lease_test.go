@@ -133,7 +133,7 @@ func TestASecondWriterOfTheDescription(t *testing.T) {
 				t.Errorf("write %d: %v", i, err)
 			}
 			if writes <= i {
-				return // the switch makes fewer writes than this
+				return // the switch ended before this write
 			}
 			if state, _ := sim.VM(140); state.Config["description"] != "written meanwhile" {
 				t.Errorf("write %d: the description is %q", i, state.Config["description"])
@@ -315,8 +315,8 @@ func TestALeaseIsTakenOverOnPurpose(t *testing.T) {
 	})
 }
 
-// A switch to the VM that already runs can take over a lease too. Such a switch
-// removes the lease.
+// A caller may ask for a switch to the VM that already runs, and take over a
+// lease with it. The switch then removes this lease.
 func TestALeaseIsTakenOverForWhatRuns(t *testing.T) {
 	t.Parallel()
 	scenario(t, pair(), func(t *testing.T, sim *pvetest.Node, node *workstation.Node) {

@@ -51,9 +51,9 @@ func Preflight(db DualBoot, to int, facts Facts) []proxstation.Finding {
 	return append(findings, preflightMemory(db, target, facts, target.String())...)
 }
 
-// The text explains where a missing VM was looked up. The cluster's list of
-// guests (/cluster/resources) has the guests of all nodes, also of nodes that
-// are away, as far as the login may see them.
+// The text says where the missing VM was looked for. In a cluster, this is the
+// list of guests in /cluster/resources. It has the guests of all nodes, also of
+// nodes that are away, as far as the login may see the guests.
 func noVM(facts Facts) string {
 	if len(facts.searched) < 2 {
 		return "no such VM on node " + facts.Node
@@ -65,8 +65,8 @@ func noVM(facts Facts) string {
 	return seen
 }
 
-// unseenMember returns the finding about a member whose name is the only known
-// fact.
+// unseenMember returns the finding about a member whose configuration is not
+// among the facts: it is on another node, or was not read.
 func unseenMember(id int, facts Facts) proxstation.Finding {
 	return blocker("switch.elsewhere", fmt.Sprintf("VM %d", id), facts.Others[id], "the facts of node "+facts.Node+" do not show whether that node can start the VM", "read the set's status, which asks every node that has a member")
 }
@@ -82,7 +82,7 @@ func preflightTarget(db DualBoot, target VMFacts, facts Facts) []proxstation.Fin
 	block := func(id, seen, why, fix string) {
 		findings = append(findings, blocker(id, target.String(), seen, why, fix))
 	}
-	resumes := target.Lock == "backup" && target.Running // PVE starts the guest in the backup's QEMU
+	resumes := target.Lock == "backup" && target.Running // a backup has started the VM's QEMU, and PVE lets the guest start in it
 	switch {
 	case target.Asleep && !db.Wake:
 		block("switch.paused", "its guest sleeps", "it has the card, and PVE does not start a VM that has a process already", fmt.Sprintf("wake it: qm resume %d; or allow Wake", target.ID))

@@ -35,8 +35,8 @@ var (
 
 // setFacts holds the facts about a set of VMs that share a card.
 type setFacts struct {
-	// The facts of each node that has members, by node. Each node's facts
-	// contain all members of the set.
+	// nodes holds the facts of each node that has members, by the name of the
+	// node. Each of these facts contains all members of the set.
 	nodes map[string]Facts
 	homes map[int]string // the node of each member
 }
@@ -62,14 +62,15 @@ type setReader struct {
 	away  map[string]string // nodes that are away, each with the evidence
 }
 
-// observeSet reads the facts that a switch needs, in two round trips: the
-// members, the mappings, the cluster's last reports about nodes, guests and
-// storages, and the PCI functions and running VMs of each node that has
-// members. Members that PVE moved to another node since the last read cost one
-// round trip more. If a necessary request gets no answer, observeSet returns
-// the error, unless another node of the cluster did not answer: that node
-// counts as away. Facts.Unknown names missing facts that a switch does not
-// need.
+// observeSet reads the facts that a switch needs. It sends two rounds of
+// requests. They ask for the members, the mappings, and the cluster's last
+// reports about nodes, guests and storages. They also ask each node with
+// members for its PCI functions and its running VMs. If PVE has moved a member
+// to another node since the last read, there is one round more.
+//
+// If a necessary request gets no answer, observeSet returns the error, with one
+// exception: another node of the cluster that does not answer counts as away.
+// Facts.Unknown names missing facts that a switch does not need.
 func (n *Node) observeSet(ctx context.Context, db DualBoot) (setFacts, error) {
 	r := &setReader{node: n, db: db, parts: map[string]*nodeReader{}, away: map[string]string{}}
 	r.all.facts = &Facts{}
@@ -135,8 +136,9 @@ func (r *setReader) limit(ctx context.Context, p *nodeReader) (context.Context, 
 	return context.WithCancelCause(ctx)
 }
 
-// This returns the members that were requested from a node that does not have
-// them. By now it is known which nodes have these members.
+// This returns the members that have not been requested from the node that has
+// them. At first, members are requested from the nodes on which they were seen
+// last. By now it is known which nodes have them.
 func (r *setReader) strayed() []int {
 	var ids []int
 	for _, id := range r.db.Members {
@@ -156,8 +158,8 @@ func (r *setReader) readMappings(ctx context.Context) error {
 	return nil
 }
 
-// This returns the error of the request for the mappings, but only if a member
-// needs them.
+// This judges the error of the request for the mappings. If no member needs the
+// mappings, a missing answer is not an error but a finding.
 func (r *setReader) mapped() error {
 	used := false
 	for _, id := range r.db.Members {
@@ -194,8 +196,9 @@ func (r *setReader) remembered(ctx context.Context) (err error) {
 	return r.all.tolerate(subjectCluster, "Datastore.Audit and VM.Audit on /", err)
 }
 
-// This asks whether this part of the cluster has quorum, but only if a node is
-// away. A node that sees all other nodes has quorum.
+// If a node is away, this asks whether this part of the cluster still has
+// quorum. If no node is away, it does not ask: a node that sees all other nodes
+// has quorum.
 func (r *setReader) quorum(ctx context.Context) (err error) {
 	r.quorate = proxstation.Yes
 	if len(r.away) > 0 {

@@ -49,9 +49,9 @@ func (p *nodeReader) read(ctx context.Context, group *errgroup.Group) {
 	}
 }
 
-// This stores the error of a request without an answer in *at and returns nil.
-// It returns every other error. settle judges the stored errors when all
-// answers are there.
+// This stores an error in *at and returns nil if the error means that a request
+// got no answer. It returns every other error. The method settle judges the
+// stored errors when all requests have ended.
 func (p *nodeReader) late(at *error, err error) error {
 	if err == nil || !uncertain(err) && !errors.Is(err, errAway) {
 		return err
@@ -158,7 +158,7 @@ func (p *nodeReader) join() {
 // the host's own use of the devices that members take.
 func (p *nodeReader) last(ctx context.Context) {
 	ctx = pve.WithOdd(ctx, p.o.odd)
-	var disks, ports bool // computed before the readers write the facts
+	var disks, ports bool // set here, before the functions below write to the facts
 	for _, id := range p.set.db.Members {
 		d, usb, network := p.o.facts.host(id).Takes(p.o.facts.VMs[id].takes())
 		disks, ports = disks || d || usb, ports || network
@@ -180,10 +180,11 @@ func (p *nodeReader) containers(ctx context.Context) {
 	p.o.containers(side, p.node, guests)
 }
 
-// This judges which of the members' storages can be used. If the cluster has
-// not reported on a storage lately, it asks for the content of this storage
-// alone. PVE's other check covers all storages together (pve-storage
-// PVE/Storage.pm, vdisk_list and storage_info).
+// This judges which storages of the members can be used. If the cluster has no
+// recent report on a storage, the node is asked for the content of this
+// storage. That request checks no other storage. PVE's request for the state of
+// storages checks all of them at once (pve-storage PVE/Storage.pm, vdisk_list
+// and storage_info).
 func (p *nodeReader) storages(ctx context.Context) {
 	used := map[string]bool{}
 	for _, id := range p.set.db.Members {

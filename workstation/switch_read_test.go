@@ -14,8 +14,8 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// This returns the host of pair with more VMs: first the VMs that are off, then
-// the VMs that run.
+// This returns a host with two workstations and with other VMs. The first of
+// the other VMs are off, and the last of them are running.
 func beside(off, running int) pvetest.Host {
 	host := made()
 	host.VMs = slices.Clone(host.VMs)

@@ -24,7 +24,8 @@ func wantNoPlugPulled(t *testing.T, sim *pvetest.Node) {
 	}
 }
 
-// windowsPair returns the host of pair, with Windows as the guest of VM 140.
+// windowsPair returns the same host as pair(), but the guest of VM 140 is
+// Windows 11.
 func windowsPair() pvetest.Host {
 	host := pair()
 	host.VMs[0].Config["ostype"] = "win11"

@@ -16,7 +16,7 @@ type DualBootStatus struct {
 	// Running is the member that runs, or 0 if no member runs. It is -1 if
 	// nobody knows: no member is seen to run, but a member's node is away.
 	Running int
-	// For is the time for which the member Running has been running.
+	// For is how long the VM in Running has been running.
 	For time.Duration
 	// Members holds the state of every member, in the order of their VMIDs.
 	Members []MemberStatus
@@ -48,11 +48,13 @@ type MemberStatus struct {
 
 // Status returns which member has the card, since when, and which members could
 // get it. It reads only the facts that a switch needs. On a node where only
-// members run, it makes seven requests at the same time. Each further node with
-// members costs three more requests, and one more for each VM there that runs
-// and is not a member. If a member does not exist, or its node is away, the
-// member's Why reports that. The error names the request that was not answered.
-// It is an [InvalidError] if Members is not a valid set.
+// members run, it makes seven requests, all at the same time. It makes three
+// more requests for each further node with members, and one more for each VM
+// that runs on any of these nodes and is not a member.
+//
+// If a member does not exist, or its node is away, the member's Why reports
+// that. The error names the request that was not answered. If Members is not a
+// valid set, the error is an [InvalidError].
 func (n *Node) Status(ctx context.Context, db DualBoot) (DualBootStatus, error) {
 	db, err := db.withDefaults()
 	if err != nil {

@@ -93,8 +93,9 @@ func (s *switching) shutdown(ctx context.Context, v pve.VMStatus) error {
 
 // stopTime is the longest time that a shutdown may take: from the request until
 // the VM is off, even if the answer to the request gets lost. The lease must
-// last for this whole time, because the task locks the VM, and the lease may be
-// in the configuration of that VM.
+// last for this whole time. It may be in the configuration of the VM that shuts
+// down, and it cannot be renewed there while the task of the shutdown locks the
+// VM.
 func (db DualBoot) stopTime() time.Duration { return 2*db.Grace + time.Minute + leaseSlack }
 
 // This starts the target, unless it runs already.
@@ -102,7 +103,7 @@ func (s *switching) start(ctx context.Context) error {
 	if s.underHA(s.to) {
 		s.haWas, _ = s.node.pve.HARequest(ctx, s.to) // if it may not be read, the way back leaves it at "stopped"
 	}
-	if err := s.renew(ctx, PhaseStart, 2*s.db.Boot+s.haTime(s.to)); err != nil { // time to start, and time until the guest is up
+	if err := s.renew(ctx, PhaseStart, 2*s.db.Boot+s.haTime(s.to)); err != nil { // db.Boot for the start, and again until the guest is up
 		return err
 	}
 	s.enterFor(s.db.Boot, PhaseStart, s.to, fmt.Sprintf("starting VM %d", s.to))
@@ -140,7 +141,7 @@ func (s *switching) bringUp(ctx context.Context, id int) error {
 	switch status, err := s.node.vms.Status(ctx, id); {
 	case err == nil && status.Running && !status.Paused:
 		return nil
-	case uncertain(err) && s.node.vms.IsAway(id): // send no request: if it may have arrived, the way back would be forbidden
+	case uncertain(err) && s.node.vms.IsAway(id): // send no request to a node that is away: if it arrived, the target might run, and no other VM could be started
 		return fmt.Errorf("workstation: VM %d: %w: %s: %w", id, errNodeAway, s.node.vms.Home(id), err)
 	}
 	if id == s.to {

@@ -32,8 +32,8 @@ func pair() pvetest.Host {
 
 var both = workstation.DualBoot{Members: []int{140, 141}, Owner: "test"}
 
-// returning equals both, but with ReturnIfNotUp: a switch goes back if the
-// target is not up in time.
+// returning is the same set as "both", but with ReturnIfNotUp: a switch goes
+// back if the target is not up in time.
 var returning = workstation.DualBoot{Members: both.Members, Owner: both.Owner, ReturnIfNotUp: true}
 
 // scenario runs a test against a fresh node of the host, in its own synctest

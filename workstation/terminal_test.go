@@ -22,9 +22,10 @@ import (
 	"github.com/proxstation/proxstation/workstation/reach"
 )
 
-// evil is a text that somebody may have written on a node. It clears the
-// screen, sets the window's title, reverses letters, and pretends to be a line
-// of our output. forged is the beginning of the pretended line.
+// The text "evil" stands for a text that anybody may have written on a node. It
+// clears the screen, sets the window's title, reverses letters, and pretends to
+// be a line of our output. The text "forged" is the beginning of that false
+// line.
 const (
 	evil   = "x\x1b[2J\x1b]0;t\x07\u009b31m\u202egpj\u2066\x7f\r\n" + forged + "\r\t"
 	forged = "forged: all is well"
@@ -33,7 +34,7 @@ const (
 // screen checks the text that would be printed on a terminal.
 type screen struct {
 	t       *testing.T
-	planted string // the place of the text evil
+	planted string // where on the node the text "evil" was put
 	lines   int
 }
 
@@ -147,7 +148,7 @@ func TestNoTextOfANodeReachesTheTerminal(t *testing.T) {
 	tried := 0
 	for path, n := range values {
 		if path == "/access/permissions" {
-			n = min(n, 20) // after these, the values are alike
+			n = min(n, 20) // later values are like the first 20
 		}
 		for i := range n {
 			s.planted = fmt.Sprintf("value %d of %s", i, path)

@@ -17,7 +17,8 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// waking equals both, but with Wake: a switch may wake guests that sleep.
+// waking is the same set as "both", but with Wake: a switch may wake guests
+// that sleep.
 var waking = workstation.DualBoot{Members: both.Members, Owner: both.Owner, Wake: true}
 
 // If a VM's QEMU runs while its guest does not run, the VM has the card, but is

@@ -12,8 +12,9 @@ import (
 )
 
 // checkRules reports settings with which the guest would not run, and settings
-// that PVE would refuse when the VM starts. config is the whole configuration,
-// drives included. The faults in more are reported too.
+// that PVE would refuse when the VM starts. The argument "config" is the whole
+// configuration, with the drives. The argument "more" holds faults that the
+// caller has found. They are reported too.
 func (vm VM) checkRules(config map[string]string, more []rules.Fault) problems {
 	var problems problems
 	problems.addFaults(vm, rules.Check(vm.Guest, config))
