@@ -90,8 +90,8 @@ func (a *accounts) changeACL(c *call) (any, error) {
 	return null()
 }
 
-// mayGive returns a refusal if a role contains privileges that the caller
-// lacks.
+// mayGive returns a refusal if the caller lacks a privilege that the role
+// contains.
 func (a *accounts) mayGive(c *call, path, role string) error {
 	privileges, there := a.allRoles()[role]
 	if !there {

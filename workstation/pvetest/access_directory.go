@@ -10,7 +10,8 @@ import (
 
 // A directory holds the content of user.cfg and of the files beside it: users
 // with their tokens, groups, roles, and the access control list. It also holds
-// the tickets, which all nodes accept because they share the keys.
+// the tickets. Every node accepts every ticket, because all nodes share the
+// keys that sign tickets.
 type directory struct {
 	users  map[string]*account // all users, also root@pam
 	groups map[string]string   // the comment of each group

@@ -110,8 +110,9 @@ func (a *accounts) login(c *call) (any, error) {
 // contains.
 var topPaths = []string{"/", "/access", "/access/groups", "/nodes", "/pool", "/sdn", "/storage", "/vms"}
 
-// permissions serves GET /access/permissions: every path with its privileges,
-// inherited privileges included. Paths without privileges are left out.
+// permissions serves GET /access/permissions. It returns every path with its
+// privileges, inherited privileges included. It leaves out paths without
+// privileges.
 func (a *accounts) permissions(c *call) (any, error) {
 	who := c.who
 	if user := c.get("userid"); user != "" && user != who.user {

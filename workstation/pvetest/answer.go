@@ -22,11 +22,11 @@ type answer struct {
 	delay  time.Duration // wait before the answer, in real time
 }
 
-// The method "respond" returns the result of a method in PVE's form. For a
-// refusal, the field "data" is null. The status line holds the first line of the
-// message. Since PVE 8 the body holds the whole message (pve-http-server
-// PVE/APIServer/Formatter/Standard.pm). If the caller is not logged in, the
-// answer comes after three seconds and has no body.
+// The method "respond" makes the answer from the result of an API method. If
+// the result is a refusal, the field "data" is null, and the status line holds
+// the first line of the message. Since PVE 8 the body holds the whole message
+// (pve-http-server PVE/APIServer/Formatter/Standard.pm). If the caller is not
+// logged in, the answer comes after three seconds and has no body.
 func (n *Node) respond(data any, err error) answer {
 	var no *refusal
 	var passed *passedOn

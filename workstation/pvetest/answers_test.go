@@ -132,8 +132,8 @@ func answering(t *testing.T) pvetest.Host {
 	return host
 }
 
-// The function "replay" sends all requests to a node, in order. Requests for
-// methods that the node does not serve are only counted, by method.
+// The function "replay" sends all requests to a node, in order. If the node
+// does not serve a method, the requests for the method are only counted.
 func replay(l *lab, exchanges []exchange) (found []difference, compared int, unserved map[string]int) {
 	unserved, spoiled := map[string]int{}, map[string]bool{}
 	logins := map[string]func(*http.Request){"token": l.login}

@@ -197,8 +197,8 @@ func (n *Node) nextID(c *call) (any, error) {
 // nodeLoad is the share of the processors' time that is in use.
 const nodeLoad = 0.0163265306122449
 
-// uptime returns the number of seconds since the host booted. The host booted a
-// day before [New], or at [Cluster.Up].
+// uptime returns the number of seconds since the host booted. A new node booted
+// a day ago. A node that [Cluster.Up] switches on boots at that moment.
 func (n *Node) uptime() int64 { return int64(n.now.Sub(n.booted).Seconds()) }
 
 // rootDisk returns the size and the used bytes of the host's root file system.

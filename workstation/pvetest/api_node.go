@@ -71,7 +71,7 @@ func (n *Node) listNetwork(c *call) (any, error) {
 }
 
 // The method "interfaces" returns the host's bridges and its network card. The
-// first bridge has the node's address and the card as its port.
+// first bridge has the node's address, and its port is the network card.
 func (n *Node) interfaces() []map[string]any {
 	list := []map[string]any{}
 	for i, bridge := range n.host.Bridges {

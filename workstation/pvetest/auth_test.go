@@ -27,8 +27,8 @@ func everything() map[string][]string {
 }
 
 // Every request needs its privileges. Each row takes one privilege away from a
-// user who has all privileges. PVE then refuses the request, in the given
-// words.
+// user who has all privileges. PVE then refuses the request with the message in
+// the row.
 func TestEveryPrivilegeIsAskedFor(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ method, path, params, without, on, reason string }{

@@ -17,7 +17,7 @@ type broadcast struct {
 	tasks    []map[string]any
 }
 
-// broadcastLife is the time after which pmxcfs forgets a node's values
+// broadcastLife is the time after which pmxcfs forgets the data of a node
 // (rrd_entry_is_old of src/pmxcfs/status.c).
 const broadcastLife = 5 * time.Minute
 
@@ -44,8 +44,8 @@ func (d *datacenter) remember() {
 	}
 }
 
-// The method "heard" returns the last values that this node received from
-// another node, or nil if they are too old.
+// The method "heard" returns the data that this node last received from another
+// node. If the data is too old, it returns nil.
 func (n *Node) heard(from *Node) *broadcast {
 	if from.last == nil || n.now.Sub(from.last.at) > broadcastLife {
 		return nil
@@ -54,9 +54,9 @@ func (n *Node) heard(from *Node) *broadcast {
 }
 
 // guestStats returns the entry of a guest in the cluster's list. The guest may
-// be on any node. If its node is out of reach, the entry has the last known
-// status, and later the status "unknown" (pve-manager PVE/API2Tools.pm,
-// extract_vm_stats).
+// be on any node. If the guest's node is out of reach, the entry first has the
+// last known status, and later the status "unknown" (pve-manager
+// PVE/API2Tools.pm, extract_vm_stats).
 func (n *Node) guestStats(of *Node, id int) map[string]any {
 	if n.sees(of) {
 		return of.guestResource(id)

@@ -45,7 +45,8 @@ func (c *call) resolve(check pveschema.Check) (pveschema.Check, error) {
 // The variable "never" holds a check that only root@pam passes.
 var never = pveschema.Check{"perm", "/", []any{"-"}}
 
-// resolvePath puts the parameters into the path of ["perm", path, ...].
+// resolvePath puts the call's parameters into the path of a check in the form
+// ["perm", path, ...].
 func (c *call) resolvePath(check pveschema.Check) (pveschema.Check, error) {
 	path, _ := check[1].(string)
 	for name := range c.values {
@@ -66,10 +67,10 @@ func (c *call) resolvePath(check pveschema.Check) (pveschema.Check, error) {
 	return resolved, nil
 }
 
-// resolveUser converts a check about a user to a check of privileges. For the
-// check "userid-group", the caller needs one of the privileges in the check on
-// the path /access/groups. PVE also accepts such a privilege on one of the
-// user's groups, but this node does not.
+// resolveUser converts a check about a user to a check of privileges. If the
+// check is "userid-group", the caller needs one of its privileges on the path
+// /access/groups. PVE also accepts such a privilege on one of the user's
+// groups, but this node does not.
 func (c *call) resolveUser(check pveschema.Check) (pveschema.Check, error) {
 	user := c.get("userid")
 	_, realm, found := strings.Cut(user, "@")

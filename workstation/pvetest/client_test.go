@@ -170,7 +170,7 @@ func TestAddresses(t *testing.T) {
 	})
 }
 
-// A console is a task with a port and a ticket. The task fails when no viewer
+// A console is a task with a port and a ticket. The task fails if no viewer
 // connects.
 func TestConsoles(t *testing.T) {
 	t.Parallel()

@@ -106,8 +106,8 @@ func plainVM(id int) pvetest.VM {
 	return vm(id, fmt.Sprintf("name:=vm%[1]d memory:=2048 scsi0:=local-lvm:vm-%[1]d-disk-0,size=8G", id))
 }
 
-// The function "entry" returns the element of a list whose key has the given
-// value.
+// The function "entry" returns the first element of a list in which the key has
+// the given value.
 func entry(list any, key string, value any) map[string]any {
 	all, _ := list.([]any)
 	for _, each := range all {
@@ -265,7 +265,7 @@ func TestClusterWithoutQuorum(t *testing.T) {
 	})
 }
 
-// Without quorum, PVE frees the disks of a VM that it destroys, but then it
+// If a VM is destroyed without quorum, PVE removes the VM's disks, but it
 // cannot remove the VM's configuration.
 func TestClusterDestroyWithoutQuorum(t *testing.T) {
 	t.Parallel()
@@ -607,8 +607,8 @@ func TestClusterTrace(t *testing.T) {
 	})
 }
 
-// Cluster.Check reports that two nodes have the same VMID. No node can see this
-// alone.
+// Cluster.Check reports that two nodes have the same VMID. A single node cannot
+// see this.
 func TestClusterCheck(t *testing.T) {
 	t.Parallel()
 	hosts := []pvetest.Host{}

@@ -36,9 +36,9 @@ type Fault struct {
 	// /api2/json, such as ".*/141/status/start". If it matches no path, the
 	// fault never happens.
 	Method, Path string
-	// Task selects tasks by type ("qmstart"). If Task is set, Method and Path
-	// are ignored. VMID selects the tasks of one VM. If VMID is 0, the tasks of
-	// all VMs are selected.
+	// Task selects tasks by type, such as "qmstart". If Task is set, Method and
+	// Path are ignored. VMID selects the tasks of one VM. If VMID is 0, the
+	// tasks of all VMs are selected.
 	Task string
 	VMID int
 	// Skip is the number of matching requests or tasks that succeed before the

@@ -10,10 +10,10 @@ import (
 	"time"
 )
 
-// An haStack is the high availability (HA) of a cluster, as PVE's HA manager
-// keeps it (pve-ha-manager). It holds the configuration (/etc/pve/ha), the
-// state of the active cluster resource manager (CRM), and for each node the
-// state of its local resource manager (LRM).
+// An haStack is the state of the high availability (HA) of a cluster
+// (pve-ha-manager). It holds the configuration (/etc/pve/ha), the state of the
+// active cluster resource manager (CRM), and for each node the state of its
+// local resource manager (LRM).
 type haStack struct {
 	d         *datacenter
 	resources map[string]*haResource // resources.cfg, by service ID: "vm:140"
@@ -48,16 +48,15 @@ type haService struct {
 	command []string // command that the CRM has not yet carried out
 }
 
-// newHA returns the HA stack of a cluster whose HA manager has already worked
-// for some time.
+// newHA returns the HA stack of a cluster without resources.
 func newHA(d *datacenter) *haStack {
 	return &haStack{d: d, resources: map[string]*haResource{}, rules: map[string]*haRule{}, groups: map[string]*haGroup{},
 		crm: haCRM{nodes: map[string]string{}, services: map[string]*haService{}, seen: map[string]time.Time{}}, lrms: map[string]*haLRM{}}
 }
 
-// The method "settle" gives the managers the state that they have after some
-// time of work. It does so only if a host's description puts VMs under high
-// availability.
+// The method "settle" puts the CRM and the LRMs into the state in which they
+// are after some time of work. It does so only if a host's description puts VMs
+// under high availability.
 func (h *haStack) settle() {
 	if len(h.resources) == 0 {
 		return

@@ -7,8 +7,9 @@ import (
 )
 
 // An haGroup is a section of groups.cfg, which PVE uses up to version 8
-// (pve-ha-manager PVE/HA/Groups.pm). In a cluster with PVE 9, groups exist
-// until all nodes have PVE 9. Then the CRM makes rules from them.
+// (pve-ha-manager PVE/HA/Groups.pm). While a cluster is upgraded to PVE 9, the
+// groups exist until all nodes have PVE 9. Then the CRM makes rules from the
+// groups.
 type haGroup struct{ options map[string]string }
 
 var groupOptions = []string{"nodes", "restricted", "nofailback", "comment"}
@@ -146,8 +147,8 @@ func (h *haStack) migrateGroups() {
 }
 
 // failback reports whether a service goes back to a better node when that node
-// returns. If the resource is in a group, the group's option decides
-// (PVE/HA/Groups.pm, migrate_groups_to_resources).
+// returns. If the resource is in a group, the option "nofailback" of the group
+// decides (PVE/HA/Groups.pm, migrate_groups_to_resources).
 func (h *haStack) failback(r *haResource) bool {
 	if g := h.groups[r.options["group"]]; g != nil {
 		return g.options["nofailback"] != "1"

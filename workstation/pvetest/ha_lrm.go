@@ -172,8 +172,8 @@ func (h *haStack) worked(l *haLRM, sid, state, uid string, code int) {
 	l.results[uid] = code
 }
 
-// haStop starts the task with which the LRM stops a VM. With a timeout of 0 the
-// task ends QEMU, otherwise it first asks the guest to shut down
+// haStop starts the task with which the LRM stops a VM. If the timeout is 0,
+// the task ends QEMU. Otherwise the task first asks the guest to shut down
 // (PVE/HA/Resources/PVEVM.pm, shutdown).
 func (n *Node) haStop(id int, timeout string) *task {
 	if timeout == "0" {

@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// The function "infeasible" finds rules that cannot be followed. It returns
-// their problems, by rule and option. The CRM ignores these rules
+// The function "infeasible" finds rules that cannot be followed. It returns the
+// problems of these rules, by rule and option. The CRM ignores these rules
 // (pve-ha-manager PVE/HA/Rules.pm, check_feasibility, with the checks of its
 // plugins). The parameter "nodes" is the number of nodes of the cluster.
 func infeasible(rules map[string]*haRule, nodes int) map[string]map[string][]string {

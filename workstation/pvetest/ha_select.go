@@ -15,8 +15,8 @@ type compiledRules struct {
 }
 
 // knownNodes returns the number of nodes that the CRM knows. Before its first
-// round the CRM knows no nodes, and PVE refuses every rule that keeps services
-// apart.
+// round the CRM knows no nodes. PVE then refuses every rule that keeps services
+// apart, because such a rule needs a node for each service.
 func (h *haStack) knownNodes() int { return len(h.crm.nodes) }
 
 func (h *haStack) compiled() compiledRules {

@@ -147,14 +147,15 @@ func (h *haStack) nextMoved(r *haResource, s *haService, result int, known bool)
 	}
 }
 
-// removableLocks lists the locks that a VM's configuration loses when its node
-// has been fenced, because the locked work has ended ($fence_recovery_cleanup).
+// removableLocks lists locks of VMs. If a VM's node has been fenced, the work
+// that set such a lock has ended. The VM's configuration then loses the lock
+// ($fence_recovery_cleanup).
 var removableLocks = []string{"backup", "mounted", "migrate", "clone", "rollback", "snapshot", "snapshot-delete", "suspending", "suspended"}
 
 // nextRecovery moves a service of a fenced node to another node. Like PVE, it
-// does not check whether that node has the VM's disks and devices. If the node
-// lacks them, the start fails. If no node is allowed, the CRM tries again in
-// each round.
+// does not check whether the new node has the VM's disks and devices. If the
+// new node lacks them, the start fails. If no node is allowed, the CRM tries
+// again in each round.
 func (h *haStack) nextRecovery(sid string, r *haResource, s *haService) {
 	node := h.selectNode(sid, r, bestNode)
 	from, v := h.home(r.id)

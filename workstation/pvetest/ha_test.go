@@ -36,8 +36,8 @@ func (r *rack) until(node string, vmid int, want string) time.Duration {
 	return 0
 }
 
-// withHA puts VMs under high availability on the first host. Their disks are on
-// a shared storage.
+// withHA adds VMs under high availability to the first host. The disks of these
+// VMs are on a shared storage.
 func withHA(ids ...int) func([]pvetest.Host) {
 	return func(hosts []pvetest.Host) {
 		for i := range hosts {
@@ -51,8 +51,8 @@ func withHA(ids ...int) func([]pvetest.Host) {
 	}
 }
 
-// The HA manager starts and stops a VM under HA, in its rounds. It starts the
-// VM again when its guest shuts down by itself.
+// The HA manager starts and stops a VM under HA in its rounds. If the VM's
+// guest shuts down by itself, the HA manager starts the VM again.
 func TestHARounds(t *testing.T) {
 	t.Parallel()
 	host := machines(running(140, "memory:=2048"))
@@ -258,8 +258,8 @@ func TestHARecoveryWaits(t *testing.T) {
 	})
 }
 
-// A VM is recovered even to a node that lacks its card. Its service then gets
-// the state "error".
+// The HA manager moves a VM of a lost node even to a node that lacks the VM's
+// card. The VM's service then gets the state "error".
 func TestHARecoveryWithACard(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -4,13 +4,14 @@ import "time"
 
 // A Guest describes how the system inside a VM behaves. The zero Guest boots in
 // ten seconds. It answers through its agent if the VM has an agent. It shuts
-// down five seconds after a request. In JSON, times are in nanoseconds.
+// down five seconds after a shutdown request. In JSON, times are in
+// nanoseconds.
 type Guest struct {
 	// Boot is the time from power-on until the agent answers. 0 means ten
 	// seconds.
 	Boot time.Duration `json:"boot,omitempty"`
-	// Shutdown is the time from a request until the VM is off. 0 means five
-	// seconds.
+	// Shutdown is the time from a shutdown request until the VM is off. 0 means
+	// five seconds.
 	Shutdown time.Duration `json:"shutdown,omitempty"`
 	// NoAgent is set for a guest without a running agent.
 	NoAgent bool `json:"noAgent,omitempty"`

@@ -2,8 +2,9 @@ package pvetest
 
 // AMD returns a node that differs from [Reference] in most parts. It is a PVE
 // 8.4 on a Ryzen with two graphics cards: a Radeon RX 6700 XT whose audio
-// function has its own IOMMU group, and a GeForce RTX 3060. It has ZFS on a
-// mirror of NVMe disks, and on a raidz of hard disks with a special mirror.
+// function has its own IOMMU group, and a GeForce RTX 3060. It has two ZFS
+// pools: a mirror of NVMe disks, and a raidz of hard disks with a special
+// mirror.
 func AMD() Host {
 	const amd, nvidia = 0x1022, 0x10de
 	pci := func(address string, class, vendor, device, group int) PCI {
