@@ -166,7 +166,7 @@ func (a *applier) move(ctx context.Context, m Move) error {
 // after the task has ended. If the answer to the request was lost, PVE's task
 // may still run.
 func (a *applier) arrived(ctx context.Context, m Move, lost error) error {
-	patience := 30 * time.Second // a task is in the list of tasks at most this long after its start
+	patience := 30 * time.Second // PVE may list a task only some time after its start
 	if m.HA {
 		patience = 2 * time.Minute // the HA manager works in rounds of 10 seconds
 	}

@@ -38,8 +38,9 @@ type score struct {
 // ruleWarnings is the index of the rule that counts warnings.
 const ruleWarnings = 4
 
-// Returns the candidate for a node before it is judged. If the node was not
-// read, or if there is no VM for it, the candidate is refused already.
+// Returns the candidate for a node before it is judged. The candidate is
+// refused already if the node was not read, or if Needs.On returns an error for
+// the node.
 func (p *placing) candidate(needs Needs, node NodeFacts) candidate {
 	c := candidate{node: node.Name}
 	if c.refused = node.away(); c.refused != "" {

@@ -71,9 +71,9 @@ func Open(client *proxmox.Client, opts *Options) *Cluster {
 // does with a single address.
 //
 // One login is good for all nodes. An endpoint without a login or without
-// RootCAs uses the login or the RootCAs of the first endpoint. The authority of
-// a cluster signs the certificates of all its nodes (/etc/pve/pve-root-ca.pem).
-// Each endpoint has its own Fingerprint.
+// RootCAs uses the login or the RootCAs of the first endpoint. In a cluster, one
+// certificate authority signs the certificates of all nodes
+// (/etc/pve/pve-root-ca.pem). Each endpoint has its own Fingerprint.
 //
 // The errors are the errors of [workstation.Connect].
 func Connect(ctx context.Context, endpoints []workstation.Endpoint, opts *Options) (*Cluster, error) {

@@ -11,9 +11,8 @@ import (
 	"github.com/proxstation/proxstation/workstation"
 )
 
-// A Plan is data: the changes that [Cluster.Apply] will make, first to
-// mappings, then images, then on each node. Its String is the text that a
-// person approves.
+// A Plan is data: the changes that [Cluster.Apply] will make. Its String is the
+// text that a person approves.
 type Plan struct {
 	// Placements says where each workstation of the Spec is or will be.
 	Placements []Placement

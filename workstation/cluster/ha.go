@@ -75,7 +75,7 @@ type HARule struct {
 	// Among the nodes that are online, the HA manager chooses from the nodes
 	// with the highest priority.
 	Nodes map[string]int
-	// Strict says that the VMs run on no other node than Nodes.
+	// Strict says that the VMs may run only on the nodes in Nodes.
 	Strict   bool
 	Disabled bool
 	Comment  string

@@ -14,7 +14,7 @@ import (
 	"github.com/proxstation/proxstation/workstation"
 )
 
-// An Image says from where an image comes if the chosen node does not have it.
+// An Image says where an image comes from if the chosen node does not have it.
 // Either URL or Open is set.
 type Image struct {
 	// Volume is the volume that a VM of the Spec names, such as

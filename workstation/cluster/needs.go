@@ -22,8 +22,8 @@ type Spec struct {
 	Workstations []Needs
 	// Images holds the images that the chosen node may lack, and their sources.
 	Images []Image
-	// Place says how far storages may be filled. If it is nil, the disks
-	// together get no more space than the storage has.
+	// Place says how far storages may be filled. If it is nil, the disks may
+	// fill a storage, but together they get no more space than it has.
 	Place *storage.PlaceOptions
 }
 

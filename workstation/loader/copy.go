@@ -26,18 +26,18 @@ type Copy struct {
 	// an existing VM is missing.
 	Plan opencore.Plan
 	// From is the file or disk with the image. To is the file on this machine
-	// in which the copy is stored. It is beside the image, or in the working
-	// directory if the image is a disk. If Volume is "", To is "" too.
+	// to which the copy is written. It is in the folder of the image, or in the
+	// working directory if the image is a disk. To is "" if Volume is "".
 	From, To string
 	// Volume is the volume on the node that will hold the copy. It is "" if the
-	// VM gets no new drive, because it has the copy already or keeps another
-	// boot loader.
+	// VM gets no new drive: the VM has the copy already, or keeps another boot
+	// loader.
 	Volume string
 	// Kept holds a finding if an existing VM keeps another boot loader.
 	Kept []proxstation.Finding
 
 	mac   profile.MacOS
-	first string   // the drive with the copy, which has to become first in the boot order
+	first string   // the slot of the drive with the copy, if this drive has to become first in the boot order
 	order []string // the VM's boot order
 	there bool     // whether the node has the volume already
 }
@@ -53,9 +53,9 @@ func (c Copy) Subject() string { return fmt.Sprintf("VM %d OpenCore", c.VMID()) 
 // characters (qm.conf manual page).
 func serial(mark string) string { return "opencore-" + mark }
 
-// find returns the slot of the drive whose copy has the mark, and whether this
-// drive is first in the boot order. The slot is "" if the VM does not have the
-// copy.
+// find looks for the drive that holds the copy with this mark. It returns the
+// drive's slot, and whether the drive is first in the boot order. The slot is
+// "" if the VM does not have the copy.
 func find(have map[string]string, mark string) (slot string, first bool) {
 	order := qmconf.BootOrder(have)
 	for _, name := range append(slices.Clone(order), qmconf.Disks(have)...) {
@@ -108,10 +108,10 @@ func (c Copy) With(facts workstation.Facts) workstation.Facts {
 
 // Bring writes the copy to the file To and uploads it to the node, as the
 // volume that the VM's plan names. It does nothing if the VM gets no new drive,
-// or if the node has the volume. If the file To exists, it counts as the copy
-// that an earlier call wrote, with its made-up identity. Bring refuses it if it
-// is not an OpenCore image of the copy's size. The error is an error of package
-// opencore or of [workstation.Node.Upload].
+// or if the node has the volume. If the file To exists, Bring takes it for the
+// copy of an earlier call, and uploads it with its made-up identity. The file
+// must be an OpenCore image of the copy's size, or Bring returns an error. The
+// error is an error of package opencore or of [workstation.Node.Upload].
 func (c Copy) Bring(ctx context.Context, node *workstation.Node, progress func(workstation.Event)) error {
 	if c.Volume == "" || c.there {
 		return nil

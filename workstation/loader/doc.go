@@ -6,7 +6,8 @@
 //     workstation.Diff. [Copy.With] returns facts in which the node has the
 //     copy already.
 //   - [Copy.Bring] writes the copy beside the image and uploads it, before the
-//     plan is applied. The image itself is not changed: it is the way back.
+//     plan is applied. The image itself is not changed, so the VM can go back
+//     to it.
 //
 // The drive of a copy has the copy's mark as its serial number. A second plan
 // finds the copy in the VM by this number, and changes nothing.

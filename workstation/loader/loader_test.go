@@ -33,9 +33,9 @@ func imageFile(t *testing.T) string {
 	return name
 }
 
-// The drives of an existing VM, and the field Replace, decide whether the VM
-// gets the copy, and in which drive. A VM that already starts from the copy
-// gets no new drive.
+// An existing VM may get the copy in a new drive, in a drive that it has, or
+// not at all. This depends on its drives and on the field Replace. A VM that
+// already starts from the copy gets no new drive.
 func TestExistingVM(t *testing.T) {
 	t.Parallel()
 	image := imageFile(t)
@@ -136,7 +136,7 @@ func TestMadeUpForEachVM(t *testing.T) {
 }
 
 // If a source lacks a number of the identity, an existing VM keeps its boot
-// loader. This boot loader is not compared with the copy.
+// loader. Plan does not compare this boot loader with the copy.
 func TestLacks(t *testing.T) {
 	t.Parallel()
 	with := facts()
@@ -239,9 +239,9 @@ func TestStorage(t *testing.T) {
 	}
 }
 
-// If the image is a disk, the copy goes to the working directory, because
-// nothing may be written to /dev. The copy is imported, although its name looks
-// like the name of a disk of the VM.
+// If the image is a disk, the copy is written to the working directory, because
+// nothing may be written to /dev. Here the image is called vm-130-disk-1, so
+// the copy has a name like a disk of the VM. The copy must still be imported.
 func TestDiskOfTheVM(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
@@ -269,8 +269,8 @@ func TestDiskOfTheVM(t *testing.T) {
 	}
 }
 
-// A volume that has the copy's name but is shorter than the copy remains from
-// an upload that broke off. Plan refuses it.
+// A volume has the copy's name but is shorter than the copy, because an earlier
+// upload broke off. Plan refuses it.
 func TestShortVolume(t *testing.T) {
 	t.Parallel()
 	source := loader.Source{Image: imageFile(t)}

@@ -35,12 +35,14 @@ type Source struct {
 	// Storage is the storage for the copy, with content type import; the
 	// default is "local".
 	Storage string
-	// Replace puts the copy before the boot loader that an existing VM has, in
-	// the boot order. Without Replace, an existing VM keeps its boot loader.
+	// Replace changes the boot order of an existing VM: the copy comes first,
+	// and the old boot loader follows. Without Replace, an existing VM keeps
+	// its boot loader.
 	Replace bool
 	// Lacks says what is missing in this Source, such as a number of the
-	// identity. It is "" if nothing is missing. A VM that keeps its boot loader
-	// is then not compared with the copy.
+	// identity. It is "" if nothing is missing. If something is missing and a
+	// VM keeps its boot loader, Plan does not compare that boot loader with the
+	// copy.
 	Lacks string
 }
 
@@ -76,9 +78,9 @@ var identityFields = map[string]string{"SystemSerialNumber": "identity.serial", 
 // the image and the kernel extensions, and writes nothing. It replaces the
 // profile's fields OpenCore and Image. The error is a [SourceError].
 //
-// An existing VM keeps its boot loader unless Replace is set. If this boot
-// loader is not the copy, [Copy.Kept] holds a finding. For such a VM, the image
-// may be missing.
+// An existing VM keeps its boot loader unless Replace is set. Then the image
+// may be missing, and [Copy.Kept] holds a finding unless the boot loader is the
+// copy.
 func (s Source) Plan(mac profile.MacOS, facts workstation.Facts) (Copy, error) {
 	mac.OpenCore, mac.Image = "", opencore.Plan{}
 	c := Copy{From: s.Image, mac: mac}
@@ -89,7 +91,7 @@ func (s Source) Plan(mac profile.MacOS, facts workstation.Facts) (Copy, error) {
 	}
 	mac.OpenCore = s.Image // OpenCore has to find its own drive
 	if mac.Stage == profile.MacOffCard {
-		mac.Stage = profile.MacInstall // the copy is for the card, also while the VM is off its card
+		mac.Stage = profile.MacInstall // even while the VM is off its card, the copy is made for the card
 	}
 	plan, err := s.configure(c.VMID(), mac.Machine(vm.Config))
 	switch {
@@ -118,7 +120,7 @@ func (s Source) Plan(mac profile.MacOS, facts workstation.Facts) (Copy, error) {
 		c.mac = c.mac.BeforeLoader(vm.Config)
 	}
 	name := opencore.CopyName(s.Image, plan)
-	if s.MadeUp { // the mark ignores made-up numbers, but each VM needs a copy with numbers of its own
+	if s.MadeUp { // two VMs may have the same mark but need different made-up numbers, so the name contains the node and the VMID
 		name = fmt.Sprintf("%s-%s-%d.raw", strings.TrimSuffix(name, ".raw"), facts.Node, c.VMID())
 	}
 	c.Volume = s.storage() + ":import/" + name
@@ -207,7 +209,7 @@ func (s Source) checkStorage(c *Copy, facts workstation.Facts) error {
 			return nil
 		}
 		size := facts.Pools[i].Images[at].Size
-		if size == 0 || size >= storage.Size(c.Plan.Size) { // 0 means that the size is not known
+		if size == 0 || size >= storage.Size(c.Plan.Size) { // 0 if the size is not known
 			return nil
 		}
 		why = fmt.Sprintf("%s has %d bytes, and the copy has %d: an upload may have broken off; remove it, on the node: pvesm free %[1]s", c.Volume, size, c.Plan.Size)

@@ -22,7 +22,8 @@ import (
 // OpenCore. The error is a [BundleError].
 var ErrBundle = errors.New("not a kernel extension")
 
-// A BundleError says what is wrong with a kernel extension from the caller.
+// A BundleError says what is wrong with a kernel extension that the caller
+// passed.
 type BundleError struct {
 	// Path is the path of the faulty file or folder.
 	Path string
@@ -36,8 +37,8 @@ func (e *BundleError) Error() string { return printable.Sprintf("opencore: %s: %
 // Is makes the error match [ErrBundle].
 func (e *BundleError) Is(target error) bool { return target == ErrBundle }
 
-// A Bundle is a kernel extension that the caller gives, to be put into an
-// image.
+// A Bundle is a kernel extension from the caller. [Configure] and [Write] put
+// it into a copy of an image.
 type Bundle struct {
 	Kext
 	// From is the folder from which the bundle was read. For an archive, From
@@ -119,13 +120,13 @@ func bundlesIn(tree fs.FS, root string) ([]Bundle, error) {
 	return bundles, err
 }
 
-// Reads the files of a bundle. The parameters total and files are the sums over
-// all bundles.
+// Reads the files of a bundle, and adds them to the sums of all bundles: total
+// counts bytes, and files counts files.
 func (b *Bundle) read(tree fs.FS, root string, total *int64, files *int) error {
 	base := path.Base(root)
 	err := fs.WalkDir(tree, root, func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || !entry.Type().IsRegular() || isLitter(path.Base(name)) {
-			return err // skip links, because the walk reads the files behind them anyway
+			return err // skip links, because the walk finds their targets anyway
 		}
 		inside := base + strings.TrimPrefix(name, root)
 		if err := b.fits(inside); err != nil {

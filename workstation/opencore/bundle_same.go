@@ -7,8 +7,8 @@ import (
 	"github.com/proxstation/proxstation/internal/printable"
 )
 
-// ErrSameBundle reports kernel extensions from the caller of which an image can
-// hold only one. The error is a [SameBundleError].
+// ErrSameBundle reports two kernel extensions from the caller that cannot be in
+// one image. The error is a [SameBundleError].
 var ErrSameBundle = errors.New("kernel extensions that exclude each other")
 
 // A SameBundleError names two kernel extensions from the caller that have the
@@ -16,8 +16,9 @@ var ErrSameBundle = errors.New("kernel extensions that exclude each other")
 // OpenCore would load both into macOS. With the same path, the second would
 // overwrite the first.
 type SameBundleError struct {
-	// First and Second say where the extensions come from. Each is a
-	// Bundle.From. For a plug-in, its path in the bundle follows.
+	// First and Second say where the extensions come from. For a bundle this is
+	// Bundle.From. For a plug-in it is Bundle.From, followed by the plug-in's
+	// path inside the bundle.
 	First, Second string
 	// Same is the identifier or path that both have: "as.vit9696.Lilu", or
 	// "EFI/OC/Kexts/Lilu.kext".

@@ -31,8 +31,8 @@ func volumeOf(t *testing.T, image []byte, size int64) string {
 }
 
 // An image can be on a disk that is larger than the image. The configured copy
-// has the size of the disk. One image has a GPT, whose backup is then not at
-// the end of the disk.
+// has the size of the disk. If the image has a GPT, the backup of the GPT is
+// then not at the end of the disk.
 func TestImageOnALargerDisk(t *testing.T) {
 	t.Parallel()
 	tree := opencoretest.New(opencoretest.Config)

@@ -5,12 +5,13 @@
 //   - [Read] returns an [Image]: the layout, the version of OpenCore,
 //     config.plist, kernel extensions and drivers.
 //   - [Judge] compares an Image with a [Machine], the VM as PVE makes it. It
-//     returns findings with the key, its value now and the wanted value.
-//   - [Configure] makes a [Plan] of the changes that the findings want, and of
-//     the kernel extensions and the identity that the caller brings.
+//     returns findings. A finding holds a key, its present value and the wanted
+//     value.
+//   - [Configure] makes a [Plan]. The plan holds the changes that the findings
+//     want, and the kernel extensions and the identity from the caller.
 //   - [Write] writes a copy of the image with the plan applied. Bytes that the
-//     plan does not name stay the same. The image itself is never changed: it
-//     is the way back.
+//     plan does not name stay the same. The image itself is never changed, so
+//     the VM can go back to it.
 //   - [PlanFile] and [WriteFile] do the same for files, in one call each.
 //
 // The package talks to no node and fetches nothing. It contains no kernel

@@ -12,8 +12,8 @@ import (
 	"github.com/proxstation/proxstation/internal/printable"
 )
 
-// A Key is the path of a value in config.plist. Its elements are keys of
-// dictionaries and, for members of arrays, their numbers.
+// A Key is the path of a value in config.plist. An element of the path is the
+// key of a dictionary's member, or the number of an array's member.
 type Key []string
 
 // String returns the key as OpenCore's manual writes it, such as
@@ -23,9 +23,9 @@ func (k Key) String() string { return printable.Line(strings.Join(k, " -> ")) }
 // A Change changes one key of config.plist.
 type Change struct {
 	Key Key
-	// Have is the present value. Its kind is [Absent] if the key is new. It is
-	// also [Absent] if a new member is inserted into an array. The last element
-	// of Key is then the index of the new member.
+	// Have is the present value. Its kind is [Absent] if the key is new, or if
+	// the change inserts a new member into an array. In the second case, the
+	// last element of Key is the index of the new member.
 	Have Value
 	// Want is the value after the change. Its kind is [Absent] if the key is
 	// deleted.
@@ -118,8 +118,8 @@ func remove(text []byte, parent Value, i int) []byte {
 	return splice(text, begin, item.Value.at.end, "")
 }
 
-// Adds a member before the member with the index at. If at is -1, the new
-// member becomes the last.
+// Adds a new member before an existing member. The parameter "at" is the index
+// of the existing member, or -1 to add the new member at the end.
 func insert(text []byte, parent Value, at int, name string, want Value) []byte {
 	outer := indentOf(text, parent.at.begin)
 	indent := outer + "\t"

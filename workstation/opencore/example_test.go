@@ -66,7 +66,7 @@ func machine() opencore.Machine {
 func ExampleMachine() {
 	m := machine()
 	fmt.Println(m.Mode(), m.Path())
-	m.VM["args"] = "" // without the args, PVE puts the card behind a bridge, and Lilu takes it for an external card
+	m.VM["args"] = "" // without the args, PVE puts the card behind a bridge, and Lilu then treats the card as external
 	fmt.Println(m.Path())
 	// Output:
 	// headless PciRoot(0x0)/Pci(0x2,0x0)
@@ -139,7 +139,7 @@ func ExamplePlanFile() {
 	}
 	plan, err := opencore.PlanFile(from, machine(), nil)
 	if err == nil {
-		err = plan.Err() // the problems that config.plist cannot solve
+		err = plan.Err() // an error if a blocker remains
 	}
 	if err == nil {
 		err = opencore.WriteFile(from, filepath.Join(dir, opencore.CopyName(from, plan)), plan)

@@ -10,8 +10,8 @@ import (
 	"github.com/proxstation/proxstation/internal/printable"
 )
 
-// A Finding describes a fault of an image or of a VM because of which the image
-// and the VM do not work together.
+// A Finding describes why an image and a VM do not work together: a fault of
+// the image, or a fault of the VM.
 type Finding struct {
 	proxstation.Finding
 	// Key is the key of config.plist that has the fault. It is nil if the fault
@@ -57,14 +57,14 @@ type judge struct {
 	mode    Mode
 	path    string
 	found   []Finding
-	misfits []misfit // the values that judgeOf took out of image.Config
+	misfits []misfit // values of a wrong type, which are not in image.Config
 
 	drop []string // boot arguments to remove
 	add  []string // boot arguments to add
 }
 
-// judgeOf returns a judge whose config.plist has no values of a wrong type,
-// because OpenCore leaves them out too.
+// judgeOf returns a judge for an image. Values of a wrong type are taken out of
+// the judge's copy of config.plist, because OpenCore leaves them out too.
 func judgeOf(image Image) *judge {
 	j := &judge{image: image}
 	j.image.Config, j.misfits = configShape.fitting(image.Config, nil)
@@ -94,8 +94,8 @@ func Judge(image Image, machine Machine) []Finding {
 	return j.found
 }
 
-// Turns a blocker into a warning if the VM would not have this blocker without
-// the card.
+// Turns some blockers into warnings: those that the VM only has because of its
+// card.
 func (j *judge) lower() {
 	without := j.machine
 	without.Card, without.CardLater = gpu.Card{}, false
@@ -144,8 +144,8 @@ func (j *judge) arguments() []string {
 	return strings.Fields(v.Text)
 }
 
-// Adds a finding about boot arguments. The parameter "drop" is an argument to
-// remove, and add is an argument to set.
+// Adds a finding about boot arguments. It wants the argument "drop" to be
+// removed, or the argument "add" to be set. The other of the two is "".
 func (j *judge) argument(id string, severity proxstation.Severity, drop, add, why, source string) {
 	f := j.say(id, severity, fmt.Sprintf("%s: %s is %s", configFile, bootArgs, j.get(bootArgs...)), why, "", source)
 	f.Key, f.Now = bootArgs, j.get(bootArgs...)
@@ -162,7 +162,8 @@ func (j *judge) argument(id string, severity proxstation.Severity, drop, add, wh
 }
 
 // finishBootArgs sets the wanted value of all findings about boot arguments.
-// They all want the same value, which solves all of them.
+// They get the same value: it has all arguments to add, and none of the
+// arguments to remove.
 func (j *judge) finishBootArgs() {
 	if len(j.drop)+len(j.add) == 0 {
 		return

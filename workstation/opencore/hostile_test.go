@@ -190,7 +190,7 @@ func TestZerosWithoutEnd(t *testing.T) {
 	}
 }
 
-// The test fails if somebody reads from a value of type unread.
+// A Read from a value of this type is an error of the test.
 type unread struct{ t *testing.T }
 
 func (u unread) Read([]byte) (int, error) {
@@ -198,8 +198,8 @@ func (u unread) Read([]byte) (int, error) {
 	return 0, io.EOF
 }
 
-// If any file of the image has changed, Write refuses the plan, because its
-// findings may be about this file.
+// A plan is only for the image for which it was made. If any file of the image
+// has changed since, Write refuses the plan.
 func TestAnotherProgram(t *testing.T) {
 	t.Parallel()
 	tree := opencoretest.New(opencoretest.Config)
@@ -270,8 +270,9 @@ func TestLongValuesAreCut(t *testing.T) {
 	}
 }
 
-// If Write makes a copy of a damaged image, the copy's file system is sound,
-// and the files that the plan does not change are as in the image.
+// The image is damaged at one place. If Write still makes a copy, the copy's
+// file system must be sound, and all files that the plan does not change must
+// be as in the image.
 func FuzzWrite(f *testing.F) {
 	tree := opencoretest.New(opencoretest.Config)
 	base := tree.FAT(12, 1<<20)

@@ -46,18 +46,18 @@ func framebufferOf(release gpu.Guest, family gpu.Family) (framebuffer, bool) {
 	return f, known
 }
 
-// The function number returns a platform id or a device number as a property
-// has it: four bytes, the lowest first.
+// The function "number" returns the value of a property for a platform id or a
+// device number: four bytes, the lowest first.
 func number(id uint32) Value { return DataValue(binary.LittleEndian.AppendUint32(nil, id)) }
 
 // The value of properties that switch a feature on.
 var one = DataValue([]byte{1, 0, 0, 0})
 
 // Returns the properties that a card needs in a mode, in the order in which
-// they are written. For a display, they make the driver reserve only 19 MB,
-// because the firmware may have reserved less memory than the driver wants by
-// default (WhateverGreen FAQ.IntelHD, "Fix the 32mb BIOS, 19mb framebuffer and
-// 9mb cursor memory requirements").
+// they are written. In the mode Display, the properties make the driver reserve
+// only 19 MB. By default the driver wants more memory than the firmware may
+// have reserved (WhateverGreen FAQ.IntelHD, "Fix the 32mb BIOS, 19mb
+// framebuffer and 9mb cursor memory requirements").
 func (f framebuffer) properties(mode Mode) []Item {
 	if mode == Headless {
 		if len(f.headless) == 0 {

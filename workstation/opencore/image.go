@@ -18,8 +18,8 @@ import (
 	"github.com/proxstation/proxstation/internal/fat"
 )
 
-// The path of OpenCore's folder on its volume, and limits for its contents. The
-// path is fixed in OpenCore's sources (OpenCorePkg
+// Paths of OpenCore's files on a volume, and limits for their contents.
+// OpenCore's sources contain the path of its folder (OpenCorePkg
 // Include/Acidanthera/Library/OcMainLib.h).
 const (
 	folder        = "EFI/OC"
@@ -39,19 +39,21 @@ type Image struct {
 	// checksum of this disk in hexadecimal.
 	Size   int64
 	SHA256 string
-	// Damage says what is wrong with the file system, if a change of one file
-	// could damage another file. It is "" if the file system is sound.
+	// Damage describes faults of the file system. With such a fault, a change
+	// of one file could damage another file. Damage is "" if the file system is
+	// sound.
 	Damage string
 	// Version is the version of OpenCore.efi. It is the zero Version if the
 	// version cannot be read from the program.
 	Version Version
-	// Starts says whether the image has the program that firmware starts from a
-	// drive that it does not know: EFI/BOOT/BOOTx64.efi.
+	// Starts says whether the image has the file EFI/BOOT/BOOTx64.efi. Firmware
+	// starts this program from a drive if it has no boot entry for the drive.
 	Starts proxstation.Answer
 	// Vault says whether the configuration is signed. A changed copy of a
 	// signed configuration does not boot.
 	Vault proxstation.Answer
-	// ConfigText is config.plist as it is. Config holds its values.
+	// ConfigText is the text of config.plist. Config holds the values in this
+	// text.
 	ConfigText []byte
 	Config     Value
 	// Twice holds the keys that occur more than once in one dictionary of
@@ -92,11 +94,11 @@ type Driver struct {
 	Enabled bool
 }
 
-// Read reads an OpenCore image. This is a raw disk with FAT, in a partition or
-// without a partition table, or a CD image that boots from FAT. The image may
-// be compressed with gzip. If the file is not an OpenCore image, the error is
-// an [ImageError]. If OpenCore would not read its config.plist, the error is a
-// [ConfigError].
+// Read reads an OpenCore image. The image is a raw disk with a FAT file system,
+// which may be in a partition, or a CD image that boots from a FAT file system
+// inside it. The image may be compressed with gzip. If the file is not an
+// OpenCore image, the error is an [ImageError]. If OpenCore would not read its
+// config.plist, the error is a [ConfigError].
 func Read(r io.ReaderAt, size int64) (Image, error) {
 	image, _, _, err := read(r, size)
 	return image, err
@@ -186,7 +188,8 @@ func list(v *fat.Volume, name string) ([]fat.Entry, error) {
 }
 
 // The function "kexts" reads the bundles in a folder, and the plug-ins inside
-// them. The parameter below is the path of the folder below Kexts.
+// them. The parameter "below" is the path of the folder, relative to the folder
+// Kexts.
 func kexts(v *fat.Volume, below string, depth int) ([]Kext, error) {
 	all, err := list(v, folder+"/Kexts/"+below)
 	if err != nil || depth >= maxKextsDepth {
@@ -248,8 +251,8 @@ func readInfo(text []byte) Kext {
 	return kext
 }
 
-// The function "shallow" reports whether a recursive library can read a property
-// list safely, because it is nested only a little.
+// The function "shallow" reports whether the values of a property list are
+// nested only a little. A recursive library can then read the list safely.
 func shallow(text []byte) bool {
 	if bytes.HasPrefix(text, []byte("bplist00")) {
 		return len(text) <= 1<<16 // each nested value takes bytes of its own, so the size limits the depth

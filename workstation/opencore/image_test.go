@@ -158,9 +158,9 @@ func TestReadFromTheBackupOfGPT(t *testing.T) {
 	}
 }
 
-// PVE's drives have sectors of 512 bytes. The firmware of a VM therefore does
-// not see a partition table that counts in larger sectors, but it sees a file
-// system without a table.
+// A partition table may count in sectors that are larger than 512 bytes. The
+// sectors of PVE's drives have 512 bytes, so the firmware of a VM does not see
+// such a table. The firmware sees a file system that is not in a partition.
 func TestLargeSectors(t *testing.T) {
 	t.Parallel()
 	disk := opencoretest.New(opencoretest.Config).GPTOf(4096, 16, 20<<20)

@@ -37,8 +37,8 @@ func (j *judge) judgeAMD() {
 
 // judgePikera checks for the boot argument agdpmod=pikera, with which
 // WhateverGreen lets a Navi card show a picture. Without the argument,
-// WhateverGreen lets only external cards show a picture. It takes every card
-// behind a bridge for an external card.
+// WhateverGreen lets only external cards show a picture. WhateverGreen treats
+// every card behind a bridge as external.
 func (j *judge) judgePikera() {
 	if !slices.Contains(navi, j.machine.Card.Family()) {
 		return

@@ -171,7 +171,7 @@ func (j *judge) judgeNVRAM() {
 		f.Changes = []Change{{Key: f.Key, Want: f.Want}}
 		if have.Kind == Absent {
 			f.Changes[0] = Change{Key: list, Want: Value{Kind: Array, Items: []Item{{Value: f.Want}}}}
-			have = f.Changes[0].Want // because the next round adds to the same array
+			have = f.Changes[0].Want // the next variable is added to the same array
 		}
 	}
 }

@@ -394,8 +394,8 @@ func TestImageWithoutBootFile(t *testing.T) {
 	}
 }
 
-// The VM's configuration may hold the network card without an address. It gets
-// the address when PVE makes the card.
+// The VM's configuration may name a network card without an address. PVE adds
+// the address when it makes the card.
 func TestNetworkAddress(t *testing.T) {
 	t.Parallel()
 	for net0, want := range map[string]string{

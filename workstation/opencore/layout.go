@@ -31,8 +31,8 @@ func (e *ImageError) Error() string {
 // Is makes the error match [ErrImage].
 func (e *ImageError) Is(target error) bool { return target == ErrImage }
 
-// A Layout describes where in an image the firmware finds the file system with
-// OpenCore.
+// A Layout describes the place of the file system with OpenCore in an image, as
+// the firmware finds it.
 type Layout struct {
 	// Container is "gzip" for a compressed disk, otherwise "raw".
 	Container string
@@ -40,15 +40,16 @@ type Layout struct {
 	// without a partition table, "gpt", "mbr", or "iso9660" for a CD that boots
 	// from a FAT image inside it.
 	Table string
-	// Sector is the number of bytes in which a GPT counts, 512 or 4096. It is 0
-	// for other tables.
+	// Sector is the size of the sectors in which a GPT counts, in bytes: 512 or
+	// 4096. It is 0 for other tables.
 	Sector int64
 	// Partition is the number of the partition. It is 0 if the file system is
 	// not in a partition.
 	Partition int
 	// Start and Size are the place and size of the file system, in bytes.
 	Start, Size int64
-	// FAT is the width of the file system: 12, 16 or 32.
+	// FAT is the kind of the file system: 12, 16 or 32 for FAT12, FAT16 or
+	// FAT32.
 	FAT int
 	// Others holds the numbers of other partitions that hold OpenCore too.
 	Others []int
@@ -120,12 +121,12 @@ func open(r io.ReaderAt, size int64) (*disk, string, error) {
 type part struct {
 	number      int
 	start, size int64
-	efi         bool // true if the table marks the partition as one for the firmware
+	efi         bool // whether the partition is an EFI system partition, which the firmware looks for
 }
 
-// The function "locate" finds the file system that holds OpenCore. If there are
-// several, it chooses the first partition for the firmware, or else the first
-// partition.
+// The function "locate" finds the file system that holds OpenCore. If several
+// file systems hold OpenCore, it prefers the file system in an EFI system
+// partition. Among equals it takes the first.
 func locate(d *disk) (*fat.Volume, Layout, error) {
 	layout, parts := table(d)
 	slices.SortStableFunc(parts, func(a, b part) int {
@@ -157,9 +158,9 @@ func locate(d *disk) (*fat.Volume, Layout, error) {
 	return found, layout, nil
 }
 
-// The function "table" reads the partition table. It looks for FAT without a
-// partition table before it looks for an MBR, because the first sector of both
-// ends with the same bytes.
+// The function "table" reads the partition table. The first sector of an MBR
+// ends with the same bytes as the first sector of a FAT file system. So the
+// function looks for a FAT file system first.
 func table(d *disk) (Layout, []part) {
 	layout := Layout{Table: "none"}
 	parts := []part{{0, 0, d.size, true}}
@@ -177,8 +178,8 @@ func table(d *disk) (Layout, []part) {
 	return layout, parts
 }
 
-// The function "look" opens the file system at a place. If OpenCore is not there,
-// instead is a text that says what is there.
+// The function "look" opens the file system at a place. If the place does not
+// hold OpenCore, the second result says what it holds.
 func look(d *disk, p part, table string) (v *fat.Volume, instead string) {
 	if p.start+p.size > d.size {
 		return nil, fmt.Sprintf("a disk (%s) whose partition %d ends at byte %d of %d: it is cut off", table, p.number, p.start+p.size, d.size)

@@ -40,7 +40,7 @@ const (
 	// NoCard means a virtual display and no card.
 	NoCard Mode = iota
 	// Display means an Intel iGPU with legacy-igd. Its connectors show a
-	// picture from the start of the VM's firmware on.
+	// picture as soon as the VM's firmware runs.
 	Display
 	// Headless means an Intel iGPU that computes and draws beside a virtual
 	// display.

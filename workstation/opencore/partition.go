@@ -27,7 +27,8 @@ func gpt(d *disk, backup bool) ([]part, int64) {
 	return nil, 0
 }
 
-// gptAt reads the GUID partition table whose header is at the offset at.
+// gptAt reads a GUID partition table. The parameter "at" is the offset of the
+// table's header.
 func gptAt(d *disk, at, sector int64) ([]part, bool) {
 	le, header, sectors := binary.LittleEndian, make([]byte, 512), uint64(d.size/sector)
 	if _, err := d.ReadAt(header, at); err != nil || string(header[:8]) != "EFI PART" {

@@ -21,9 +21,10 @@ type Options struct {
 	// Identity replaces the image's identity.
 	Identity Identity
 	// MakeUp is a source of random bytes, such as crypto/rand's Reader. If it
-	// is set, the plan contains a made-up identity instead of Identity, as
-	// [MakeIdentity] makes it for the model of the copy. A note of the plan
-	// says this. The plan's Mark does not depend on the made-up numbers.
+	// is set, the plan contains a made-up identity instead of Identity, and a
+	// note that says so. [MakeIdentity] makes up the identity, for the Mac
+	// model of the copy. The plan's Mark does not depend on the made-up
+	// numbers.
 	MakeUp io.Reader
 	// Leave holds the IDs of findings for which the plan changes nothing.
 	Leave []string
@@ -53,10 +54,11 @@ type Plan struct {
 	// Bundles holds the kernel extensions that are put into EFI/OC/Kexts.
 	Bundles []Bundle
 	// Replaced holds the image's extensions that are removed, because Bundles
-	// has an extension with the same path. With an extension its whole folder
-	// is removed, so its plug-ins are in the list too.
+	// has an extension with the same path. The whole folder of such an
+	// extension is removed, so the list also names the plug-ins in the folder.
 	Replaced []Kext
-	// Notes holds what a person should know about the changes.
+	// Notes holds sentences about the changes for the person who approves the
+	// plan.
 	Notes []string
 	// Findings holds the findings that remain after the plan: faults that
 	// config.plist cannot solve, and facts that are worth knowing.
@@ -105,10 +107,10 @@ func (p Plan) Err() error {
 	return fmt.Errorf("%w: %s", ErrBlocked, strings.Join(why, "; "))
 }
 
-// The constant rounds limits the rounds of changes. The changes of a round may
-// cause new findings. For example, a card's properties are judged only when the
-// extension that reads them is loaded, and an empty array gets one new entry in
-// each round.
+// The constant "rounds" limits how often Configure judges the image and adds
+// changes, because changes may cause new findings. For example, a card's
+// properties are judged only when the extension that reads them is loaded. And
+// an empty array gets one new entry in each round.
 const rounds = 8
 
 // maxChanges limits the changes in a round. The images that the projects
@@ -183,8 +185,9 @@ func wanted(image Image, machine Machine, o *Options) []PlannedChange {
 		}
 	}
 	for _, f := range Judge(image, machine) {
-		// A user who sets an identity wants Apple's services, and these also
-		// look at the network card.
+		// A user who sets an identity wants Apple's services. These services
+		// check the network card, so the plan makes the changes of this finding
+		// too.
 		services := f.ID == "opencore.network-built-in" && (o.Identity != (Identity{}) || o.MakeUp != nil)
 		if f.Severity < proxstation.Warning && !services || slices.Contains(o.Leave, f.ID) {
 			continue
@@ -213,7 +216,7 @@ func wanted(image Image, machine Machine, o *Options) []PlannedChange {
 	}
 	slices.SortStableFunc(list, func(a, b PlannedChange) int { return rank(a) - rank(b) })
 	if repairs := slices.DeleteFunc(slices.Clone(list), func(c PlannedChange) bool { return c.ID != "opencore.type" }); len(repairs) > 0 {
-		return repairs // the other changes may be inside these containers, and follow in the next round
+		return repairs // first repair these containers, because other changes may be inside them; the next round makes the other changes
 	}
 	return list
 }

@@ -30,8 +30,9 @@ func withKext(list []Kext, b Bundle) []Kext {
 	return append(append([]Kext{b.Kext}, b.Inside...), list...)
 }
 
-// The function "namesakes" returns changes that switch off the image's extensions
-// which have the same identifier at another path. OpenCore would load both.
+// The image may have extensions with the identifier of k at another path, and
+// OpenCore would load both. The function "namesakes" returns changes that
+// switch off these extensions of the image.
 func namesakes(j *judge, k Kext, bundles []Bundle) (list []PlannedChange) {
 	for _, other := range j.image.Kexts {
 		given := slices.ContainsFunc(bundles, func(b Bundle) bool { return within(other.Path, b.Path) })
@@ -43,9 +44,9 @@ func namesakes(j *judge, k Kext, bundles []Bundle) (list []PlannedChange) {
 	return list
 }
 
-// Returns the changes of Kernel -> Add with which OpenCore loads the caller's
-// bundles. They add missing entries, correct entries that do not suit a bundle,
-// and switch off the entries that a bundle replaces.
+// Returns the changes of Kernel -> Add that make OpenCore load the caller's
+// bundles. The changes add missing entries, correct entries that do not fit a
+// bundle, and switch off entries of extensions that a bundle replaces.
 func entries(image Image, bundles []Bundle) []PlannedChange {
 	j := judgeOf(image)
 	var list []PlannedChange
@@ -73,9 +74,9 @@ func forBundle(key Key, have, want Value, why string) PlannedChange {
 	return PlannedChange{Change{key, have, want}, "opencore.given", why, ""}
 }
 
-// Returns the changes of an existing entry with which OpenCore loads the
-// extension. The entry may be for an extension that was at this path before and
-// whose program had another name.
+// Returns the changes that make an existing entry load the extension k. The
+// entry may have been for another extension at the same path, whose program had
+// another name.
 func suits(j *judge, entry int, k Kext) (list []PlannedChange) {
 	key := func(name string) Key { return Key{"Kernel", "Add", fmt.Sprint(entry), name} }
 	if have := j.get(key("Enabled")...); !have.True() {
@@ -89,8 +90,9 @@ func suits(j *judge, entry int, k Kext) (list []PlannedChange) {
 	return list
 }
 
-// Returns the changes that switch off entries of plug-ins. The image's bundle
-// has these plug-ins inside, and the caller's bundle does not.
+// Returns the changes that switch off the entries of removed plug-ins. The
+// image's bundle has these plug-ins, and the caller's bundle, which replaces
+// it, does not.
 func gone(j *judge, b Bundle) (list []PlannedChange) {
 	for i, item := range j.get("Kernel", "Add").Items {
 		name := item.Value.Get("BundlePath").Text

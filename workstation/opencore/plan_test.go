@@ -160,7 +160,7 @@ func others(t *testing.T, disk opencoretest.Memory, image Image, tree opencorete
 			}
 		}
 	}
-	if fsck, err := exec.LookPath("/usr/sbin/fsck.fat"); err == nil && image.Layout.Table != "gpt" { // because fsck takes GPT's second partition for a part of the file system
+	if fsck, err := exec.LookPath("/usr/sbin/fsck.fat"); err == nil && image.Layout.Table != "gpt" { // with a GPT, fsck would take the second partition for a part of the file system
 		if said, err := exec.CommandContext(t.Context(), fsck, "-n", name).CombinedOutput(); err != nil {
 			t.Errorf("fsck: %v\n%s", err, said)
 		}
@@ -460,8 +460,8 @@ func TestSerialOfAnotherModel(t *testing.T) {
 	}
 }
 
-// The plan does not remove boot arguments about which the finding is only an
-// Info.
+// If the finding about a boot argument has only the severity Info, the plan
+// does not remove the argument.
 func TestArgumentsStay(t *testing.T) {
 	t.Parallel()
 	image := imageWith(t, map[string]Value{args: TextValue("-v amfi_get_out_of_my_way=1 -radvesa")})
@@ -480,8 +480,8 @@ func TestLeave(t *testing.T) {
 	}
 }
 
-// The boot arguments may be data. Judge then reads the data as characters, and
-// the plan keeps it.
+// The boot arguments may be data instead of a string. Judge then reads the
+// bytes as characters, and the plan writes the arguments as a string.
 func TestArgumentsAsData(t *testing.T) {
 	t.Parallel()
 	image := imageWith(t, map[string]Value{args: DataValue([]byte("keepsyms=1 -radvesa\x00"))})
@@ -536,7 +536,7 @@ func TestGivenBundlesAreOn(t *testing.T) {
 	}
 }
 
-// A bundle from the caller replaces the image's folder of the same path. No
+// A bundle from the caller replaces the image's folder at the same path. No
 // file of the old bundle stays, the entries of old plug-ins are switched off,
 // and OpenCore loads the new program.
 func TestGivenBundleReplacesTheFolder(t *testing.T) {
@@ -607,7 +607,7 @@ func TestGivenBundleReplacesTheFolder(t *testing.T) {
 	if err := Write(io.Discard, after, int64(len(after)), plan); !errors.Is(err, ErrStale) {
 		t.Errorf("the plan of another image: %v", err)
 	}
-	again.Replaced = again.Replaced[:1] // as if somebody had added a plug-in after the plan
+	again.Replaced = again.Replaced[:1] // the image then has a plug-in that the plan does not know
 	if err := Write(io.Discard, after, int64(len(after)), again); !errors.Is(err, ErrStale) {
 		t.Errorf("the plan of other kernel extensions: %v", err)
 	}

@@ -10,9 +10,9 @@ import (
 	"github.com/proxstation/proxstation/internal/printable"
 )
 
-// NotesFor returns the plan as findings about a subject. They are for the field
-// Notes of a VM of package workstation. The first finding lists the changes,
-// and the others are the findings that remain.
+// NotesFor returns the plan as findings about a subject, for the field Notes of
+// a VM in package workstation. The first finding lists the changes. The others
+// are the findings that remain after the plan.
 func (p Plan) NotesFor(subject string) []proxstation.Finding {
 	notes := []proxstation.Finding{{ID: "opencore.image", Severity: proxstation.Info, Subject: subject, Seen: p.Image + ": " + strings.Join(p.Lines(), "; "),
 		Why: "The VM starts from a copy of the image with these changes.", Fix: strings.Join(append(p.Notes, "The image itself stays: it is the way back."), " ")}}

@@ -231,10 +231,10 @@ func FuzzEdit(f *testing.F) {
 			t.Fatalf("%v in\n%s", err, edited)
 		}
 		if parent := root.Get(key[:len(key)-1]...); parent.Kind == Array && len(parent.Items) < 1000 && !slices.Contains([]string{"0", "1"}, key[len(key)-1]) {
-			return // because an index beyond the end adds a member at the end
+			return // an index beyond the end adds a member at the end, so it is not at this key
 		}
-		// The text may have become longer, because XML has no control
-		// characters and only one kind of line break.
+		// XML has no control characters and only one kind of line break. Other
+		// characters were replaced, so the text may be longer now.
 		if have := again.Get(key...); have.Kind != Text || len(have.Text) > 3*len(want) {
 			t.Fatalf("%s is %s, want %q, in\n%s", key, have, want, edited)
 		}

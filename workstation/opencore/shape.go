@@ -11,8 +11,8 @@ import (
 // A shape says which containers belong at a key of config.plist and below it.
 type shape struct {
 	kind Kind
-	keys map[string]shape // by key, the shapes of those members that are containers
-	each *shape           // the shape of all members
+	keys map[string]shape // the shapes of the members that are containers; other members are not in the map
+	each *shape           // if set, the shape of every member
 	text bool             // a string is allowed too
 }
 
@@ -41,8 +41,8 @@ var configShape = section(map[string]shape{
 		"ProtocolOverrides": dict, "Quirks": dict, "ReservedMemory": dicts, "Unload": array}),
 })
 
-// A misfit is a value of another kind than the container that belongs at its
-// key.
+// A misfit is a value of the wrong kind: a certain container belongs at its
+// key, and the value is something else.
 type misfit struct {
 	key  Key
 	now  Value
@@ -79,8 +79,8 @@ func (s shape) fitting(v Value, at Key) (Value, []misfit) {
 	return v, found
 }
 
-// Returns the kind of container that belongs at a key. A key that is not in the
-// shape gets a dictionary.
+// Returns the kind of container that belongs at a key. If the shape does not
+// know the key, the kind is Dict.
 func (s shape) at(key Key) Kind {
 	for _, part := range key {
 		next, known := s.keys[part]
@@ -96,14 +96,15 @@ func (s shape) at(key Key) Kind {
 	return s.kind
 }
 
-// Reports whether a misfit holds nothing that a person would miss. It is then a
+// Reports whether nothing is lost if the misfit is replaced. Such a misfit is a
 // scalar, or a container without members.
 func (m misfit) empty() bool { return len(m.now.Items) == 0 }
 
 func (m misfit) inArray(config Value) bool { return config.Get(m.key[:len(m.key)-1]...).Kind == Array }
 
-// The change puts an empty container in the misfit's place. The result ok is
-// false if the misfit has members, or is itself a member of an array.
+// Returns a change that puts an empty container in the misfit's place. The
+// result ok is false if the misfit has members, or is itself a member of an
+// array.
 func (m misfit) repair(config Value) (c Change, ok bool) {
 	return Change{m.key, m.now, Value{Kind: m.want}}, m.empty() && !m.inArray(config)
 }

@@ -14,10 +14,10 @@ import (
 
 func dictOf(key string, v Value) Value { return Value{Kind: Dict, Items: []Item{{Key: key, Value: v}}} }
 
-// Judge reports a value of the wrong type, and still judges the other values.
-// If the value is empty, the plan replaces it with an empty container. If it is
-// not empty and the plan would have to write below it, Configure returns an
-// error.
+// Judge reports a value of the wrong type, and still judges the other values. A
+// wrong value without members is replaced with an empty container. If a wrong
+// value has members and the plan would have to write below it, Configure
+// returns an error.
 func TestWrongTypes(t *testing.T) {
 	t.Parallel()
 	something := dictOf("Item 0", dictOf("BundlePath", TextValue("Lilu.kext")))
@@ -94,8 +94,8 @@ func TestWrongTypes(t *testing.T) {
 	}
 }
 
-// If a container on the way to a new value is missing, it is made as OpenCore
-// needs it.
+// A new value needs the dictionaries and arrays that its key names. If they are
+// missing, the plan makes them with the types that OpenCore needs.
 func TestMissingContainers(t *testing.T) {
 	t.Parallel()
 	image := imageWith(t, map[string]Value{"Kernel/Add": {}, "NVRAM/Delete": {}, "DeviceProperties": {}})

@@ -122,8 +122,9 @@ func (v Value) Get(key ...string) Value {
 	return v
 }
 
-// Returns the index of a member. For a dictionary, key is its key, and for an
-// array its number. The index is -1 if there is no such member.
+// Returns the index of a member. In a dictionary, key is the member's key. In
+// an array, key is the member's number. The index is -1 if there is no such
+// member.
 func (v Value) index(key string) int {
 	switch v.Kind {
 	case Dict:

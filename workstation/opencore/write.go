@@ -27,9 +27,9 @@ var ErrStale = errors.New("opencore: the image is not as it was when the plan wa
 
 // Write writes a copy of an image with a plan applied. The copy is an
 // uncompressed raw disk of the image's size. Bytes that the plan does not
-// change are the same as in the image. Write first makes the changes in memory,
-// reads the changed disk back, and compares it with the plan. Errors match
-// [ErrImage], [ErrConfig] or [ErrStale].
+// change are the same as in the image. Before it writes, Write makes the
+// changes in memory, reads the changed disk back, and compares it with the
+// plan. Errors match [ErrImage], [ErrConfig] or [ErrStale].
 func Write(w io.Writer, r io.ReaderAt, size int64, plan Plan) error {
 	image, d, v, err := read(r, size)
 	if err != nil {
@@ -169,9 +169,10 @@ func openFile(name string) (file *os.File, size int64, err error) {
 
 // WriteFile writes a copy of an image file with a plan applied, as [Write]
 // does. The copy is a new file that only its owner can read, because it holds
-// the identity. It gets its name when it is complete. The image stays as it is,
-// so the VM can go back to it. If a file with the name exists already,
-// WriteFile does not change this file, and the error matches [fs.ErrExist].
+// the identity. An incomplete copy has another name, and is removed after an
+// error. The image stays as it is, so the VM can go back to it. If a file with
+// the copy's name exists already, WriteFile does not change this file, and the
+// error matches [fs.ErrExist].
 func WriteFile(from, to string, plan Plan) error {
 	in, size, err := openFile(from)
 	if err != nil {
