@@ -15,8 +15,8 @@ var ErrClone = errors.New("rustdesk: guests share an ID")
 
 // A CloneError names guests that share an ID, because they were cloned from one
 // another with RustDesk installed. A connection to the ID reaches one of these
-// guests by chance. The ID server does not notice, because clones also share
-// the machine's ID and RustDesk's keys (rustdesk-server
+// guests by chance. The ID server cannot tell the guests apart, because clones
+// also share the machine's ID and RustDesk's keys (rustdesk-server
 // src/rendezvous_server.rs:357). A CloneError matches [ErrClone].
 type CloneError struct {
 	ID    ID
@@ -38,9 +38,9 @@ var programs = map[OS]string{
 	MacOS:   "/Applications/RustDesk.app/Contents/MacOS/RustDesk",
 }
 
-// ReadID asks the RustDesk in a guest for its ID. If RustDesk is installed but
-// has no ID, the error matches [ErrID]. For an unknown system it matches
-// [ErrOS]. Other errors come from the guest.
+// ReadID asks the RustDesk in a guest for its ID. The error matches [ErrID] if
+// RustDesk is installed but has no ID, and [ErrOS] if the system is unknown.
+// Any other error comes from the guest.
 func ReadID(ctx context.Context, guest Guest, system OS) (ID, error) {
 	program, known := programs[system]
 	if !known {
@@ -54,9 +54,9 @@ func ReadID(ctx context.Context, guest Guest, system OS) (ID, error) {
 	return ParseID(lines[len(lines)-1])
 }
 
-// The function "shared" returns, for every target, the indexes of all targets
-// with the same ID, its own index included. For a target without an ID, or with
-// a unique ID, it returns nil.
+// The function "shared" returns a list of indexes for each target. If several
+// targets have the target's ID, the list holds the indexes of all of them, and
+// of the target itself. Otherwise the list is nil.
 func shared(targets []Target, ids []ID) [][]int {
 	same := make([][]int, len(targets))
 	for i, id := range ids {
@@ -72,8 +72,8 @@ func shared(targets []Target, ids []ID) [][]int {
 	return same
 }
 
-// The function "unresolved" returns an error for every ID that several targets
-// would keep.
+// The function "unresolved" returns an error for each ID that more than one
+// target would still have after the plan.
 func unresolved(targets []Target, ids []ID) []*CloneError {
 	var clones []*CloneError
 	for i, group := range shared(targets, ids) {

@@ -30,16 +30,16 @@ func (c OptionChange) String() string {
 	return printable.Sprintf("%s %s: %q -> %q", sign, c.Option, c.From, c.To)
 }
 
-// Diff returns the changes that turn the configuration have into the
-// configuration want, in the order of the options' names. Options in have.Other
-// that want does not name stay unchanged. A password in want is always a
-// change, because the password of a guest cannot be read. It is the last
-// change.
+// Diff returns the changes that turn the configuration "have" into the
+// configuration "want", sorted by the names of the options. An option in
+// have.Other stays unchanged if want.Other does not name it. If "want" has a
+// password, the last change is the password. It is listed even if the guest has
+// the same password, because the password of a guest cannot be read.
 //
-// Configurations from [ParseFile] and [ReadConfig] are compared word for word,
-// as the script of a [Setup] compares them. An option that means the same in
-// other words, such as a direct-access-port of 21118, counts as a change
-// here and in the script.
+// Diff compares the texts of options that come from [ParseFile] or
+// [ReadConfig], as the script of a [Setup] does. An option therefore counts as
+// changed if its text is different, even if the meaning is the same. An example
+// is a direct-access-port of 21118, which is the default.
 //
 // [PlanFor] compares the configurations of many guests.
 func Diff(have, want Config) []OptionChange {

@@ -16,16 +16,16 @@ var ErrFile = errors.New("rustdesk: options file")
 // File returns the configuration as the [OptionsFile] of a guest in which
 // RustDesk has not run yet, such as an image that is being built. It contains
 // the server's key, but not the password. In a guest in which RustDesk runs,
-// RustDesk would overwrite the file from its memory: use [SetUp] there. The
+// use [SetUp], because RustDesk would overwrite the file from its memory. The
 // error comes from [Config.Validate].
 //
-// The file must be at every path of [OptionsFile.Paths]: on Linux and macOS in
-// the homes of root, of every user who logs in, and of the login screen's user.
-// The service's [MainFile] gets a key pair at RustDesk's first registration.
-// Only then does a user's RustDesk take over the service's options. Before
-// that, the user's own options overwrite the service's options, even if the
-// user has no file (rustdesk 1.4.9 src/server.rs:767 and 806 to 829; hbb_common
-// src/config.rs:744).
+// The file must be at every path of [OptionsFile.Paths]. On Linux and macOS, it
+// must be in the homes of root, of every user who logs in, and of the login
+// screen's user. The reason is that the service's [MainFile] has no key pair
+// until RustDesk registers for the first time. Before that, the options of a
+// user overwrite the service's options, even if the user has no file. After
+// that, a user's RustDesk takes over the service's options (rustdesk 1.4.9
+// src/server.rs:767 and 806 to 829; hbb_common src/config.rs:744).
 func (c Config) File() (proxstation.Secret, error) {
 	if err := c.Validate(); err != nil {
 		return proxstation.Secret{}, err
@@ -47,12 +47,14 @@ func (c Config) File() (proxstation.Secret, error) {
 // reads from it. It drops entries that are not options (nat type, serial,
 // trusted devices).
 //
-// RustDesk drops all options if one of them is not text, or if "options" is not
-// a table (hbb_common src/config.rs, deserialize_hashmap_string_string). It
-// reads the file as empty if "socks" is not a table, or if the text is not
-// TOML. If the text is not TOML, ParseFile returns [ErrFile], because RustDesk
-// would overwrite such a file. The error names the line, but does not contain
-// the line's text.
+// Like RustDesk, it returns no options if one of them is not text, or if
+// "options" is not a table (hbb_common src/config.rs,
+// deserialize_hashmap_string_string). If "socks" is not a table, RustDesk reads
+// the file as empty, and so does ParseFile.
+//
+// RustDesk would also read a file as empty, and then overwrite it, if its text
+// is not TOML. For such a text ParseFile returns [ErrFile]. The error names the
+// line, but does not contain the line's text.
 func ParseFile(text string) (Config, error) {
 	var file map[string]any
 	if err := toml.Unmarshal([]byte(strings.TrimPrefix(text, "\ufeff")), &file); err != nil {

@@ -26,18 +26,18 @@ type Frame struct {
 // be read.
 var ErrFrame = errors.New("rustdesk: frame")
 
-// framePaths holds the path at which the file of a frame lies in the guest
-// until Capture reads it. Only root can read the directory.
+// framePaths holds the path of the picture in the guest. The file is there
+// until Capture has read it. Only root can read its directory.
 var framePaths = map[OS]string{
 	Linux: "/root/.proxstation-frame.png",
 	MacOS: "/var/root/.proxstation-frame.png",
 }
 
-// Capture takes a picture of a guest's screen, as a proof of the result of
-// [Report.Picture]. It leaves no file in the guest. On Linux it needs an X11
-// session, and import (ImageMagick), ffmpeg or scrot in the guest. On macOS it
-// needs the permission for screen recording. On Windows it cannot take a
-// picture, because an agent runs outside of every session with a desktop.
+// Capture takes a picture of a guest's screen. The picture shows whether
+// [Report.Picture] was right. Capture leaves no file in the guest. On Linux it
+// needs an X11 session, and import (ImageMagick), ffmpeg or scrot in the guest.
+// On macOS it needs the permission for screen recording. On Windows it cannot
+// take a picture, because an agent does not run in a session with a desktop.
 //
 // The error matches [ErrFrame] if the cause is the system or the picture. It is
 // a [SetupError] of stage "frame" if the guest has no tool or no X11 session.

@@ -39,7 +39,9 @@ func (l local) ReadFile(_ context.Context, path string) ([]byte, error) {
 
 func (l local) WriteFile(context.Context, string, []byte) error { return errors.New("not used") }
 
-// Run runs the frame's script with the guest's root directory.
+// Run ignores the given command, and runs the frame's script in the directory
+// of the guest. It has special cases for the commands that write the script and
+// remove the picture.
 func (l local) Run(_ context.Context, c proxstation.GuestCommand) (proxstation.GuestOutput, error) {
 	switch {
 	case c.Argv[0] == "/bin/rm":
@@ -83,7 +85,7 @@ func TestCapture(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			g := newGuest(t, test.os)
-			for _, tool := range []string{"import", "ffmpeg", "scrot"} { // hides the tools of this machine
+			for _, tool := range []string{"import", "ffmpeg", "scrot"} { // these stand-ins hide the tools of this machine
 				if body, there := test.tools[tool]; there {
 					g.tool(tool, body)
 				} else if _, err := os.Stat("/usr/bin/" + tool); err == nil && test.os == Linux && len(test.tools) == 0 {

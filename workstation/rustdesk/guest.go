@@ -23,8 +23,9 @@ type Guest interface {
 	// other than 0 is not an error.
 	Run(ctx context.Context, command proxstation.GuestCommand) (proxstation.GuestOutput, error)
 	// ReadFile reads a file. If the guest reports that the file does not exist,
-	// the error matches [fs.ErrNotExist]. This is not possible if the
-	// implementation does not understand the words of the report.
+	// the error matches [fs.ErrNotExist]. Some guests report this in words of
+	// their own language. If ReadFile does not understand them, it returns
+	// another error.
 	ReadFile(ctx context.Context, path string) ([]byte, error)
 	// WriteFile writes a file. If the file exists already, it is replaced.
 	WriteFile(ctx context.Context, path string, data []byte) error
@@ -39,15 +40,15 @@ type Event struct {
 	Message string
 }
 
-// The limits of a set-up: the longest time until the guest takes commands, and
-// the longest time for its script.
+// These are the limits of a set-up: the longest time until the guest takes
+// commands, and the longest time for its script.
 const (
 	waitAtMost   = 5 * time.Minute
 	scriptAtMost = 20 * time.Minute
 )
 
-// scriptPaths holds the path of a script in a guest. Only an administrator can
-// write into the directory, because an administrator runs the script.
+// scriptPaths holds the path of a script in a guest. An administrator runs the
+// script, so only an administrator may write into its directory.
 var scriptPaths = map[OS]string{
 	Linux:   "/root/.proxstation-rustdesk.sh",
 	Windows: `C:\Windows\proxstation-rustdesk.ps1`,
@@ -164,10 +165,10 @@ func ReadConfig(ctx context.Context, guest Guest, system OS) (Config, error) {
 	return Config{}, fmt.Errorf("rustdesk: %s: %w", path, err)
 }
 
-// existsOnWindows reports whether a file exists. It reports false only if a
+// existsOnWindows reports whether a file exists. It returns false only if a
 // command in the guest says that the file does not exist. The error of the
-// agent is not enough, because Windows writes it in the guest's language. The
-// path has no blanks, because cmd.exe would misread quotes.
+// agent cannot be used for this, because Windows writes it in the guest's
+// language. The path must have no blanks, because cmd.exe would misread quotes.
 func existsOnWindows(ctx context.Context, guest Guest, path string) bool {
 	ask := []string{"cmd.exe", "/c", "if", "exist", path, "(echo", "yes)", "else", "echo", "no"}
 	out, err := guest.Run(ctx, proxstation.GuestCommand{Argv: ask})

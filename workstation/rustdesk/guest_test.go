@@ -27,8 +27,8 @@ type guest struct {
 	output bytes.Buffer
 }
 
-// The stand-ins change the files that the script reads, as the real tools do,
-// and record every call.
+// These are the stand-ins for the system's tools. Like the real tools, they
+// change the files that the script reads. They record every call.
 var tools = map[string]string{
 	"id":         `[ -e "$D/notroot" ] && echo 1000 || echo 0`,
 	"sleep":      `:`,
@@ -117,8 +117,7 @@ func (g *guest) must(err error) {
 // The method "mark" creates an empty file that controls the stand-ins.
 func (g *guest) mark(name string) { g.must(os.WriteFile(filepath.Join(g.dir, name), nil, 0o600)) }
 
-// The method "install" puts a RustDesk into the guest, as if it had been
-// installed years ago.
+// The method "install" puts a RustDesk into the guest without a set-up.
 func (g *guest) install(version string) {
 	exe := g.root + "/usr/bin/rustdesk"
 	if g.os == MacOS {
@@ -128,8 +127,8 @@ func (g *guest) install(version string) {
 	g.must(os.WriteFile(exe, []byte(g.wrapper(version)), 0o755))
 }
 
-// The method "serve" offers a package of a version for download under a name.
-// It returns the Package that a setup needs for the download.
+// The method "serve" offers a package for download, with the given name and
+// version. It returns the Package for a setup that downloads it.
 func (g *guest) serve(name, version string) Package {
 	return g.offer(name, version, g.wrapper(version))
 }
@@ -190,8 +189,8 @@ func (g *guest) execute(script Script, parse func(output string) error) error {
 	return err
 }
 
-// The method "command" returns a command whose PATH begins with the guest's
-// tools.
+// The method "command" returns a command that finds the guest's stand-ins
+// before the tools of this machine.
 func (g *guest) command(name string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(g.t.Context(), name, args...)
 	cmd.Env = []string{"PATH=" + g.tools + ":" + os.Getenv("PATH"), "TMPDIR=" + g.root}

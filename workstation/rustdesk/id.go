@@ -23,8 +23,8 @@ type ID string
 // ErrID reports a text that is not an [ID].
 var ErrID = errors.New("rustdesk: id")
 
-// maxIDDigits is the greatest number of digits that ParseID accepts. A random
-// ID has only 10 digits.
+// maxIDDigits is the greatest number of digits that ParseID accepts. The
+// longest IDs that RustDesk makes have 10 digits.
 const maxIDDigits = 16
 
 // chosenID is the pattern of hbb_common src/lib.rs, is_valid_custom_id. Its \w

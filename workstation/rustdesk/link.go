@@ -30,12 +30,12 @@ var linkActions = map[LinkAction]bool{
 	OpenPortForward: true, OpenRDP: true, OpenCamera: true, OpenPlay: true,
 }
 
-// A Link is a rustdesk:// address, which opens a connection on a machine with a
-// client. A program that sets up guests shows the link to the person who
+// A Link is a rustdesk:// address. A client that opens it connects to the
+// guest. A program that sets up guests shows the link to the person who
 // connects ([Report.Link]).
 //
 // A Link never holds a password or a key. RustDesk asks the person for the
-// password, and the client that opens the link has the key of its own server.
+// password. The client knows the key of its own server.
 type Link struct {
 	// ID is the guest's ID. It is "" if Address is set.
 	ID ID

@@ -31,9 +31,9 @@ var ErrOnline = errors.New("rustdesk: ask the ID server who is online")
 // src/rendezvous_server.rs, REG_TIMEOUT). If the server cannot be asked, every
 // answer is Unknown and the error matches [ErrOnline].
 //
-// Like a client's address book, Online asks over TCP, at the port below the
-// server's own port (21115) (rustdesk src/client.rs, query_online_states). A
-// server does not answer this question if the program that asks runs on the
+// Online asks over TCP, as a client's address book does. The port is one less
+// than the server's own port, so 21115 by default (rustdesk src/client.rs,
+// query_online_states). The server does not answer if Online runs on the
 // server's own machine.
 func (s Server) Online(ctx context.Context, ids ...ID) ([]proxstation.Answer, error) {
 	answers := make([]proxstation.Answer, len(ids))
@@ -62,7 +62,7 @@ func (s Server) askOnline(ctx context.Context, ids []ID) (states []byte, err err
 	if _, err := conn.Write(frame(onlineRequest(ids))); err != nil {
 		return nil, err
 	}
-	for range 2 { // the first message may be the server's keys
+	for range 2 { // the first message may hold the server's keys; the second then holds the answer
 		message, err := readFrame(conn)
 		if err != nil {
 			return nil, err

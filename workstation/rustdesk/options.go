@@ -13,8 +13,8 @@ import (
 const stopService = "stop-service"
 
 // The function "defaults" returns the default value of every option that has a
-// field. It also returns stop-service, which must not be set in any guest.
-// RustDesk reads the value "" as "not set".
+// field in Config. It also returns stop-service, because no guest may have this
+// option. RustDesk reads the value "" as "not set".
 func defaults() map[string]string {
 	return map[string]string{
 		"custom-rendezvous-server": "", "relay-server": "", "api-server": "", "key": "",
@@ -25,8 +25,8 @@ func defaults() map[string]string {
 	}
 }
 
-// The method "options" returns all options to set. An option with the value "" is
-// to be cleared.
+// The method "options" returns all options to set. An option whose value is ""
+// has to be cleared.
 func (c Config) options() map[string]string {
 	o := defaults()
 	maps.Copy(o, c.Other)
@@ -100,9 +100,9 @@ func fromOptions(o map[string]string) Config {
 	return c
 }
 
-// The method "found" returns the options of a guest. Options that were read
-// from the guest are returned word for word, because a script compares them
-// word for word.
+// The method "found" returns the options of a guest. If the configuration was
+// read from a guest, the options have the same texts as in the guest, because a
+// script compares these texts.
 func (c Config) found() map[string]string {
 	if c.read == nil {
 		return c.options()

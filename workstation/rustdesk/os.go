@@ -73,9 +73,10 @@ func (f File) Path(os OS, home string) (string, error) {
 	return "", fmt.Errorf("%w %q", ErrOS, string(os))
 }
 
-// Paths returns every path at which RustDesk reads the file, for a guest in
-// which RustDesk has not run yet: the path of the service's file, and on Linux
-// and macOS the paths in the given home directories. The error matches [ErrOS].
+// Paths returns every path at which RustDesk reads the file in a guest in which
+// it has not run yet. The first is the path of the service's file. On Linux and
+// macOS, the paths in the given home directories follow. The error matches
+// [ErrOS].
 func (f File) Paths(os OS, homes ...string) ([]string, error) {
 	if os == Windows {
 		homes = nil

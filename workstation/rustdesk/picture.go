@@ -35,25 +35,26 @@ func (r Report) Picture() Picture {
 	return Picture{Sees: "nobody knows: the report names no operating system"}
 }
 
-// The method "no" adds a finding that hides the picture. The parameter "sees"
-// says what the person sees instead.
+// The method "no" adds a finding because of which the person sees no picture.
+// The parameter "sees" says what the person sees instead.
 func (p *Picture) no(sees string, f proxstation.Finding) {
 	f.Severity = proxstation.Blocker
 	p.Visible, p.Sees = proxstation.No, sees
 	p.Findings = append(p.Findings, f)
 }
 
-// The method "warn" adds a finding about a fault that does not hide the picture
-// at present.
+// The method "warn" adds a finding about a fault. At present the person sees
+// the picture in spite of this fault.
 func (p *Picture) warn(f proxstation.Finding) {
 	f.Severity = proxstation.Warning
 	p.Findings = append(p.Findings, f)
 }
 
-// onLinux judges by the rules of RustDesk 1.4.9. RustDesk refuses a Wayland
-// login screen (src/server/connection.rs:1789), chooses the session, and starts
-// nothing without a session (src/platform/linux.rs:206 and 824). In a Wayland
-// session the portal asks the person at the screen (src/lang/en.rs:130).
+// onLinux judges as RustDesk 1.4.9 behaves on Linux. RustDesk chooses the
+// session. It refuses a Wayland login screen (src/server/connection.rs:1789).
+// If there is no session, it starts nothing (src/platform/linux.rs:206 and
+// 824). In a Wayland session, the desktop portal asks the person at the guest's
+// screen for permission (src/lang/en.rs:130).
 func (s Screen) onLinux() Picture {
 	var p Picture
 	switch {
@@ -97,7 +98,7 @@ func (s Screen) waylandLogin() proxstation.Finding {
 	}
 }
 
-// otherWays names the ways to a desktop other than an X11 session.
+// otherWays is advice for a guest whose desktop has no X11 session.
 const otherWays = "another session, such as Xfce's (apt install xfce4); RDP or Sunshine instead of RustDesk; or RustDesk's nightly package rustdesk-unattended-wayland (Debian and Ubuntu, since August 2026, not released yet), which shows Wayland without asking"
 
 // x11Session returns the instructions for getting an X11 session.
@@ -184,9 +185,9 @@ func (s Screen) onMacOS() Picture {
 // is_virtual_display_supported).
 const virtualDisplayBuild = 19041
 
-// onWindows judges by the actions of RustDesk when somebody connects. If there
-// is no display, RustDesk installs the driver of its virtual display and plugs
-// the display in (src/server/display_service.rs:430,
+// onWindows judges as RustDesk behaves on Windows when somebody connects. If
+// there is no display, RustDesk installs the driver of its virtual display and
+// plugs the display in (src/server/display_service.rs:430,
 // src/virtual_display_manager.rs:488).
 func (s Screen) onWindows(v Version) Picture {
 	var p Picture

@@ -196,7 +196,7 @@ func TestMacOSReportsItsScreen(t *testing.T) {
 	if err != nil || show(report.Screen) != show(want) || report.OS != MacOS {
 		t.Errorf("%+v, %v, want %+v", report, err, want)
 	}
-	g.must(os.Remove(g.dir + "/screen-recording")) // the file is missing, as for a program without Full Disk Access
+	g.must(os.Remove(g.dir + "/screen-recording")) // a program without Full Disk Access does not find this file
 	g.state("displays", "Displays:\n")
 	report, err = g.run(Setup{})
 	if want := (Screen{Session: "aqua", Class: "user", User: "501", Accessibility: proxstation.No, Monitors: count(0)}); err != nil || show(report.Screen) != show(want) {
@@ -204,8 +204,9 @@ func TestMacOSReportsItsScreen(t *testing.T) {
 	}
 }
 
-// A user's RustDesk overwrites the service's options as long as the service has
-// no key pair.
+// As long as the service has no key pair, the options of users overwrite the
+// service's options. The set-up then also writes the options for users who have
+// none.
 func TestOptionsGoWhereTheyCount(t *testing.T) {
 	t.Parallel()
 	for _, system := range []OS{Linux, MacOS} {

@@ -27,8 +27,8 @@ type Target struct {
 
 // A Plan holds the changes of RustDesk in some guests, such as a move of all
 // guests from the public servers to a self-hosted server. Its method String
-// shows no secret. A given password is always part of the plan, because
-// RustDesk never reveals the password that it has.
+// shows no secret. If a target has a password, the plan always sets the
+// password, because the present password of a guest cannot be read.
 type Plan struct {
 	// Steps holds the changes, one for each guest that has to change, in the
 	// order of the targets.
@@ -132,14 +132,14 @@ func PlanFor(ctx context.Context, targets []Target) (Plan, error) {
 }
 
 // Apply makes the changes of the plan, one guest after the other, so that a
-// mistake does not lock the caller out of all guests. It stops at the first
-// guest that fails, with the error of [SetUp]. It returns the reports of the
-// guests before this guest, in the order of the steps. To continue with this
-// guest, make a new plan.
+// mistake does not lock the caller out of all guests. If a guest fails, Apply
+// stops and returns the error of [SetUp]. It also returns the reports of the
+// guests that it changed before, in the order of the steps. To continue, make a
+// new plan.
 //
-// The error matches [ErrClone] if guests share an ID. If the plan names these
-// guests, nothing is changed. Otherwise Apply stops after the second guest with
-// the ID.
+// The error matches [ErrClone] if guests share an ID. If Clones is not empty,
+// nothing is changed. Otherwise Apply stops when a second guest reports an ID
+// that it has seen already.
 func (p Plan) Apply(ctx context.Context, progress func(Event)) ([]Report, error) {
 	if len(p.Clones) > 0 {
 		return nil, p.Clones[0]

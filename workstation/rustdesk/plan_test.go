@@ -17,7 +17,8 @@ import (
 	"github.com/proxstation/proxstation/workstation/rustdesk"
 )
 
-// A machine is a guest with one file. The function run executes its commands.
+// A machine is a guest with one file. Its field "run" is the function that
+// executes commands.
 type machine struct {
 	file string // what the options file holds; "" means that there is none
 	fail error  // the error that every request returns
@@ -165,13 +166,13 @@ func TestClonesAreFoundAndRefused(t *testing.T) {
 		t.Errorf("%+v, %v", reports, err)
 	}
 
-	list, _ = targets(1, 2, 3) // 1 is not a clone of any target
+	list, _ = targets(1, 2, 3) // guest 1 is marked as a clone, but no target shares its ID
 	plan, err = rustdesk.PlanFor(t.Context(), list)
 	if err != nil || len(plan.Clones) != 0 || len(plan.Steps) != 2 || !plan.Steps[0].NewID || plan.Steps[1].Target.Name != "guest 3" {
 		t.Fatalf("%v\n%s", err, plan)
 	}
 	reports, err := plan.Apply(t.Context(), nil)
-	if !errors.Is(err, rustdesk.ErrClone) || len(reports) != 2 { // the new IDs of this machine are not random
+	if !errors.Is(err, rustdesk.ErrClone) || len(reports) != 2 { // both machines make the same new ID
 		t.Errorf("two guests that got one ID: %+v, %v", reports, err)
 	}
 	list, _ = targets(2)

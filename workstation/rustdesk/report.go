@@ -27,20 +27,19 @@ type Report struct {
 	// Password says whether RustDesk accepted the given password, as far as
 	// that is known.
 	Password PasswordState `json:"password,omitempty"`
-	// The field Registered says whether the ID server has accepted the key of
-	// RustDesk (RustDesk.toml, keys_confirmed, which RustDesk sets when the
-	// server confirms: rustdesk src/rendezvous_mediator.rs,
-	// RegisterPkResponse). Before that, the ID may still change, and nobody can
-	// reach the guest by the ID. [Server.Online] asks the server whether the
-	// guest is there now.
+	// The field Registered says whether the ID server has confirmed the key of
+	// RustDesk. RustDesk then writes keys_confirmed into RustDesk.toml
+	// (rustdesk src/rendezvous_mediator.rs, RegisterPkResponse). Before that,
+	// nobody can reach the guest by its ID, and the ID may still change.
+	// [Server.Online] asks the server whether the guest is there now.
 	Registered proxstation.Answer `json:"registered,omitzero"`
 	// Ports says which ports of a self-hosted server the guest reached: the ID
 	// server, its second port and the relay, in this order.
 	Ports []ServerPort `json:"ports,omitempty"`
 	// The field Keeps holds the home directories of users on Linux or macOS who
-	// have options of their own. When such a user logs in, RustDesk will use
-	// the user's options and copy them to the service. Repeat the set-up while
-	// these users are logged in.
+	// have options of their own. When such a user logs in, these options
+	// replace the options of the service. To prevent this, repeat the set-up
+	// while these users are logged in.
 	Keeps []string `json:"keeps,omitempty"`
 	// Screen holds the facts that [Report.Picture] judges.
 	Screen Screen `json:"screen,omitzero"`

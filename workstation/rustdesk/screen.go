@@ -7,9 +7,9 @@ import (
 	"github.com/proxstation/proxstation"
 )
 
-// A Screen holds the facts that decide what a person who connects sees. A field
-// has its zero value if the guest's system has no such fact, or if the fact
-// could not be read.
+// A Screen holds facts about a guest's screen. They decide what a person who
+// connects sees. A field has its zero value if the fact could not be read, or
+// if there is no such fact on the guest's system.
 type Screen struct {
 	// Session is the type of the active session on seat0 (logind): "x11",
 	// "wayland" or "tty". It is "none" if there is no session, and "" if the
@@ -21,10 +21,10 @@ type Screen struct {
 	// from a process of the desktop: "ubuntu", "KDE", "sway".
 	User    string `json:"user,omitempty"`
 	Desktop string `json:"desktop,omitempty"`
-	// Login is the type of the login screen: "x11" or "wayland". It comes from
-	// the configuration unless the screen is shown. It is "none" without a
-	// display manager, and "" if the type is unknown. Manager is the display
-	// manager, such as "gdm3".
+	// Login is the type of the login screen: "x11" or "wayland". If the login
+	// screen is not shown, the type comes from its configuration. Login is
+	// "none" without a display manager, and "" if the type is unknown. Manager
+	// is the display manager, such as "gdm3".
 	Login   string `json:"login,omitempty"`
 	Manager string `json:"manager,omitempty"`
 	// XSessions holds the X11 sessions that a user can choose at the login

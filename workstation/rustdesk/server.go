@@ -166,10 +166,12 @@ func (s Server) ConfigString() (proxstation.Secret, error) {
 
 // FileName returns a name for Windows' portable client:
 // "rustdesk-host=HOST,key=KEY,.exe". The client reads its server from this
-// name. Browsers may add "(1)" to the name, and the last comma separates this
-// addition. The name contains the key. The error matches [ErrServer] if the
-// address or key has a character that file names cannot have (a port's colon, a
-// URL, a slash). Use [Server.ConfigString] for such a server.
+// name. Browsers may add "(1)" to the name. The last comma keeps this addition
+// apart from the key. The name contains the key.
+//
+// The error matches [ErrServer] if the name would have a character that file
+// names cannot have, such as the colon of a port or a slash. Use
+// [Server.ConfigString] for such a server.
 func (s Server) FileName() (proxstation.Secret, error) {
 	if err := s.Validate(); err != nil {
 		return proxstation.Secret{}, err
@@ -243,8 +245,8 @@ func parseFileName(text string) Server {
 	return server
 }
 
-// parseConfigStrings looks for a configuration string between the separators
-// of "rustdesk-licensed-STRING(1)".
+// parseConfigStrings looks for a configuration string in a file name such as
+// "rustdesk-licensed-STRING(1)". The string ends at "--" or at a parenthesis.
 func parseConfigStrings(text string) (Server, bool) {
 	for _, dashes := range []string{"-licensed---", "-licensed--", "-licensed-"} {
 		text = strings.ReplaceAll(text, dashes, "--")

@@ -50,12 +50,11 @@ type ServerReport struct {
 	Changed []string `json:"changed,omitempty"`
 }
 
-// Script renders the setup for [Linux]. The standard input of the script is two
-// empty lines, because the script needs no secret. The script succeeds when
-// both services run, the documented ports listen (TCP 21115 to 21119, UDP
-// 21116) and there is a public key. It never reads the private key, and does
-// not know whether a firewall blocks clients. The error matches [ErrServer] or
-// [ErrPackage].
+// Script renders the setup for [Linux]. The script needs no secret, so its
+// standard input is two empty lines. The script succeeds if both services run,
+// if the documented ports listen (TCP 21115 to 21119, UDP 21116), and if there
+// is a public key. It never reads the private key. It does not check whether a
+// firewall blocks clients. The error matches [ErrServer] or [ErrPackage].
 func (s ServerSetup) Script() (Script, error) { return s.script("") }
 
 type program struct {

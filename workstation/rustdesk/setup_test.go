@@ -160,8 +160,8 @@ func wantStage(t *testing.T, err error, stage string) {
 	}
 }
 
-// noSecrets fails the test if a secret is in the output, or in any file except
-// the store of the stand-in.
+// noSecrets fails the test if the output or a file contains a secret. Only the
+// files in which the stand-in keeps its secrets are left out.
 func noSecrets(t *testing.T, g *guest, err error) {
 	t.Helper()
 	seen := map[string]string{"output": g.output.String(), "error": fmt.Sprintf("%v %+v %#v", err, err, err)}
@@ -196,13 +196,13 @@ func TestSetupWaitsForTheServerToAnswer(t *testing.T) {
 	noSecrets(t, g, err)
 }
 
-// A user's RustDesk that has just started may overwrite the options with its
-// own old options. The set-up then sets the options again.
+// A user's RustDesk has just started, and overwrites the options with old
+// options of the user. The set-up sets the options again.
 func TestSetupSetsAgainWhatWasLost(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		name     string
-		restarts int // number of restarts after which an option is lost
+		restarts int // how many restarts lose an option
 		stage    string
 		want     int // expected number of restarts
 	}{
@@ -306,8 +306,8 @@ func TestSetupOnAFreshOrInterruptedImage(t *testing.T) {
 	}
 }
 
-// The set-up waits while a cloud image updates itself, until it can update the
-// package lists.
+// A cloud image updates itself at its first boot, and locks the package lists.
+// The set-up waits until the lists are free.
 func TestSetupWhileTheImageUpdatesItself(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {

@@ -9,12 +9,14 @@ import (
 )
 
 // standIn is the content of a package: a script that behaves like RustDesk's
-// command line (core_main.rs). It keeps its state in the directory $D, and its
-// files below $C, where the service's files are. Tests cause failures by files
-// in $D: "unprivileged", "policy", "nosession", "refuses", "deaf-options",
-// "unregistered" (no key pair either), and "deaf", which holds how often the
-// server does not answer. "id" holds its ID. It always exits with 0, and before
-// 1.4.2 it logs its command line.
+// command line (core_main.rs). Like RustDesk, it always exits with 0, and
+// before 1.4.2 it logs its command line. It keeps its state in the directory
+// $D. $C is the directory of the service's files.
+//
+// Tests put files into $D. "unprivileged", "policy", "nosession", "refuses" and
+// "deaf-options" cause failures. With "unregistered", RustDesk has not
+// registered and has no key pair. "deaf" has a line for each time that the
+// server does not answer. "id" holds the ID.
 //
 //go:embed testdata/standin.sh
 var standIn string

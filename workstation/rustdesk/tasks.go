@@ -12,11 +12,10 @@ type Task struct {
 	ID string `json:"id"`
 	// Title names the task in a few words.
 	Title string `json:"title"`
-	// The field Why is the reason for the task: something that does not work
-	// until the task is done.
+	// The field Why says what does not work until the task is done.
 	Why string `json:"why"`
-	// The field Required says that there is no picture before the task is done,
-	// whatever else is done.
+	// The field Required says that nobody sees a picture until the task is
+	// done, even if all other tasks are done.
 	Required bool `json:"required,omitempty"`
 	// The field Do holds the steps, in order.
 	Do []string `json:"do"`
@@ -97,14 +96,15 @@ func permission(id, pane, service, why string) Task {
 	}
 }
 
-// DisplayTasks returns the tasks after which a guest shows a picture although
-// its graphics card has no monitor. Without a monitor, a card offers no display
+// DisplayTasks returns the tasks after which a guest shows a picture, although
+// its graphics card has no monitor. Without a monitor, a card has no display
 // that RustDesk could show. The required tasks come first, in order. The other
-// tasks are alternatives, the best first. One of these alternatives is enough.
+// tasks are alternatives: one of them is enough, and the best comes first.
 // [Report.Picture] says which tasks are still to be done in a guest.
 //
-// On Windows 10 2004 and newer there is nothing to do: when somebody connects,
-// RustDesk from 1.2.4 on plugs in its own virtual display ([PlugsInDisplay]).
+// There are no tasks for Windows 10 2004 and newer: RustDesk from 1.2.4 on
+// plugs in a virtual display of its own when somebody connects
+// ([PlugsInDisplay]).
 func DisplayTasks(os OS) []Task {
 	plug := Task{
 		ID:    "display.dummy-plug",

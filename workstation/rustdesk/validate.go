@@ -46,9 +46,9 @@ func (c Config) Validate() error {
 }
 
 // validateFrom returns an error for a whitelist with which nobody could
-// connect. RustDesk compares IPv4 addresses only with IPv4 networks (cidr-utils
-// IpCidr::contains). No connection comes from a multicast address, from 0.0.0.0
-// or from ::.
+// connect: no other machine has a loopback or multicast address, 0.0.0.0 or ::.
+// It also refuses an IPv4 network that is written as an IPv6 network, because
+// RustDesk never finds an IPv4 address in it (cidr-utils IpCidr::contains).
 func validateFrom(from []netip.Prefix) error {
 	nobody := len(from) > 0
 	for _, prefix := range from {

@@ -25,9 +25,9 @@ const (
 	// The command line may contain a password or a key.
 	KeepsSecrets
 	// AcknowledgesPassword: "Done!" after --password means that the running
-	// server has stored the password. In older releases it only means that the
-	// password was sent. The root user's commands reach the server of the user
-	// who is logged in.
+	// server has stored the password. In releases without this feature, it only
+	// means that the password was sent. With the feature, commands of root also
+	// reach the server of the user who is logged in.
 	AcknowledgesPassword
 	// PlugsInDisplay: on Windows, RustDesk comes with a virtual display
 	// (Amyuni's usbmmidd). It plugs this display in when somebody connects to a

@@ -32,8 +32,8 @@ func parseWhitelist(text string) []netip.Prefix {
 }
 
 // parseNetwork parses an address or network as the crate cidr-utils 0.5 does
-// (IpCidr::from_str). An IPv4 network may have a netmask after the slash. It
-// may have fewer than four numbers, and then has 8, 16 or 24 bits.
+// (IpCidr::from_str). An IPv4 network may have a netmask after the slash. A
+// network of one, two or three numbers, such as 192.168, has 8, 16 or 24 bits.
 func parseNetwork(text string) (netip.Prefix, bool) {
 	address, bits, hasBits := strings.Cut(text, "/")
 	if strings.Contains(address, ":") {
@@ -83,8 +83,8 @@ func parseIPv4(text string) (netip.Addr, bool) {
 	return addr, err == nil && addr.Is4()
 }
 
-// parseNumber parses a decimal number without a sign or leading zeros. The
-// parameter most is the greatest number that it accepts.
+// parseNumber parses a decimal number without a sign or leading zeros. It
+// refuses a number greater than "most".
 func parseNumber(text string, most int) (int, bool) {
 	n, err := strconv.ParseUint(text, 10, 8)
 	return int(n), err == nil && int(n) <= most && text == strconv.FormatUint(n, 10)
