@@ -167,8 +167,8 @@ func (a *app) withProgress() *install.Options {
 	return &install.Options{Progress: a.out.Progress()}
 }
 
-// The method "make" makes the changes: first the changes of the cluster, then the
-// changes of each node, and high availability last.
+// The method "make" makes the changes: first the changes of the cluster, then
+// the changes of each node, and high availability last.
 func (a *app) make(ctx context.Context, g goal, opts *install.Options) error {
 	first, last := g.plan, cluster.Plan{HAVMs: g.plan.HAVMs, HARules: g.plan.HARules}
 	first.HAVMs, first.HARules = nil, nil // only VMs that exist can be under high availability
@@ -200,10 +200,9 @@ func (s site) apply(ctx context.Context, plan cluster.Plan, opts *install.Option
 	return s.cluster.Apply(ctx, plan, &workstation.ApplyOptions{Progress: opts.Progress})
 }
 
-// makeWay shuts down guests that were just set up on a node. It does this to a
-// guest if another member of its set will be set up on a later node, because
-// only one member of a set runs at a time. For members on the same node,
-// package install does this.
+// makeWay shuts down a guest that was just set up if another member of its set
+// will be set up on a later node. Only one member of a set runs at a time. For
+// members on the same node, package install does this.
 func (a *app) makeWay(ctx context.Context, g goal, part int) error {
 	next := map[string]bool{}
 	for _, p := range g.parts[part+1:] {
@@ -233,7 +232,7 @@ func (a *app) advise(err error) error {
 		a.say("\nThe end of the guest's log:\n%s", failed.Log)
 	}
 	err = fmt.Errorf("%w; when the cause is mended, homelab apply -again NAME sets the guest up once more", err)
-	return &connect.Exit{Status: 1, Err: err} // not Block, even after a blocker, because the VM was made
+	return &connect.Exit{Status: 1, Err: err} // the code is 1 even if a blocker ended the set-up, because the VM was already made
 }
 
 // The method "report" prints the results of the checks in the guests after their

@@ -40,7 +40,7 @@ func newRack(t *testing.T) (l *lab, sim *pvetest.Cluster) {
 		host.Name, host.Guests = name, map[int]pvetest.Guest{140: standIn(), 141: standIn()}
 		hosts = append(hosts, host)
 	}
-	l = newLab(t, hosts[0]) // only its directory and its secrets are used
+	l = newLab(t, hosts[0]) // the tests use only the directory and the secrets of this lab
 	sim = pvetest.NewCluster(hosts, &pvetest.Options{Speed: 100}).Start()
 	t.Cleanup(sim.Close)
 	var urls []string
@@ -282,21 +282,22 @@ func TestSetUpWhileAnotherMemberRunsElsewhere(t *testing.T) { //nolint:parallelt
 	l.want(1, "-node-off pve9: no such node", "", "apply", "-f", l.page, "-yes", "-node-off", "pve9")
 	sim.Down("pve")
 	l.want(3, "VM 140 a is on node pve, which is away", "", "apply", "-f", l.page, "-yes")
-	l.want(1, "+ VM 141 b", "", "plan", "-f", l.page, "-node-off", "pve") // 1: nothing is planned for a
+	l.want(1, "+ VM 141 b", "", "plan", "-f", l.page, "-node-off", "pve") // the code is 1, because nothing is planned for a
 	if sim.Where(141) != "" {
 		t.Errorf("VM 141 is on %q", sim.Where(141))
 	}
 }
 
-// haPage is a page with two workstations under high availability, one of which
-// is to run.
+// haPage is a page with two workstations under high availability. The page asks
+// the HA manager to run only the workstation a.
 const haPage = `workstations:
   a: {id: 140, profile: linux-ai, memory: 4GiB, node: pve, ha: {state: started, nodes: {pve: 0, pve2: 0}, strict: true, apart: b}}
   b: {id: 141, profile: linux-ai, memory: 4GiB, node: pve2, ha: {}}
 `
 
-// High availability is planned with the VMs, asked for when they exist, and
-// found again by the next plan. A workstation whose node is away is left out.
+// One plan holds the VMs and their high availability. PVE gets the requests for
+// high availability after the VMs are made. The next plan finds nothing to do.
+// A workstation whose node is away is left out.
 func TestHighAvailability(t *testing.T) { //nolint:paralleltest // the environment is the test's
 	l, sim := newRack(t)
 	if err := os.WriteFile(l.page, []byte(haPage), 0o600); err != nil {
@@ -316,7 +317,7 @@ func TestHighAvailability(t *testing.T) { //nolint:paralleltest // the environme
 		t.Fatal(err)
 	}
 	sim.Down("pve2")
-	l.want(1, "nothing was planned for b", "", "plan", "-f", l.page) // no rule names b then
+	l.want(1, "nothing was planned for b", "", "plan", "-f", l.page) // b is left out, so no rule is planned with b
 	sim.Up("pve2")
 	l.want(1, "rule apart-140-141 keeps VM 140, VM 141 apart", "", "plan", "-f", l.page) // the page removes no rule
 }
@@ -395,7 +396,7 @@ func TestApplyThatStopsHalfWay(t *testing.T) { //nolint:paralleltest // the envi
 		says string
 	}{
 		{"pve", 140, []string{"apply", "-f", l.page}, 4, "the same command goes on where it stopped"},
-		{"pve2", 141, []string{"apply", plan}, 4, "plan is stale"}, // VM 140 was changed since
+		{"pve2", 141, []string{"apply", plan}, 4, "plan is stale"}, // stale, because the first case changed VM 140
 		{"pve2", 141, []string{"apply", "-f", l.page}, 1, "changed since the plan was made"},
 	} {
 		edit := func() {

@@ -22,8 +22,8 @@ func (s site) noHA(source *file.Source) error {
 	return nil
 }
 
-// highAvailability plans the requests of the page to the HA manager. They are
-// made last, when the VMs exist.
+// highAvailability plans what the page requests from the HA manager. The
+// requests are made last, because the VMs must exist.
 func (g *goal) highAvailability(ctx context.Context) error {
 	spec := g.source.Page.HA(g.unplanned...)
 	if len(spec.VMs) == 0 {
@@ -46,9 +46,9 @@ func (g *goal) highAvailability(ctx context.Context) error {
 	return nil
 }
 
-// planned returns the facts of the cluster as they will be when the plans of the
-// nodes are carried out: with the new VMs, and with the guests running that are
-// set up.
+// planned returns the facts of the cluster as they will be after the plans of
+// the nodes are carried out. They include the new VMs. The guests that are set
+// up then run, but only the last one of each set.
 func (g goal) planned() cluster.Facts {
 	all := g.site.all
 	all.Nodes, all.Guests = slices.Clone(all.Nodes), slices.Clone(all.Guests)
@@ -56,7 +56,7 @@ func (g goal) planned() cluster.Facts {
 		all.Nodes[i].Facts = after(all.Nodes[i].Facts, g.plan)
 		all.Nodes[i].Facts.VMs = maps.Clone(all.Nodes[i].Facts.VMs)
 	}
-	last := map[string]int{} // the last guest of each set that is set up: the others are shut down for it
+	last := map[string]int{} // by set: the guest that is set up last; the guests before it are shut down
 	for _, p := range g.parts {
 		at := slices.IndexFunc(all.Nodes, func(n cluster.NodeFacts) bool { return n.Name == p.facts.Node })
 		for _, step := range p.plan.First.Steps {
@@ -76,7 +76,7 @@ func (g goal) planned() cluster.Facts {
 	return all
 }
 
-// setRunning says whether a guest of the facts runs.
+// setRunning changes the facts: it stores whether a guest runs.
 func setRunning(facts cluster.Facts, vmid int, running proxstation.Answer) {
 	for i, guest := range facts.Guests {
 		if guest.VMID == vmid {

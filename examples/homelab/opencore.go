@@ -76,8 +76,9 @@ func (a *app) copier(source *file.Source, keep *copiesOn) file.Copier {
 	}
 }
 
-// passing returns a file with the name of a copy that is gone when the program
-// ends, as the embedded nodes are.
+// passing returns a path for a planned copy in a new temporary directory. The
+// directory is removed when the program ends, because the embedded nodes are
+// gone then.
 func (a *app) passing(name string) (string, error) {
 	dir, err := os.MkdirTemp("", "homelab")
 	if err != nil {

@@ -237,8 +237,8 @@ func TestOpenCoreRefusals(t *testing.T) {
 }
 
 // On a cluster, the copy is planned for each node that may take the VM, and
-// uploaded to the node that is chosen. Applied again, nothing changes, also when
-// the page names another node: the VM stays where it is.
+// uploaded to the node that is chosen. If the page is applied again, nothing
+// changes. The VM stays on its node even if the page now names another node.
 func TestOpenCoreOnACluster(t *testing.T) { //nolint:paralleltest // the environment is the test's
 	m := newMac(t)
 	rack, sim := newRack(t)
@@ -279,8 +279,8 @@ func TestOpenCoreOnACluster(t *testing.T) { //nolint:paralleltest // the environ
 	m.says(1, "plan", "homelab.yaml:13:14: loader: VM 130: image: stat "+m.dir+"/gone.iso.gz")
 }
 
-// If the page names no node, each node gets a reason, and the copy goes to the
-// node that is chosen.
+// If the page names no node, the program chooses a node for the VM and prints a
+// reason for each node. The copy goes to the chosen node.
 func TestOpenCoreIsPlaced(t *testing.T) { //nolint:paralleltest // the environment is the test's
 	m := newMac(t)
 	rack, sim := newRack(t)

@@ -112,8 +112,8 @@ func (a *app) open(ctx context.Context, page file.Page) (site, error) {
 }
 
 // chosen returns an error if the flag -node names a node and the page places a
-// workstation on another node. The node of the page as a whole does not count,
-// because the flag replaces it.
+// workstation on another node. The flag replaces the node that the page names
+// for all workstations, so this node does not count.
 func (a *app) chosen(page file.Page) error {
 	if a.flags.Node != "" && len(page.HA().VMs) > 0 {
 		return fmt.Errorf("-node %s: the page has high availability (ha), which is about the whole cluster: leave the flag out", a.flags.Node)
@@ -246,7 +246,8 @@ func (a *app) guests(source *file.Source, facts workstation.Facts, home map[int]
 	return guests, err
 }
 
-// notOff returns an error if a node that is said to be off is not away.
+// notOff checks the nodes that the flag -node-off names. It returns an error if
+// one of these nodes is not away.
 func (s site) notOff(names []string) error {
 	for _, name := range names {
 		switch node, there := s.all.Node(name); {

@@ -129,7 +129,8 @@ func (a *app) doSwitch(ctx context.Context, node *workstation.Node, db workstati
 	return nil
 }
 
-// nodesOff says how a person tells the program that a node which is away is off.
+// nodesOff prints how to use the flag -node-off. With this flag, a person tells
+// the program that a node is off.
 func (a *app) nodesOff(status workstation.DualBootStatus) {
 	told := map[string]bool{}
 	for _, m := range status.Members {

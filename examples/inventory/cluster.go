@@ -28,9 +28,9 @@ type clusterReport struct {
 	// containers that the login may see, sorted by VMID.
 	Nodes  []nodeReport  `json:"nodes"`
 	Guests []guestReport `json:"guests"`
-	// Findings holds the findings on the cluster as a whole and on its nodes as
-	// members. If a node could be read, the findings on its parts are in its
-	// report.
+	// Findings holds the findings on the cluster as a whole, and on its nodes
+	// as members of the cluster. The findings on the parts of a node are in the
+	// Report of this node, if the node could be read.
 	Findings []proxstation.Finding `json:"findings"`
 }
 
@@ -40,9 +40,9 @@ type nodeReport struct {
 	Address string `json:"address"` // "" if the login may not read it
 	// State is "online", "forbidden", "slow", "away" or "unread".
 	State cluster.State `json:"state"`
-	// Version is PVE's version. CPU is the processor's model, and Memory the
-	// size in bytes that a new VM could have. They are "", "" and 0 if they are
-	// not known.
+	// Version is PVE's version. CPU is the model of the processor. Memory is
+	// the number of bytes that a new VM could have. A value that is not known
+	// is "" or 0.
 	Version string `json:"version"`
 	CPU     string `json:"cpu"`
 	Memory  int64  `json:"memory"`

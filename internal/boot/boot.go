@@ -19,10 +19,11 @@ type Change struct {
 	Guest gpu.Guest
 	// Now and Will are the configurations before and after the change.
 	Now, Will map[string]string
-	// Empty holds the slots that get a new disk with nothing on it, if they do
-	// not have a disk yet.
+	// Empty holds the slots for which the change makes a new, empty disk. Slots
+	// that already have a disk keep it.
 	Empty []string
-	// Functions returns the functions of the host that a hostpci value takes.
+	// Functions returns the PCI functions of the host that a hostpci value
+	// selects.
 	Functions func(gpu.HostPCI) []iommu.Address
 }
 

@@ -40,7 +40,7 @@ func TestCheck(t *testing.T) {
 	const system, q35 = "a:vm-1-disk-0,size=64G", "pc-q35-9.0"
 	for name, test := range map[string]struct {
 		guest gpu.Guest
-		now   map[string]string // beside a system disk at scsi0, from which the VM starts
+		now   map[string]string // keys in addition to scsi0, the system disk from which the VM starts
 		set   map[string]string
 		empty []string
 		want  []string

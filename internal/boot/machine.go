@@ -30,7 +30,7 @@ func (j *judgement) machine() {
 	if isQ35(j.Now) == isQ35(j.Will) {
 		return
 	}
-	if !j.Guest.IsMacOS() { // package workstation reports more about macOS
+	if !j.Guest.IsMacOS() { // for macOS, package macos reports the change (macos.machine)
 		why := "every device of the guest gets another PCI address: network interfaces get other names, and an address that was set for an old name is lost"
 		if j.Guest.IsWindows() {
 			why = "every device of the guest gets another PCI address: Windows may have to be activated again, and sees a new network adapter, without the address that was set"
@@ -184,9 +184,10 @@ func (j *judgement) idOfPVE(id string, config map[string]string) bool {
 	return numbered && err == nil && n < len(functions) && len(functions) > 1 || !numbered && len(functions) < 2
 }
 
-// hasEHCI reports whether PVE gives an i440fx machine the controller ehci. It
-// does so for USB devices without usb3 if the guest does not get xHCI for all
-// of them (qemu-server PVE/QemuServer/USB.pm, get_usb_controllers).
+// hasEHCI reports whether PVE gives an i440fx machine the controller ehci. PVE
+// adds it if a USB device lacks usb3=1. PVE does not add it if the guest gets
+// an xHCI controller for all USB devices (qemu-server PVE/QemuServer/USB.pm,
+// get_usb_controllers).
 func hasEHCI(config map[string]string) bool {
 	if qmconf.ModernUSB(config["ostype"]) && !beforeXHCI.MatchString(config["machine"]) {
 		return false

@@ -143,8 +143,8 @@ func call[P, R any](command cdp.Command[P, R], params P) action {
 	})
 }
 
-// The function "see" waits until a JavaScript expression is true, even if another
-// page is loaded meanwhile.
+// The function "see" waits until a JavaScript expression is true, even if
+// another page is loaded meanwhile.
 func see(expression string) action {
 	return chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
 		return poll(ctx, expression, func() bool {
@@ -170,12 +170,14 @@ func poll(ctx context.Context, what string, done func() bool) error {
 	return nil
 }
 
-// The function "says" waits until a visible element contains a text.
+// The function "says" waits until the page shows a text. The selector matches
+// the element in which the text must be.
 func says(selector, text string) action {
 	return see(`[...document.querySelectorAll(` + quote(selector) + `)].some(e => e.checkVisibility() && e.innerText.includes(` + quote(text) + `))`)
 }
 
-// The function "gone" waits until no visible element matches the selector.
+// The function "gone" waits until the page shows no element that the selector
+// matches.
 func gone(selector string) action {
 	return see(`![...document.querySelectorAll(` + quote(selector) + `)].some(e => e.checkVisibility())`)
 }
@@ -188,7 +190,8 @@ func click(selector string) action {
 	return pointed(selector, func(x, y float64) action { return chromedp.MouseClickXY(x, y) })
 }
 
-// pointed calls the function "point" with the coordinates of an element's middle.
+// pointed calls the function "point" with the coordinates of an element's
+// middle.
 func pointed(selector string, point func(x, y float64) action) action {
 	find := `(() => {
 		const e = document.querySelector(` + quote(selector) + `);

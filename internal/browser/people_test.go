@@ -159,9 +159,9 @@ func TestADeadServer(t *testing.T) {
 	do(t, ctx, says("#system-141", "On for"), gone("#link:not(:empty)"))
 }
 
-// Login and forms also work under a host name without HTTPS, as most people at
-// home use it. Browsers then send no Sec-Fetch-Site. After the end of a
-// browser's session, the page asks for the secret again.
+// Login and forms also work under a host name without HTTPS. Most people at
+// home use the page in this way. Browsers then send no Sec-Fetch-Site. When the
+// session of a browser has ended, the page asks for the secret again.
 func TestUnderAName(t *testing.T) {
 	t.Parallel()
 	opts := named

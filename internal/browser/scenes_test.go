@@ -57,7 +57,7 @@ type scene struct {
 
 	mu     sync.Mutex
 	status workstation.DualBootStatus
-	hangs  int // the number of statuses after which the node hangs; 0 if it never hangs
+	hangs  int // how many times the node reports its status before it hangs; 0 if it never hangs
 	asked  int
 	events []workstation.Event // the events that a switch reports
 	during func(s *scene)      // changes the scene after the switch has reported the events

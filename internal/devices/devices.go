@@ -1,5 +1,7 @@
-// Package devices finds the keys in which an existing VM has the devices that
-// somebody wants for it, so that no device is given to a VM twice. It is pure.
+// Package devices compares the devices that a VM has with the devices that
+// somebody wants for it. It finds the keys in which the VM has the wanted
+// devices already, so that no device is given to the VM twice. It makes no
+// request to a node.
 package devices
 
 import (
@@ -19,14 +21,14 @@ type Wish struct {
 	Have  map[string]string // the VM's configuration
 	Host  gpu.Node
 
-	// Config, Defaults and Absent are the wanted keys and values, the values for
-	// what is new, and the keys and properties that must not be there. Fit
-	// changes them.
+	// Config holds the wanted keys and values. Defaults holds, by key,
+	// properties for new devices. Absent holds the keys and properties that the
+	// VM must not have. Fit changes all three.
 	Config, Defaults map[string]string
 	Absent           []string
 
-	// Split holds the keys of cards of which other keys of the VM hold functions
-	// too. Faults holds the devices for which no key is left.
+	// Split holds one key for each card that the VM has in several keys. Faults
+	// holds the devices for which no key is left.
 	Split    []string
 	Faults   []rules.Fault
 	Findings []proxstation.Finding
@@ -45,8 +47,8 @@ func (w *Wish) Fit() {
 	}
 }
 
-// Completed adds to a property string the properties that only its defaults
-// have.
+// Completed returns a property string to which the missing properties were
+// added. It takes these properties from defaults.
 func Completed(key, value, defaults string) string {
 	if value == "" || defaults == "" {
 		return value

@@ -60,9 +60,9 @@ func otherMode(have, want string) bool {
 	return errOne == nil && errTwo == nil && one.LegacyIGD != two.LegacyIGD
 }
 
-// holders returns the keys in which a VM has some of the functions that the Spec
-// wants in one key. It leaves out keys that the Spec removes or gives to other
-// devices.
+// holders returns the keys in which the VM already has some of the wanted
+// functions. The Spec wants these functions in the key "in". Keys that the Spec
+// removes or gives to other devices are left out.
 func (w *Wish) holders(in string, wanted []iommu.Address) []string {
 	var keys []string
 	for _, key := range slices.Sorted(maps.Keys(w.Have)) {
@@ -114,9 +114,10 @@ func (w *Wish) move(from, to string) {
 	}
 }
 
-// otherProperties returns the names of all properties of an old value except
-// its device, in the form of VM.Absent. An option ROM or a mode belongs to the
-// old card.
+// otherProperties returns the properties of an old hostpci value that the new
+// card must not keep, such as an option ROM or a mode. These are all properties
+// that the new value does not set, except the device and pcie. The names have
+// the form of VM.Absent.
 func otherProperties(key, have, want string) []string {
 	wanted := qmconf.Parse(key, want)
 	var names []string
@@ -128,8 +129,8 @@ func otherProperties(key, have, want string) []string {
 	return names
 }
 
-// keepSplit keeps a card that the VM has in several keys, with one function in
-// each key. If one of these keys named a mapping of the whole card, PVE would
+// keepSplit keeps the keys of a card if the VM has each function of the card in
+// its own key. If one of these keys got a mapping of the whole card, PVE would
 // find a function assigned twice.
 func (w *Wish) keepSplit(slot string, holders []string) {
 	properties, device := qmconf.Parse(slot, w.Config[slot]), w.Config[slot]

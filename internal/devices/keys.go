@@ -25,7 +25,7 @@ func (w *Wish) keys(family string, names ...string) {
 		return slices.DeleteFunc(slices.Sorted(maps.Keys(config)), func(key string) bool { return qmconf.Family(key) != family })
 	}
 	wanted := keysOf(w.Config)
-	holder := map[string]string{} // by key of the VM: the key in the Spec
+	holder := map[string]string{} // maps a key of the VM to the key in the Spec that has the same device
 	for _, key := range wanted {
 		if device(w.Have, key) == device(w.Config, key) {
 			holder[key] = key

@@ -17,9 +17,9 @@ func Name[E ~uint8](names []string, value E) string {
 	return fmt.Sprintf("%s(%d)", kind[strings.LastIndexByte(kind, '.')+1:], uint8(value))
 }
 
-// Unmarshal sets value to the value with this name. It is used by UnmarshalText
-// methods. If no value has this name, the error wraps unknown and lists the
-// names.
+// Unmarshal looks a name up in the table, and stores the number that belongs to
+// the name in *value. UnmarshalText methods call it. If the table lacks the
+// name, the error wraps unknown and lists the names.
 func Unmarshal[E ~uint8](value *E, names []string, name string, unknown error) error {
 	i := slices.Index(names, name)
 	if i < 0 {

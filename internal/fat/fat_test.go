@@ -328,8 +328,8 @@ func TestRefuses(t *testing.T) {
 	}
 }
 
-// What stands behind the end mark of a directory is not there, and stays away
-// when a new file takes the mark's place.
+// Entries behind the end mark of a directory do not count. They still do not
+// count when a new file takes the place of the mark.
 func TestBehindTheEndMark(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, disk memory, v *fat.Volume) {
@@ -505,7 +505,7 @@ func TestCheck(t *testing.T) {
 		if err := v.Check(); err != nil {
 			t.Errorf("a sound volume: %v", err)
 		}
-		entry := func(names ...string) int { // the programs that make volumes choose other short names
+		entry := func(names ...string) int { // takes several names, because each program that makes volumes chooses its own short names
 			for _, name := range names {
 				if at := bytes.Index(disk, []byte(name)); at >= 0 {
 					return at

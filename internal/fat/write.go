@@ -255,8 +255,9 @@ func (v *Volume) add(w io.WriterAt, d Entry, name string, attributes byte, first
 	return Entry{Name: name, Dir: attributes&attrDir != 0, short: short, first: first, at: slots[at+len(record)-1].at}, nil
 }
 
-// endAfter moves a directory's end mark behind n new entries that took the mark's
-// place. Without the mark, old entries behind it would be there again.
+// endAfter moves the end mark of a directory behind n new entries, if they took
+// the place of the mark. Without a mark, the old entries behind it would count
+// again.
 func (v *Volume) endAfter(w io.WriterAt, slots []slot, at, n int) error {
 	ended := slices.ContainsFunc(slots[:at+n], func(s slot) bool { return s.data[0] == 0 })
 	if next := at + n; ended && next < len(slots) && slots[next].data[0] != 0 {

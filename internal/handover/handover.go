@@ -178,10 +178,11 @@ func (h Host) partOfCard(fn iommu.Function) bool {
 }
 
 // The method "storage" judges a storage controller. The API lists the disks of
-// the host, but not the controller of each disk. If no disk of a kind is idle,
-// and the host has only one controller of that kind, the host surely uses a
-// disk on this controller. The same holds for each NVMe controller if there are
-// as many NVMe disks as NVMe controllers.
+// the host, but not the controller of each disk. The host surely uses a disk on
+// this controller if two things are true: no disk of this kind is idle, and the
+// host has no other controller of this kind. For NVMe controllers, it is also
+// enough that no NVMe disk is idle and there are as many NVMe disks as
+// controllers.
 func (o loss) storage(fn iommu.Function) (severity proxstation.Severity, why string) {
 	if len(of(isStorage, o.left)) == 0 {
 		return proxstation.Blocker, "it is the last storage controller of the host, which loses its root disk when the VM starts"

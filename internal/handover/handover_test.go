@@ -31,7 +31,7 @@ func TestCheck(t *testing.T) {
 		Ports: []string{"eno1"},
 	}
 	running := host
-	if value, err := gpu.ParseHostPCI("0000:00:1f.3"); err == nil { // another VM that runs has the network card already
+	if value, err := gpu.ParseHostPCI("0000:00:1f.3"); err == nil { // another running VM already has this group, which includes the network card
 		running.Gone = []gpu.HostPCI{value}
 	}
 	for _, test := range []struct {

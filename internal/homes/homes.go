@@ -17,7 +17,7 @@ import (
 // and its HA manager move VMs, so a VM may be on another node than before.
 type VMs struct {
 	client *pve.Client
-	name   string // the node on which a VM is looked for that was not seen yet
+	name   string // the node that is asked about a VM that was not seen yet
 	*memory
 }
 
@@ -124,9 +124,9 @@ func (v VMs) Look(ctx context.Context) error {
 func (v VMs) On(id int) *pve.Client { return v.client.On(v.Home(id)) }
 
 // At makes a request to the node of a VM. If that node does not have the VM,
-// the request had no effect: the VM is looked for, and the request is repeated
-// on the node that has it. If that node does not answer, the VM is looked for
-// too, so that the next request finds it.
+// the request had no effect. At then asks the cluster where the VM is, and
+// repeats the request there. If the node of the VM does not answer, At also
+// asks the cluster, so that the next request reaches the right node.
 func At[T any](ctx context.Context, v VMs, id int, ask func(*pve.Client) (T, error)) (T, error) {
 	home := v.Home(id)
 	answer, err := ask(v.client.On(home))
@@ -161,8 +161,8 @@ func (v VMs) SetConfig(ctx context.Context, id int, change pve.Change) error {
 	return err
 }
 
-// Running returns the VMs that run, of those with the given VMIDs. It does not
-// ask the nodes in off. With an error, it returns the VMs that are known to run.
+// Running returns those of the given VMs that run. It does not ask the nodes in
+// off. If it returns an error, it also returns the VMs that are known to run.
 func (v VMs) Running(ctx context.Context, ids []int, off []string) (running []pve.VMStatus, err error) {
 	asked := map[string]bool{}
 	seen := map[int]bool{}

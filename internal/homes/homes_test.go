@@ -30,7 +30,7 @@ func testVMs(t *testing.T) {
 	if vms.Home(141) != "one" || vms.Clustered() {
 		t.Errorf("before anything was seen: %s, %v", vms.Home(141), vms.Clustered())
 	}
-	if status, err := vms.Status(t.Context(), 141); err != nil || !status.Running { // the first node does not have it
+	if status, err := vms.Status(t.Context(), 141); err != nil || !status.Running { // VM 141 is on the second node
 		t.Errorf("%+v, %v", status, err)
 	}
 	if vms.Home(140) != "one" || vms.Home(141) != "two" || !vms.Clustered() || vms.IsAway(141) {

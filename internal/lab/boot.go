@@ -62,10 +62,9 @@ type Outcome struct {
 	failed  string // the reason that init reported
 }
 
-// Run boots a machine and waits until the machine ends. It uses a core for
-// about ten seconds, and for the time of the commands. If ctx ends first, Run
-// ends the machine. The error is a [*BootError] if the machine had begun to
-// boot.
+// Run boots a machine and waits until the machine ends. It needs one core for
+// about ten seconds, plus the time of the commands. If ctx ends first, Run ends
+// the machine. The error is a [*BootError] if the machine had begun to boot.
 func (l Lab) Run(ctx context.Context, b Boot) (Outcome, error) {
 	dir, err := os.MkdirTemp("", "lab")
 	if err != nil {

@@ -28,11 +28,15 @@
 //	intel-quiet   an Intel IOMMU, without an argument
 //	none          no IOMMU, but the kernel argument intel_iommu=on
 //
-// All machines have the same devices: a card and its audio function alone (root
-// port 00:03.0), a card of the same model behind a PCI bridge with a network card
-// (root port 00:04.0), and an NVMe, a SATA SSD, a SATA HDD, a virtio and a USB
-// disk, all empty; and an NVMe controller without a disk that makes virtual
-// functions (root port 00:08.0). The tools of LVM, Btrfs and ext4 are in /bin.
+// All machines have the same devices. Three root ports have these devices behind
+// them:
+//
+//	00:03.0       a card with its audio function, and no other device
+//	00:04.0       a PCI bridge with a card of the same model and a network card
+//	00:08.0       an NVMe controller that makes virtual functions and has no disk
+//
+// There are five empty disks: NVMe, SATA SSD, SATA HDD, virtio and USB. The tools
+// of LVM, Btrfs and ext4 are in /bin.
 //
 // Three more machines have tests of their own, which begin with "TestInKmod",
 // "TestInPicture" and "TestInCD":

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// These tests run inside the machines of [TestEndings]. Each ends its machine
-// in another way. Outside the lab they do nothing.
+// These tests run inside the machines of [TestEndings]. Each of these tests
+// ends its machine in another way. Outside the lab they do nothing.
 
 func inLab(t *testing.T) {
 	t.Helper()

@@ -155,7 +155,7 @@ func TestEndings(t *testing.T) {
 			outcome, err := l.Run(ctx, Boot{Machine: Machine{Name: "bare"}, Init: init, Commands: []Command{fails, ends},
 				Watch: func(e Event) {
 					if strings.Contains(string(e.Output), "it hangs") {
-						cancel() // the same happens when the time limit has passed
+						cancel() // has the same effect as the end of the time limit
 					}
 				}})
 			var boot *BootError

@@ -12,7 +12,7 @@ func TestGuestOf(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		config map[string]string
-		want   gpu.Guest // AnyGuest if it is not macOS
+		want   gpu.Guest // AnyGuest if the guest is not macOS
 	}{
 		{"hackintosh-big-sur", map[string]string{"ostype": "other"}, gpu.MacOSBigSur},
 		{"mac", map[string]string{"args": "-device isa-applesmc,osk=x", "description": "High Sierra"}, gpu.MacOSHighSierra},

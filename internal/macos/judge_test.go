@@ -20,7 +20,7 @@ func TestCheck(t *testing.T) {
 	igpu := gpu.Cards([]iommu.Function{{Address: address, Class: 0x030000, Model: iommu.Model{Vendor: 0x8086, Device: 0x3e92}}})[0]
 	for name, test := range map[string]struct {
 		change macos.Change
-		config map[string]string // beside a processor that macOS knows
+		config map[string]string // keys in addition to a processor that macOS knows
 		want   []string
 	}{
 		"nothing to say":                     {},

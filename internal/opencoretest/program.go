@@ -139,9 +139,9 @@ const (
 // Program returns a UEFI program that takes the place of OpenCore. It writes
 // the device path from which it was started, and the device paths of all
 // displays, to the console. Then it returns "not found", so that the firmware
-// tries its next boot entry. The program contains a version in the same way as
-// OpenCore: a template, and code that would put digits into the template. The
-// bytes in vault are between the marks of OpenCore's key.
+// tries its next boot entry. Like OpenCore, the program holds its version as a
+// template, and as code that would put digits into the template. The bytes in
+// vault stand between the same two marks as OpenCore's key.
 func Program(version string, vault [528]byte) []byte {
 	const align, base = 0x200, 0x1000
 	le := binary.LittleEndian

@@ -37,8 +37,9 @@ type address struct {
 }
 
 // Join returns one endpoint that stands for several endpoints of one cluster.
-// An endpoint without a login or an authority gets the login or the authority
-// of the first endpoint. The errors match [ErrInvalid].
+// All endpoints use the login of the first endpoint. An endpoint with a
+// different login is an error. An endpoint without RootCAs uses the RootCAs of
+// the first endpoint. The errors match [ErrInvalid].
 func Join(endpoints []Endpoint, inFlight int) (Endpoint, *Addresses, error) {
 	if len(endpoints) == 0 {
 		return Endpoint{}, nil, inputError("no endpoint: want the address of at least one node")

@@ -107,8 +107,8 @@ func octets(text string) string {
 	return string(data)
 }
 
-// characters is the inverse of octets, because PVE turns each character of the
-// input into a byte and fails on characters beyond 0xff (encode_base64 in
+// characters is the inverse of octets. PVE turns each character of the input
+// into a byte, and fails on characters beyond 0xff (encode_base64 in
 // qemu_exec).
 func characters(data string) string {
 	runes := make([]rune, len(data))

@@ -46,8 +46,9 @@ func WithOdd(ctx context.Context, report func(Odd)) context.Context {
 }
 
 // decode stores the fitting values of an answer in v, and returns the places of
-// the values that do not fit. It stops when its context ends. If the answer as
-// a whole is another kind of value, decode returns an error.
+// the values that do not fit. It stops when its context ends. If the whole
+// answer has the wrong type, such as a number in place of a list, decode
+// returns an error.
 func decode(ctx context.Context, path string, data []byte, v any) (odd []string, err error) {
 	if err := measure(ctx, data, answerBound(path)); err != nil {
 		return nil, err
@@ -94,8 +95,9 @@ func measure(ctx context.Context, data []byte, bound int64) error {
 const maxOdd = 20
 
 // A decoder stores JSON in Go values. It continues after a value of a wrong
-// type, and records the place of this value in words that do not name Go's
-// types. encoding/json does neither for types that decode themselves.
+// type. It records the place of this value in words for people, without the
+// names of Go's types. The package encoding/json does neither for types that
+// decode themselves.
 type decoder struct {
 	ctx context.Context
 	odd []string

@@ -37,8 +37,8 @@ type Client struct {
 }
 
 // InFlight is the number of requests that a client has under way at the same
-// time. With 32, a node with sixteen VMs is read in two rounds. Between the
-// rounds, up to InFlight connections stay open.
+// time. With 32 requests at a time, a node with sixteen VMs is read in two
+// rounds. Up to InFlight connections stay open between these rounds.
 const InFlight = 32
 
 // answerTime is the time limit of a request. A node's own proxy gives up after

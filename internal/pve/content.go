@@ -9,10 +9,10 @@ import (
 	"github.com/proxstation/proxstation/storage"
 )
 
-// committed adds the volumes of a storage: the images to install from, and the
-// disks of VMs and containers. If the storage's volumes take space only when
-// they are written, it also adds up the sizes of the disks. If the volumes
-// cannot be listed, these facts stay unknown.
+// committed adds facts about the volumes of a storage: the images to install
+// from, and the disks of VMs and containers. It also adds up the sizes of the
+// disks. It omits this sum for the storage type lvm, whose disks take all their
+// space at once. If the volumes cannot be listed, these facts stay unknown.
 func (c *Client) committed(ctx context.Context, s storage.Storage) storage.Storage {
 	thick := s.Type == "lvm"
 	content, asked := listed(s)
@@ -49,10 +49,10 @@ func (c *Client) committed(ctx context.Context, s storage.Storage) storage.Stora
 }
 
 // listed returns the content type to request from a storage, or "" for all
-// types. For each request, PVE lists all images anew, so a single request must
-// return all the needed types. asked is false if no rule needs the storage's
-// content. It is also false for an offline storage, because PVE would try to
-// mount it.
+// types. There is only one request for each storage, because PVE lists all
+// images anew for each request. asked is false if no rule needs the storage's
+// content. Install images are not requested from an offline storage, because
+// PVE would try to mount the storage.
 func listed(s storage.Storage) (content string, asked bool) {
 	local := slices.Contains([]string{"lvm", "lvmthin", "zfspool", "dir", "btrfs"}, s.Type)
 	images := slices.Contains(s.Content, "images") && local

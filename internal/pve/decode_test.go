@@ -73,7 +73,7 @@ func TestPermissionsComeFromTheNearestPath(t *testing.T) {
 	t.Parallel()
 	p := Permissions{"/": {"A": true}, "/vms": {"B": true}, "/vms/140": {}, "/storage/x": {"B": false}}
 	for path, want := range map[string]string{"/": "A", "/storage": "A", "/vms": "B", "/vms/141": "B", "/vms/140": "", "/vms/140/x": "",
-		"/storage/x": "B", "/storage/x/y": "A"} { // the role on /storage/x does not hold below it, so the role of / holds
+		"/storage/x": "B", "/storage/x/y": "A"} { // B holds on /storage/x only, and A of / holds below it
 		for _, privilege := range []string{"A", "B"} {
 			if got := p.Allows(path, privilege); got != (privilege == want) {
 				t.Errorf("Allows(%s, %s) = %v", path, privilege, got)

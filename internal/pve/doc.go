@@ -9,8 +9,9 @@
 // PVE's words and sends nothing to other hosts, [Dial] uses a login of this
 // package, and [Client.Wait] is the only place that waits for tasks.
 //
-// The answers of a node are not trusted. Their size is limited. They are
-// decoded as far as they fit; a value that does not fit is an [Odd]. They are
-// made printable, and the secrets that were sent to the node are removed. Every
-// error passes through [Public] on its way to the caller.
+// The answers of a node are not trusted. Their size is limited. If a value in
+// an answer has the wrong type, the value is reported as an [Odd], and the
+// other values are still read. Texts are made printable, and the secrets that
+// were sent to the node are removed from them. Every error passes through
+// [Public] on its way to the caller.
 package pve

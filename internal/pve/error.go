@@ -128,7 +128,7 @@ func wrap(method, path string, err error) error {
 		}
 	case badRequest.MatchString(text):
 		e.Status, e.Message = 400, plainWords(badRequest.FindStringSubmatch(text)[1])
-	case errors.As(err, &syntax), errors.As(err, &unfit): // go-proxmox decodes the answer first, so the error is from go-proxmox
+	case errors.As(err, &syntax), errors.As(err, &unfit): // the decoder of go-proxmox refused the answer before ours saw it
 		e.Message, e.cause = errNotJSON.Error(), errNotJSON
 	case errors.As(err, &request): // the text of this error repeats method and URL
 		e.Message, e.cause = request.Err.Error(), err

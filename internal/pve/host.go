@@ -132,8 +132,8 @@ func (c *Client) PCI(ctx context.Context) ([]iommu.Function, error) {
 		IOMMUGroup      number `json:"iommugroup"`
 		MDev            flag   `json:"mdev"`
 	}
-	// The parameter for the blacklist is empty, because PVE otherwise leaves
-	// out bridges and memory.
+	// The parameter is empty, so that PVE lists all functions. Without the
+	// parameter, PVE leaves out bridges and memory.
 	path := c.here("/hardware/pci")
 	if err := c.get(ctx, path, url.Values{"pci-class-blacklist": {""}}, &entries); err != nil {
 		return nil, err

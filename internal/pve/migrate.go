@@ -24,8 +24,8 @@ type Migration struct {
 	// Mappings holds the keys of the VM's devices whose mapping the target
 	// lacks: "hostpci0".
 	Storages, Mappings []string
-	// HA holds the resources that forbid the target by the rules of high
-	// availability, each with the reason: "vm:141 (resource-affinity)".
+	// HA holds the HA resources that keep the VM away from the target because
+	// of a rule, each with the reason: "vm:141 (resource-affinity)".
 	HA []string
 	// Along holds the HA resources that PVE moves together with the VM.
 	Along []string

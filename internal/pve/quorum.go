@@ -46,11 +46,11 @@ func (c *Client) HARequest(ctx context.Context, vmid int) (string, error) {
 	return resource.State, nil
 }
 
-// RequestHA requests a state of a VM from the HA manager. For a VM under high
-// availability, PVE's own start, stop and shutdown do the same with
-// VM.PowerMgmt. RequestHA needs Sys.Console on /. It can also request
-// "disabled". Only this request ends the state "error" (pve-ha-manager
-// PVE/API2/HA/Resources.pm).
+// RequestHA requests a state of a VM from the HA manager. It needs Sys.Console
+// on /. For a VM under high availability, PVE's own start, stop and shutdown
+// make a similar request, and need only VM.PowerMgmt. But only RequestHA can
+// request "disabled", and only this request ends the state "error"
+// (pve-ha-manager PVE/API2/HA/Resources.pm).
 func (c *Client) RequestHA(ctx context.Context, vmid int, state string) error {
 	return c.call(ctx, http.MethodPut, haResource(vmid), map[string]any{"state": state}, nil)
 }

@@ -12,10 +12,10 @@ import (
 // guard sees where the connections of a request lead. It ends the request
 // before anything is sent to another host, or to the same host without TLS.
 //
-// The guard sees nothing in three cases: if the caller's transport is not an
-// [http.Transport], if a redirect leads to the same host and port, and in an
-// upload, which go-proxmox makes without a context. [Transport] has no such
-// gaps.
+// The guard has three gaps. It sees nothing if the caller's transport is not an
+// [http.Transport]. It does not notice a redirect to the same host and port. It
+// does not watch uploads, which go-proxmox makes without a context. A client
+// with [Transport] has no such gaps.
 type guard struct {
 	mu     sync.Mutex
 	stop   context.CancelFunc

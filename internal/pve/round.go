@@ -59,8 +59,8 @@ func roundOf(ctx context.Context) *Round {
 }
 
 // WithRound returns a context whose requests belong to a new round with this
-// many slots. If nodes share the answer to a request, the request ends when ctx
-// ends.
+// many slots. A request whose answer several nodes share is cancelled only when
+// ctx ends.
 func WithRound(ctx context.Context, slots int) (context.Context, *Round) {
 	r := &Round{slots: make(chan struct{}, slots), first: min(slots, InFlight), shares: map[string]*share{}, once: map[question]*shared{}}
 	r.ctx = context.WithValue(ctx, roundKey{}, r)
@@ -134,8 +134,9 @@ func (r *Round) share(path string) *share {
 	return s
 }
 
-// read stores in v the answer to a GET that is made once for each key. Several
-// callers share the values in the answer, so no caller may change the values.
+// read stores in v the answer to a GET. Calls with equal values of "about" and
+// equal types of v share one GET. They also share the values in the answer, so
+// no caller may change the values.
 func (r *Round) read(ctx context.Context, c *Client, about, path string, v any) error {
 	to := reflect.ValueOf(v).Elem()
 	key := question{about, to.Type()}

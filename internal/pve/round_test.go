@@ -73,7 +73,8 @@ func TestARoundSharesItsSlots(t *testing.T) {
 		// The 4 nodes begin with 16 slots each. The slots of the nodes that
 		// hang are lost.
 		"half of the nodes hang": {hang: 2, answer: 2, each: 64, within: 5 * 20 * time.Millisecond, least: 16, most: 32},
-		// The share doubles with each answer: 2, 4, 8, 16, 32.
+		// The node begins with 2 slots, and each answer adds a slot. So the
+		// number of requests at a time doubles: 2, 4, 8, 16, 32.
 		"one node has all the work": {hang: 0, answer: 1, each: 62 + 10*32, within: 15 * 20 * time.Millisecond, least: 32, most: 32},
 		"all but one node hang":     {hang: 31, answer: 1, each: 8, within: 5 * 20 * time.Millisecond, least: 2, most: 2},
 	} {

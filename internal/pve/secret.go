@@ -21,8 +21,9 @@ import (
 // hidden replaces a secret in a text.
 const hidden = "[secret]"
 
-// maxSecrets is the number of secrets that are remembered: the secrets of the
-// login, and the secrets that were sent for the latest VMs.
+// maxSecrets is the largest number of secrets that are remembered. They are the
+// secrets of the login and the secrets that were sent for VMs. Beyond this
+// number, the oldest secrets are forgotten.
 const maxSecrets = 64
 
 // longestText is the number of bytes to which a node's message is cut.
@@ -72,8 +73,9 @@ func (s *secrets) clean(text string, passing ...string) string {
 	return text
 }
 
-// forms returns the forms in which a node may return the texts: escaped once,
-// or twice in different ways. The longest form comes first.
+// forms returns all forms in which a node may return the texts: the texts
+// themselves, their escaped forms, and the escaped forms of these forms. The
+// longest form comes first.
 func forms(texts []string) []string {
 	all := map[string]bool{}
 	for _, text := range texts {
@@ -182,8 +184,8 @@ func (e hushed) Error() string { return e.text }
 // Is matches the targets that the hidden error matches.
 func (e hushed) Is(target error) bool { return errors.Is(e.err, target) }
 
-// The method As finds those parts of the hidden error that hold no text of the
-// node.
+// The method As finds only those errors inside the hidden error whose types
+// hold no text of the node.
 func (e hushed) As(target any) bool {
 	switch target.(type) {
 	case **CertificateError, **net.OpError:

@@ -84,9 +84,9 @@ func (c *Client) Upload(ctx context.Context, f File, content io.Reader, size int
 	return task, nil
 }
 
-// A lent reader stops reading when its context ends or when its owner takes it
-// back, because net/http may still read a request's body after the answer has
-// arrived.
+// A lent reader stops reading when its context ends, or when its owner takes it
+// back. The owner takes it back after the answer, because net/http may then
+// still read the request's body.
 type lent struct {
 	ctx  context.Context
 	mu   sync.Mutex

@@ -23,9 +23,10 @@ func (v Values) Get(name string) string {
 	return v[name][0]
 }
 
-// Verify returns the "errors" in the newest PVE's answer to a request with
-// these parameters: the name of each wrong parameter and the reason, in PVE's
-// words and with PVE's line feeds. The map is empty if PVE accepts the request.
+// Verify checks the parameters of a request like the newest PVE. It returns the
+// name of each wrong parameter and the reason, as in the "errors" of PVE's
+// answer. The reasons are in PVE's words and with PVE's line feeds. The map is
+// empty if PVE accepts the request.
 func (e *Endpoint) Verify(values Values) map[string]string { return e.VerifyAt(Version{}, values) }
 
 // VerifyAt does the same as Verify for a given version of PVE. An older version

@@ -35,9 +35,9 @@ type Param struct {
 	MaxLength *int
 	Pattern   string
 	Format    string  // the name of PVE's format, or of a format of the table ("@net[n]")
-	Default   bool    // a property string may hold its value without the key
-	KeyAlias  string  // if "model", the key itself is the value of the key model
-	Alias     string  // if "macaddr", the value is the value of the key macaddr
+	Default   bool    // a property string may give the value of this key without the key
+	KeyAlias  string  // such as "model": "virtio=MAC" sets the key model to "virtio"
+	Alias     string  // such as "macaddr": "virtio=MAC" sets the key macaddr to "MAC"
 	Requires  string  // another key that must be given too
 	Since     Version // the first version with the parameter; zero if all versions have it
 	Until     Version // the first version without the parameter; zero if no version dropped it

@@ -24,8 +24,8 @@ func Holds(config map[string]string, name string) bool {
 	return there
 }
 
-// AbsentUnless returns names for VM.Absent. For each given property, it returns
-// a name unless the value of the key has this property.
+// AbsentUnless returns the given names of properties in the form of VM.Absent.
+// It leaves out the properties that the value of the key has.
 func AbsentUnless(key, value string, names ...string) []string {
 	has := Parse(key, value)
 	names = slices.DeleteFunc(names, func(name string) bool {

@@ -147,7 +147,7 @@ var ownSet = regexp.MustCompile(`^-set device\.hostpci\d+\.(bus|addr|x-igd-opreg
 
 // MergeArgs merges two values of args. The arguments in want replace the
 // arguments of the same kind in have. If have already contains the arguments in
-// want, same is true.
+// want, MergeArgs returns have and true.
 func MergeArgs(have, want string) (merged string, same bool) {
 	list, wanted := SplitArgs(have), map[string][]Arg{}
 	var kinds []string // kinds of arguments, in the order of want

@@ -105,8 +105,8 @@ func equal(key, a, b string) bool {
 	return false
 }
 
-// USBDevice returns a USB device, or the name of a mapping, in a notation in
-// which equal devices have equal texts.
+// USBDevice returns a USB device, or the name of a mapping, in a form for
+// comparisons. Different spellings of a device get the same form.
 func USBDevice(value string) string { return strings.ReplaceAll(strings.ToLower(value), "0x", "") }
 
 // tags returns the tags of a list in order, each tag once.

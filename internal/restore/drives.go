@@ -11,8 +11,8 @@ import (
 	"github.com/proxstation/proxstation/storage"
 )
 
-// This restores a key that holds a drive. It never takes a disk out of its
-// slot.
+// The method "drive" restores a key that holds a drive. It never takes a disk
+// out of its slot.
 func (r *restoring) drive(key string) {
 	old, oldErr := storage.ParseDrive(r.Old[key])
 	have, haveErr := storage.ParseDrive(r.Have[key])
@@ -38,9 +38,9 @@ func (r *restoring) drive(key string) {
 	}
 }
 
-// This returns a drive in the form in which it is requested. A cloud-init drive
-// is requested as a new drive, because PVE makes it anew. The size is left out,
-// because PVE determines it.
+// The function "asked" returns the value that requests an old drive from PVE.
+// For a cloud-init drive, the value requests a new drive, because PVE makes the
+// drive anew. The size is left out, because PVE determines it.
 func asked(old storage.Drive) storage.Drive {
 	if pool, ok := old.Pool(); ok && qmconf.IsCloudInit(old.String()) {
 		old.Volume = pool + ":" + qmconf.CloudInitDrive
@@ -55,10 +55,10 @@ func asked(old storage.Drive) storage.Drive {
 	return old
 }
 
-// asBuilt returns the old firmware drive with the options that describe the
-// volume as it is now. PVE's writes to the volume cannot be undone, and if
-// ms-cert were set again, PVE would write once more (qemu-server
-// PVE/QemuServer/OVMF.pm, drive_change).
+// asBuilt returns the old firmware drive, but takes the options that describe
+// its volume from the present drive. PVE has written to the volume, and this
+// cannot be undone. If ms-cert were set again, PVE would write to the volume
+// once more (qemu-server PVE/QemuServer/OVMF.pm, drive_change).
 func asBuilt(old, have storage.Drive) storage.Drive {
 	keys := append(slices.Collect(maps.Keys(qmconf.BuiltWith)), "ms-cert")
 	old.Options = slices.DeleteFunc(slices.Clone(old.Options), func(o storage.DriveOption) bool { return slices.Contains(keys, o.Key) })
@@ -70,8 +70,8 @@ func asBuilt(old, have storage.Drive) storage.Drive {
 	return old
 }
 
-// This restores the options of a disk that is still in its slot. Its size stays
-// as it is now.
+// The method "options" restores the options of a disk that is still in its
+// slot. The disk keeps its present size.
 func (r *restoring) options(key string, old, have storage.Drive) {
 	size, sized := have.Size()
 	if before, known := old.Size(); known && sized && before < size {

@@ -1,6 +1,6 @@
-// Package restore finds the way of a VM back to an earlier configuration. The way
-// takes no disk from the VM. The package judges two configurations and asks no
-// node.
+// Package restore finds the way of a VM back to an earlier configuration. The
+// way takes no disk from the VM. The package judges two configurations and asks
+// no node.
 package restore
 
 import (
@@ -26,8 +26,8 @@ type VM struct {
 type Way struct {
 	Set    map[string]string
 	Delete []string
-	// Boot is the boot order after the change. If Delete holds boot, the VM has
-	// none.
+	// Boot is the boot order after the change. If Delete contains the key boot,
+	// the VM has no boot order after the change.
 	Boot     string
 	Findings []proxstation.Finding
 }
@@ -87,8 +87,8 @@ func (r *restoring) key(key string) {
 	}
 }
 
-// password deletes a password that was added since the snapshot. PVE does not say
-// whether a password was changed.
+// password deletes a password that was added since the snapshot. PVE does not
+// say whether a password was changed.
 func (r *restoring) password() {
 	_, had := r.Old[qmconf.PasswordKey]
 	_, has := r.Have[qmconf.PasswordKey]
@@ -101,8 +101,9 @@ func (r *restoring) password() {
 	}
 }
 
-// startsElsewhere reports whether a boot order of PVE's old notation would now
-// mean another disk, because a disk was added. Such an order names no disk.
+// startsElsewhere reports whether the VM would now start from another disk with
+// a boot order in PVE's old notation. This notation names no disk, so an added
+// disk can change its meaning.
 func (r *restoring) startsElsewhere(boot string) bool {
 	if strings.HasPrefix(boot, "order=") {
 		return false

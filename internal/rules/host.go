@@ -10,7 +10,7 @@ import (
 	"github.com/proxstation/proxstation/storage"
 )
 
-// A Host is what a host has for its VMs.
+// A Host describes the resources that a host has for its VMs.
 type Host struct {
 	Cores  int          // the number of logical CPUs; 0 if it is not known
 	Memory storage.Size // 0 if it is not known

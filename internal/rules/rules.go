@@ -1,5 +1,5 @@
-// Package rules knows with which configurations PVE starts a VM and its guest
-// runs. It judges one configuration and asks no node.
+// Package rules knows which configurations work: PVE starts the VM, and its
+// guest runs. It judges one configuration and asks no node.
 package rules
 
 import (
@@ -105,7 +105,7 @@ func checkNumbers(config map[string]string, faults *faults) {
 func checkHostPCI(guest gpu.Guest, config map[string]string, faults *faults) {
 	for _, key := range slices.Sorted(maps.Keys(config)) {
 		if qmconf.Family(key) != "hostpci" || config[key] == "" && guest.IsMacOS() {
-			continue // MacOS leaves an empty value in a stage without its card
+			continue // the profile MacOS leaves the value empty if it has no card; see below
 		}
 		if _, err := gpu.ParseHostPCI(config[key]); err != nil {
 			faults.add(key, config[key], err.Error())

@@ -104,7 +104,7 @@ func (f *Flags) Useless(beside string, names ...string) error {
 	return nil
 }
 
-// given returns the named flags that the command line has.
+// given returns those of the named flags that were given on the command line.
 func (f *Flags) given(names []string) (given []string) {
 	f.set.Visit(func(flag *flag.Flag) {
 		for _, name := range names {

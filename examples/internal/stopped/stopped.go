@@ -26,7 +26,7 @@ func Main(m *testing.M, main func()) {
 		main()
 		return
 	}
-	if signal.Ignored(syscall.SIGHUP) { // as under nohup; the programs would inherit this and ignore the signal too
+	if signal.Ignored(syscall.SIGHUP) { // true under nohup; without this, the programs would ignore the signal too
 		signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
 	}
 	os.Exit(m.Run())

@@ -17,9 +17,9 @@ type Node interface {
 	Observe(ctx context.Context) (workstation.Facts, error)
 	// Switch gives the card to the VM whose VMID is to.
 	Switch(ctx context.Context, db workstation.DualBoot, to int, progress func(workstation.Event)) error
-	// Shutdown shuts down a guest. If a guest is on another node of a cluster,
-	// the board gets this node from the method On, if there is such a method,
-	// as in [workstation.Node].
+	// Shutdown shuts down a guest on the node. For a guest on another node of
+	// the cluster, the board calls the Shutdown of that node. It gets that node
+	// from the method On of [workstation.Node].
 	Shutdown(ctx context.Context, vmid int, patience time.Duration) error
 }
 

@@ -11,8 +11,8 @@ import (
 // its script as files, so no inline code is allowed to run. No other page may
 // show this page in a frame. Referrer-Policy is same-origin, because without
 // any referrer a browser sends "Origin: null" with a form (Fetch Standard,
-// "append a request Origin header"). The board would refuse such a form like
-// the form of another site.
+// "append a request Origin header"). The board would refuse such a form,
+// because it could come from another site.
 var headers = map[string]string{
 	"Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; " +
 		"manifest-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",

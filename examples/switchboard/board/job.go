@@ -173,7 +173,7 @@ const (
 	CodeBusy     = "busy"           // this board has a job under way
 	CodeLeased   = "leased"         // another controller has a lease
 	CodeBlocked  = "blocked"        // the switch would fail
-	CodeChanged  = "changed"        // since the question to the person, the running system has changed
+	CodeChanged  = "changed"        // the running system has changed since the person was asked
 	CodeNoAnswer = "no-answer"      // the node does not answer
 	CodeEnding   = "ending"         // the program is about to end
 )

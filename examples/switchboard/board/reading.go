@@ -7,8 +7,8 @@ import (
 )
 
 const (
-	// If the node gives no answer for the time slow, the page reports that the
-	// node does not answer.
+	// slow is the time after which the page reports that the node does not
+	// answer.
 	slow = 4 * time.Second
 	// patience is the longest time for which the board waits for an answer.
 	patience = 30 * time.Second

@@ -20,8 +20,9 @@ func (v View) Held() bool {
 // system.
 func (v View) Losing(to int) bool { return v.Running != 0 && v.Running != to }
 
-// Look returns the CSS classes of a system's card on the page: whether the
-// system is on, off, or out of sight, and whether a job moves it.
+// Look returns the CSS classes of a system's card on the page. They say whether
+// the system is on, off, or out of sight, and whether a job starts it or shuts
+// it down.
 func (v View) Look(s System) string {
 	look := "is-off"
 	switch {

@@ -19,7 +19,7 @@ type View struct {
 	// At is the time at which the view was made.
 	At time.Time `json:"at,omitzero"`
 	// Host is the node's name. Card is the name of the card that the systems
-	// share. It is "" if the host was not read yet.
+	// share. Card is "" if the host was not read yet.
 	Host string `json:"host"`
 	Card string `json:"card,omitempty"`
 	// Running is the VMID of the system that has the card, and RunningName is

@@ -1,5 +1,6 @@
-// Package machine writes the files of machines of any size, for benchmarks. It
-// also reads all files that iommu.Read reads, without parsing them.
+// Package machine writes the files of a machine with any number of PCI
+// functions: its sysfs, procfs and names database. Benchmarks read these files.
+// The package also reads all files that iommu.Read reads, without parsing them.
 package machine
 
 import (

@@ -12,8 +12,8 @@ import (
 )
 
 // Raw returns one step for each file, link and directory that iommu.Read reads.
-// A step reads it again and ignores the content. The time for all steps is the
-// cost of reading without parsing.
+// The step reads its file, link or directory again and ignores the content. The
+// time for all steps is the cost of reading without parsing.
 func Raw(dir string) (steps []func() error, err error) {
 	r := recorder{os.DirFS(dir), map[string]func(string) error{}}
 	if _, err := iommu.Read(r); err != nil {

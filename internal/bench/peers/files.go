@@ -18,8 +18,8 @@ import (
 )
 
 // files compares how fast machines of several sizes are read from their files.
-// Each function is a graphics card. The names database has only one entry, so
-// the time to read the database does not matter.
+// Each function is a graphics card. The file pci.ids, which has the names of
+// devices, has only one entry. Therefore the time to read it does not matter.
 func files(ctx context.Context, short bool) error {
 	sizes, rounds := []int{40, 500, 4000}, map[int]int{40: 50, 500: 9, 4000: 3}
 	if short {
@@ -47,7 +47,7 @@ func filesOf(ctx context.Context, n, rounds int) error {
 		return err
 	}
 	names := filepath.Join(dir, "usr/share/misc/pci.ids")
-	if err := os.Setenv("PCIDB_PATH", names); err != nil { // ghw reads this variable
+	if err := os.Setenv("PCIDB_PATH", names); err != nil { // tells ghw where pci.ids is
 		return err
 	}
 	peers := []contender{
@@ -105,8 +105,8 @@ func count(want, got int) error {
 	return nil
 }
 
-// report compares complete runs of programs that describe the machine that the
-// benchmark runs on.
+// report compares programs that describe the machine on which they run. Each
+// measurement is a complete run of a program.
 func report(ctx context.Context, short bool) error {
 	rounds := 50
 	if short {

@@ -28,8 +28,8 @@ type kvm struct {
 	q35     bool
 	start   map[string]int // the bootindex of each key
 	host    Host
-	// bootable is set for a machine of the function [Bootable], which starts
-	// payloads.
+	// bootable is set for a machine that the function [Bootable] describes.
+	// Such a machine starts payloads.
 	bootable bool
 	err      error
 }
@@ -243,8 +243,8 @@ func (k *kvm) smbios(_, value string) {
 	}
 }
 
-// The method "own" adds the arguments in the key args at the end, as PVE does. It
-// replaces devices of the host, and CPU properties that only KVM has.
+// The method "own" adds the arguments in the key args at the end, as PVE does.
+// It replaces devices of the host, and CPU properties that only KVM has.
 func (k *kvm) own() {
 	for _, arg := range qmconf.SplitArgs(k.config["args"]) {
 		switch option, value := arg.Name(), arg.Value(); {

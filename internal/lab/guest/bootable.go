@@ -13,16 +13,17 @@ import (
 )
 
 // Bootable returns the arguments for a machine that prints the volume from
-// which it starts. Each volume has a [Payload] in dir, which writes [Said] and
-// the volume's name to QEMU's standard output. A new disk ("local-lvm:64"), an
-// empty drive and cloud-init's drive have no payload. The name of an NVMe disk
-// of the host is "host:" and the disk's address. If the machine has an order of
-// devices, the last of these devices is [Nothing].
+// which it starts. Each volume is replaced by a [Payload] in dir, which writes
+// [Said] and the volume's name to QEMU's standard output. A new disk
+// ("local-lvm:64"), an empty drive and cloud-init's drive have no payload. An
+// NVMe disk of the host has a payload with the name "host:" and the disk's
+// address. If the machine has a boot order, Bootable adds a last disk to it,
+// with the name [Nothing].
 //
 // Bootable makes the same replacements as [Arguments]. In addition, the machine
 // has firmware without Secure Boot (which would refuse the payloads), 512 MiB
-// of memory, no TPM, and VirtIO SCSI in place of controllers for which OVMF has
-// no driver. It does not start from networks.
+// of memory and no TPM. It has VirtIO SCSI in place of controllers for which
+// OVMF has no driver. It does not start from networks.
 func Bootable(config map[string]string, dir string, host Host) ([]string, error) {
 	k := &kvm{config: config, dir: dir, network: "hubport,hubid=0", host: host, bootable: true}
 	for _, key := range slices.Sorted(maps.Keys(config)) {

@@ -90,8 +90,8 @@ func (k *kvm) card(key, value string) {
 }
 
 // The method "function" adds the device that replaces one function of the host.
-// Only an NVMe disk gets a boot index, because the firmware can start from no
-// other device.
+// Only the replacement of an NVMe disk gets a boot index, because the firmware
+// cannot start from the other replacements.
 func (k *kvm) function(f iommu.Function, key, place, more string) {
 	start := regexp.MustCompile(`,bootindex=\d+`)
 	switch f.Class.Sub() {

@@ -90,9 +90,10 @@ func load(path string) error {
 	return err
 }
 
-// waitForDisks waits for disks that are not virtual, because NVMe and USB find
-// their disks only after the modules have loaded. The link to the bdi is the
-// part of a disk that appears last.
+// waitForDisks waits until the machine has this number of disks. The drivers of
+// NVMe and USB find their disks only after the modules have loaded. Virtual
+// disks do not count. The link to the bdi is the part of a disk that appears
+// last.
 func waitForDisks(number int, limit time.Duration) error {
 	for end := time.Now().Add(limit); ; time.Sleep(20 * time.Millisecond) {
 		found, err := filepath.Glob("/sys/block/*/bdi")
