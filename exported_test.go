@@ -41,8 +41,8 @@ func TestNothingInternalIsExported(t *testing.T) {
 	})
 }
 
-// exportedTypes returns the types, and the values of variables, that a
-// declaration shows to users.
+// exportedTypes returns the types that a declaration shows to users. For a
+// variable that is set to a name of another package, it also returns that name.
 func exportedTypes(declaration ast.Decl) (shown []ast.Node) {
 	switch d := declaration.(type) {
 	case *ast.FuncDecl:

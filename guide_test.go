@@ -19,13 +19,14 @@ import (
 // A command is a line of a documentation page that starts one of the examples.
 type command struct{ page, line string }
 
-// The pattern "elsewhere" matches a comment that names another machine at the
-// beginning of a block. The commands of such a block are not run.
+// The pattern "elsewhere" matches the first line of a code block that the
+// reader types on a real host or laptop. The commands of such a block are not
+// run.
 var elsewhere = regexp.MustCompile(`^# (host|laptop)\b`)
 
-// The function "commands" returns the lines that start an example, and all
-// blocks that can run on the embedded node. It leaves out blocks that begin
-// with "# host", because they need a real node.
+// The function "commands" returns the lines of the pages that start or copy an
+// example. It leaves out code blocks that are for another machine. It also
+// returns all code blocks of the kind sh, each below the name of its page.
 func commands(t *testing.T) (run []command, blocks []string) {
 	t.Helper()
 	pages, err := filepath.Glob("docs/*.md")
@@ -114,9 +115,9 @@ func TestCommandsOfThePages(t *testing.T) {
 	}
 }
 
-// The role that the guide creates is enough for a switch and for the plan of
-// the reference page, except for the steps that only root may do. Each
-// privilege of the role is needed.
+// A user with the role that the guide creates can switch a card between VMs.
+// The user can also carry out the plan of the reference page, except for the
+// steps that only root may do. Each privilege of the role is needed.
 func TestRoleOfTheGuide(t *testing.T) {
 	t.Parallel()
 	guide, err := os.ReadFile("docs/guide.md")
@@ -136,8 +137,8 @@ func TestRoleOfTheGuide(t *testing.T) {
 }
 
 // neededByThePage plans the reference page as a user with these privileges. It
-// returns the privileges that the steps of the plan, a switch and observing
-// need.
+// returns the privileges that the user needs in order to observe the node, to
+// apply the plan, and to switch a card between VMs.
 func neededByThePage(t *testing.T, privileges []string) []string {
 	t.Helper()
 	host := pvetest.Reference()

@@ -66,8 +66,9 @@ func (c Conflict) String() string {
 
 // Conflicts finds the VMs of the node that cannot run at the same time, as
 // pairs in the order of their VMIDs. Conflicts chooses among the alternatives
-// of a mapping as PVE does: it takes the first free alternative, in the order
-// of the slots. Two mediated devices of one function do not conflict.
+// of a mapping as PVE does: it goes through the hostpci values in order, and
+// takes the first free alternative of each. Two mediated devices of one
+// function do not conflict.
 func (n Node) Conflicts(claims []Claim) []Conflict { return n.conflicts(claims, nil) }
 
 // The method "conflicts" finds the conflicts of the VMs in about with all VMs.

@@ -117,13 +117,14 @@ func (j *judgement) takeOff(fb iommu.Framebuffer) string {
 }
 
 // takeOffNow says how to remove the picture from the memory without a restart.
-// Unbinding efifb or vesafb frees the driver's memory. Unbinding simpledrm is
-// not enough: BOOTFB stays, because it belongs to the device
-// simple-framebuffer.0 (sysfb_create_simplefb in
-// drivers/firmware/sysfb_simplefb.c), and a request for the whole BAR still
-// conflicts with BOOTFB (__request_region in kernel/resource.c). vfio-pci
-// removes this device when it binds the function, because it unregisters the
-// devices whose memory is in the function's BARs (drivers/video/aperture.c).
+// Unbinding efifb or vesafb frees the driver's memory.
+//
+// Unbinding simpledrm is not enough. The memory BOOTFB then stays reserved,
+// because it belongs to the device simple-framebuffer.0 (sysfb_create_simplefb
+// in drivers/firmware/sysfb_simplefb.c). A request for the whole BAR still
+// conflicts with BOOTFB (__request_region in kernel/resource.c). Binding
+// vfio-pci to the function helps: it removes simple-framebuffer.0, because the
+// memory of that device is in the function's BARs (drivers/video/aperture.c).
 func (j *judgement) takeOffNow(fb iommu.Framebuffer) string {
 	driver, a := "efi-framebuffer", j.card.Display().Address
 	switch name := strings.ToLower(fb.Name); {

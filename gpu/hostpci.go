@@ -228,9 +228,9 @@ func (h HostPCI) String() string {
 	return strings.Join(append(fields, h.Unread...), ",")
 }
 
-// MarshalText implements [encoding.TextMarshaler]. A value that was parsed can
-// always be written. If PVE would refuse any other value, the error matches
-// [ErrHostPCI].
+// MarshalText implements [encoding.TextMarshaler]. It writes every value that
+// was parsed, even if PVE would refuse the value. If a value was not parsed and
+// PVE would refuse it, the error matches [ErrHostPCI].
 func (h HostPCI) MarshalText() ([]byte, error) {
 	text := h.String()
 	parsed, err := ParseHostPCI(text)

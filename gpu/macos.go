@@ -7,9 +7,9 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// The sources for macOS. Dortania's guide ends with Sonoma. For Tahoe, the
-// patcher's list of removed drivers shows which families still work without a
-// patch.
+// The sources for macOS. Dortania's guide ends with Sonoma. OpenCore Legacy
+// Patcher lists the drivers that Tahoe no longer has. This shows which families
+// still work without a patch.
 const (
 	dortania      = "Dortania GPU Buyers Guide"
 	whateverGreen = "WhateverGreen FAQ.IntelHD"

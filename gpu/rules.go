@@ -9,8 +9,9 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// A Rule is one of PVE's rules for hostpci values and for the other settings of
-// their VM. PVE saves a VM that breaks a rule, but then refuses to start it.
+// A Rule is one of PVE's rules for the hostpci values of a VM. Some rules also
+// concern other settings of the VM. PVE saves a VM that breaks a rule, but then
+// refuses to start it.
 type Rule string
 
 // These are PVE's rules (parse_hostpci_devices in qemu-server
@@ -61,9 +62,9 @@ func must(a iommu.Address, err error) iommu.Address {
 
 // CheckRules returns nil if PVE would start a VM with these hostpci values.
 // Otherwise it returns all rules that the values break, each as a [*RuleError].
-// machine and vga are the values of the keys of these names in the VM's
-// configuration, or "" if a key is not set. [Node.Check] checks the values
-// against the node's devices.
+// The parameters machine and vga are the values of the keys machine and vga in
+// the VM's configuration, or "" if such a key is not set. [Node.Check] checks
+// the values against the node's devices.
 func CheckRules(values []HostPCI, machine, vga string) error {
 	var broken []error
 	legacy, seen := 0, []Device(nil)

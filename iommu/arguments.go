@@ -49,7 +49,8 @@ func relevant(arg string) bool {
 
 // The function "misspelt" looks for an argument that the kernel does not know
 // but that resembles an argument of VFIO, the IOMMU or a framebuffer. The
-// result why explains the mistake, and right is the argument to write instead.
+// result "why" explains the mistake. The result "right" is the argument to
+// write instead.
 func misspelt(arg string) (why, right string) {
 	name, value, hasValue := strings.Cut(arg, "=")
 	with := func(name string) string {
@@ -161,8 +162,8 @@ func nearestSquashed(squashed string, names []string) string {
 func spelt(name string) string { return strings.Replace(name, "vfio_pci.", "vfio-pci.", 1) }
 
 // wrongOption looks for the first option in an argument's value that the kernel
-// does not know. The result "why" names this option, and right is the argument
-// to write instead.
+// does not know. The result "why" names this option. The result "right" is the
+// argument to write instead.
 func wrongOption(name string, options []string, value string, hasValue bool) (why, right string) {
 	if options == nil {
 		return "", ""

@@ -54,11 +54,11 @@ func (f Facts) remapInterrupts(broken bool) string {
 }
 
 // nameIOAPIC says how to turn on interrupt remapping on AMD's machines. The
-// kernel needs an IVRS table that names every IOAPIC. One of these must be the
-// southbridge's IOAPIC at 00:14.0. If the firmware left an IOAPIC out, as on
-// many boards with AMD 890 and 990 chipsets, the argument ivrs_ioapic adds it
-// (check_ioapic_information and parse_ivrs_ioapic in drivers/iommu/amd/init.c;
-// amd/quirks.c does this for three laptops).
+// kernel needs an IVRS table that names every IOAPIC, among them the
+// southbridge's IOAPIC at 00:14.0. On many boards with AMD 890 and 990
+// chipsets, the firmware left out an IOAPIC. The argument ivrs_ioapic adds this
+// IOAPIC (check_ioapic_information and parse_ivrs_ioapic in
+// drivers/iommu/amd/init.c; amd/quirks.c does this for three laptops).
 func (f Facts) nameIOAPIC() string {
 	argument := ""
 	if _, ok := f.Function(Address{device: 0x14}); ok {

@@ -113,8 +113,7 @@ func (f Facts) faster(c modconf, ids directive, drivers []string) (why, fix stri
 }
 
 // firstSoftdep returns the first softdep of a module. kmod ignores all later
-// softdeps. The result "late" is a later softdep that would have ordered
-// vfio-pci.
+// softdeps. The result "late" is an ignored softdep that names vfio-pci.
 func (c modconf) firstSoftdep(module string) (first, late directive) {
 	for i, d := range c.of("softdep", module) {
 		switch {

@@ -91,9 +91,8 @@ func (f Facts) Function(a Address) (Function, bool) {
 	return f.Functions[i], true
 }
 
-// Slot returns all functions of a device. The address is the address of one of
-// these functions. An SR-IOV virtual function is a device of its own, in any
-// slot.
+// Slot returns all functions of a device. a is the address of any of these
+// functions. An SR-IOV virtual function is a device of its own, in any slot.
 func (f Facts) Slot(a Address) []Function {
 	if fn, _ := f.Function(a); fn.VirtualOf != nil {
 		return []Function{fn}

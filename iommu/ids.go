@@ -32,7 +32,7 @@ func parseIDs(value string) (models []Model, bad []string) {
 			}
 			numbers = append(numbers, n)
 			if end < len(digits) {
-				bad = append(bad, token) // the kernel ignores the other text, which may hold a second id
+				bad = append(bad, token) // the kernel ignores the text after the number
 				break
 			}
 		}
@@ -203,10 +203,10 @@ func (f Facts) ofModel(m Model) []Function {
 	return slices.DeleteFunc(slices.Clone(f.Functions), func(fn Function) bool { return fn.Model != m || fn.VirtualOf != nil })
 }
 
-// The method "beyond" reports whether a function that the ids take belongs to the
-// host rather than to a card. Such functions are security processors, memory
-// and system devices, the last USB controller, and controllers in the slot of a
-// display of another vendor, as beside AMD's integrated graphics.
+// The method "beyond" reports whether a function that the ids take belongs to
+// the host rather than to a card. Such functions are security processors,
+// memory and system devices, the last USB controller, and controllers in the
+// slot of a display of another vendor, as beside AMD's integrated graphics.
 func (f Facts) beyond(fn Function) bool {
 	switch base := fn.Class.Base(); {
 	case base == 0x10, base == 0x05, base == 0x08, base == 0x06:

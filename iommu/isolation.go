@@ -97,8 +97,8 @@ func (f Facts) Viable(group GroupID) (proxstation.Answer, []Function) {
 	return answer, blocking
 }
 
-// Isolated returns nil if a device can be handed to a guest alone. The address
-// is the address of one of its functions. The groups of the device then hold no
+// Isolated returns nil if a device can be handed to a guest alone. a is the
+// address of any function of the device. The groups of the device then hold no
 // functions of other devices except harmless bridges. Otherwise the error is a
 // [*SharedError] or matches [ErrNoGroup], [ErrUnknown] or [ErrNoDevice].
 func (f Facts) Isolated(a Address) error {

@@ -38,7 +38,7 @@ func TestACancelledContextStopsBetweenFiles(t *testing.T) {
 	t.Parallel()
 	dir, root := host(t)
 	before := snapshot(t, dir)
-	for looks := range 4 { // Apply looks at the context at the beginning, and before each file
+	for looks := range 4 { // Apply calls Err at the beginning, and before each file
 		if err := threeFiles().Apply(&cancelled{t.Context(), looks}, root, nil); !errors.Is(err, context.Canceled) {
 			t.Errorf("after %d: %v", looks, err)
 		}
@@ -59,8 +59,8 @@ func TestACancelledContextStopsBetweenFiles(t *testing.T) {
 	}
 }
 
-// The type "cancelled" is a context that is cancelled after the given number of
-// looks.
+// The type "cancelled" is a context that is cancelled after its method Err was
+// called the given number of times.
 type cancelled struct {
 	context.Context
 

@@ -109,8 +109,8 @@ func TestModprobeFilesAndDirectories(t *testing.T) {
 	}
 }
 
-// The function "beginning" returns the IDs of the findings that begin with one of
-// the prefixes.
+// The function "beginning" returns the finding IDs that begin with one of the
+// prefixes.
 func beginning(findings []proxstation.Finding, prefixes ...string) string {
 	var got []string
 	for _, f := range findings {

@@ -106,11 +106,11 @@ func (f Facts) checkNetwork() []proxstation.Finding {
 	return found
 }
 
-// successor returns the new name of a missing network interface. The missing
-// interface can only be one of the idle interfaces. If there are several,
-// successor prefers interfaces whose names differ from the missing name just by
-// the bus number, such as enp7s0f1 for enp5s0f1. If several interfaces are
-// still possible, successor names all of them.
+// successor returns the present name of a network interface that has
+// disappeared under its old name. This is the name of an idle interface. If
+// several interfaces are idle, successor prefers names that differ from the old
+// name just by the bus number, such as enp7s0f1 for enp5s0f1. If several
+// interfaces are still possible, successor names all of them.
 func successor(missing string, idle []string) string {
 	var all, same []string
 	for _, text := range idle {
@@ -135,9 +135,10 @@ var busNumber = regexp.MustCompile(`p\d+`)
 
 var byPath = regexp.MustCompile(`^(?:en|wl)p(\d+)s(\d+)(?:f(\d+))?`)
 
-// takenCard returns the function to which an interface's name belongs if that
-// function is on vfio-pci. The interface is then gone because the card was
-// handed to guests.
+// takenCard finds a network card by the name of a missing interface, because
+// the name contains bus and slot. It returns the card only if the card is on
+// vfio-pci. The interface is then missing because the card was handed to
+// guests.
 func (f Facts) takenCard(name string) (Function, bool) {
 	m := byPath.FindStringSubmatch(name)
 	if m == nil {

@@ -82,8 +82,9 @@ func TestPowerCutWhileApplying(t *testing.T) {
 	}
 }
 
-// The power is cut before each operation of Undo in turn. Afterwards either
-// Undo runs again, or Apply first continues the plan that was being undone.
+// The power is cut before each operation of Undo in turn. Afterwards Undo runs
+// again. In one half of the test, Apply runs before the second Undo, and
+// completes the plan that was partly undone.
 func TestPowerCutWhileUndoing(t *testing.T) {
 	t.Parallel()
 	for _, again := range []bool{false, true} {
@@ -115,8 +116,8 @@ func TestPowerCutWhileUndoing(t *testing.T) {
 	}
 }
 
-// After an interrupted Undo, the journal still holds a single plan: Apply
-// continues the plan, and one Undo takes it back.
+// If Undo is interrupted, the journal still holds a single plan. Apply then
+// completes this plan, and one more Undo takes the plan back.
 func TestAnUndoThatWasCutShortStaysOnePlan(t *testing.T) {
 	t.Parallel()
 	v := newVolatile()

@@ -95,7 +95,8 @@ func readAll(call func([]byte) (int, error)) ([]byte, error) {
 }
 
 // SetAttrs implements [newFile]. A new file may already have attributes, such
-// as its label and the default ACL of its directory, so the others are removed.
+// as its label and the default ACL of its directory. SetAttrs removes
+// attributes that are not wanted.
 func (f systemFile) SetAttrs(want map[string][]byte) error {
 	have, err := attrs(f.File)
 	if err != nil {

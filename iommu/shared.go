@@ -132,9 +132,9 @@ func (f Facts) cause(e *SharedError) string {
 	return fmt.Sprintf("; these come together below the bridge %s, which %s", *e.Above, acs)
 }
 
-// checkTaken judges devices that are meant for guests, because they are on
-// vfio-pci or because their models are in the ids of vfio-pci. It skips
-// graphics cards, which are judged elsewhere.
+// checkTaken judges devices that are meant for guests. Such a device is on
+// vfio-pci, or its model is in the ids of vfio-pci. checkTaken skips graphics
+// cards, which are judged elsewhere.
 func (f Facts) checkTaken() []proxstation.Finding {
 	var found []proxstation.Finding
 	var told []string

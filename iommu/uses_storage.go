@@ -93,7 +93,7 @@ func (r *reader) disksUses(disks []string, kind UseKind, seen string) bool {
 }
 
 // The method "disks" returns the block devices of a mount. For Btrfs these are
-// all devices that /sys/fs/btrfs lists together, for ZFS the members of the
+// all devices of the file system (/sys/fs/btrfs), for ZFS the members of the
 // pool, and for other file systems one device.
 func (r *reader) disks(b blocks, m mount) []string {
 	if m.kind == "zfs" {

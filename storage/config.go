@@ -42,7 +42,7 @@ func parseConfig(text string) (enabled []Storage, disabled map[string]bool) {
 		if disabled[s.Name] {
 			continue
 		}
-		switch { // the key holds a path, or a boolean about the storage's path
+		switch { // is_mountpoint is a path, or says whether the storage's own path is meant
 		case s.MountPoint == "" || strings.HasPrefix(s.MountPoint, "/"):
 		case isTrue(s.MountPoint):
 			s.MountPoint = s.Path

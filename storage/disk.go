@@ -64,7 +64,7 @@ func (d Disk) Failing() bool { return strings.HasPrefix(strings.ToUpper(d.Health
 func (d Disk) Tier() (tier Tier, why string) {
 	switch d.Bus {
 	case NVMe:
-		if strings.HasPrefix(d.WWN, "uuid.") { // Linux's NVMe target gives a namespace such a WWN (drivers/nvme/target); the WWN of a drive begins with eui. or nvme.
+		if strings.HasPrefix(d.WWN, "uuid.") { // such a WWN is from Linux's NVMe target (drivers/nvme/target); the WWN of a drive begins with eui. or nvme.
 			return TierUnknown, "its name " + d.WWN + " is a name of NVMe over a network, which does not show the disk behind it"
 		}
 		return Tier1, "NVMe"

@@ -17,7 +17,8 @@ type Drive struct {
 	// or "cdrom". In a request it can also be "local-lvm:64", for a new disk of
 	// 64 GiB.
 	Volume string
-	// Options holds the other parts, in the order in which they were written.
+	// Options holds the parts after the volume, in the order in which they were
+	// written.
 	Options []DriveOption
 }
 

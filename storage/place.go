@@ -146,7 +146,8 @@ func Place(requests []DiskRequest, pools []Pool, opts *PlaceOptions) ([]DiskChoi
 	return choices, errors.Join(problems...)
 }
 
-// A placing holds the space that one call of Place has promised so far.
+// The type "placing" holds the space that one call of Place has promised so
+// far.
 type placing struct {
 	pools []Pool
 	opts  PlaceOptions

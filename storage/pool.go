@@ -39,9 +39,9 @@ func (p Pool) Overcommits() bool {
 	return p.Thin != nil || p.Type == "lvmthin" || p.Type == "zfspool" && p.Sparse || p.Type == "dir" || p.Type == "btrfs"
 }
 
-// The method "space" names the place from which a pool takes its space. Two
-// storages have the same name if they are on the same thin pool, ZFS pool,
-// volume group or file system.
+// The method "space" returns a text that identifies the place from which a pool
+// takes its space. The text is the same for two storages on the same thin pool,
+// ZFS pool, volume group or file system.
 func (p Pool) space() string {
 	zpool, _, _ := strings.Cut(p.ZPool, "/")
 	switch {
