@@ -69,8 +69,8 @@ func (s *show) change(ctx context.Context) (workstation.Plan, error) {
 	return plan, s.node.Apply(ctx, plan, &workstation.ApplyOptions{Progress: s.out.Progress()})
 }
 
-// switchTo gives the card to a VM. Before it changes anything on the node, it
-// shows the obstacles to starting the VM.
+// switchTo gives the card to a VM. If the VM cannot start, switchTo shows the
+// reasons and changes nothing on the node.
 func (s *show) switchTo(ctx context.Context, vmid int) error {
 	status, err := s.node.Status(ctx, s.duo)
 	if err != nil {

@@ -45,9 +45,9 @@ func (a *app) destroy(set *flag.FlagSet) func(context.Context) error {
 	}
 }
 
-// onlyRun reports whether the removal is blocked only because VMs run. In all
-// other cases destroy shuts no VM down, so that nobody loses a desktop for a
-// removal that cannot happen.
+// onlyRun reports whether running VMs are the only reason why the removal is
+// blocked. If there are other reasons, destroy shuts down no VM, so that nobody
+// loses a desktop for a removal that cannot happen.
 func (g goal) onlyRun() bool {
 	return !slices.ContainsFunc(g.findings(), func(f proxstation.Finding) bool {
 		return f.Severity == proxstation.Blocker && f.ID != "workstation.running"

@@ -44,7 +44,7 @@ func (a *app) move(set *flag.FlagSet) func(context.Context) error {
 		if !g.site.isCluster() {
 			return errOneNode
 		}
-		if g.site.all, err = g.site.cluster.Observe(ctx); err != nil { // the target's VMs may have the card, too
+		if g.site.all, err = g.site.cluster.Observe(ctx); err != nil { // a VM on the target may have the card, so all nodes are read
 			return err
 		}
 		opts.Place = source.Page.Place

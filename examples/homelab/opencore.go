@@ -51,7 +51,8 @@ func (a *app) copyOf(source *file.Source, l file.Loader, facts workstation.Facts
 	return made, err
 }
 
-// copiesOn holds the copies that were planned for the nodes of a cluster.
+// copiesOn holds the planned copies of OpenCore images for the nodes of a
+// cluster.
 type copiesOn struct {
 	made map[string][]loader.Copy // by the name of the node
 	// mistakes holds the errors about files and numbers of the page, which are
@@ -59,7 +60,8 @@ type copiesOn struct {
 	mistakes []error
 }
 
-// copier returns a function that plans copies and keeps them.
+// copier returns a function that plans a copy for a node. The function stores
+// each planned copy in keep.
 func (a *app) copier(source *file.Source, keep *copiesOn) file.Copier {
 	return func(l file.Loader, node workstation.Facts) (loader.Copy, error) {
 		made, err := a.copyOf(source, l, node)
@@ -97,7 +99,8 @@ func (c copiesOn) on(node string, vms map[int]bool) []loader.Copy {
 	return slices.DeleteFunc(slices.Clone(c.made[node]), func(made loader.Copy) bool { return !vms[made.VMID()] })
 }
 
-// hasStandIn reports whether a number of an identity is not set.
+// hasStandIn reports whether a stand-in replaces one of the numbers of a Mac's
+// identity.
 func hasStandIn(i opencore.Identity) bool {
 	return slices.ContainsFunc([]proxstation.Secret{i.Serial, i.Board, i.UUID, i.ROM}, func(s proxstation.Secret) bool { return s.Reveal() == standInSecret })
 }

@@ -100,9 +100,9 @@ func (m mac) config(key string) string {
 }
 
 // A configured copy of the page's image becomes the VM's boot loader. If the
-// page is applied again, nothing changes. A changed page gives an existing VM a
-// new copy only if the page asks for this. If the change is undone, the VM gets
-// the first copy again.
+// page is applied again, nothing changes. If the page was changed, an existing
+// VM gets a new copy only if the page asks for this. If the page is changed
+// back, the VM gets the first copy again.
 func TestOpenCoreOnThePage(t *testing.T) { //nolint:paralleltest // the environment is the test's
 	m := newMac(t)
 	first := "image: DIR/oc.iso.gz\nkexts: DIR/Lilu.kext\nidentity: " + givenIdentity

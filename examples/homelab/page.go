@@ -133,7 +133,7 @@ func (a *app) lookAt(ctx context.Context, source *file.Source) (goal, error) {
 }
 
 // The method "turns" adds findings about guests that may not be set up now. A
-// guest may not be set up while a VM that takes turns with it runs on any node.
+// guest must not be set up while another VM of its set runs on any node.
 func (g goal) turns(ctx context.Context) error {
 	var before []int // guests on earlier nodes, which are shut down first
 	for i := range g.parts {

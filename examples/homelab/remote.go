@@ -20,7 +20,7 @@ type reachView struct {
 	Name    string   `json:"name"`
 	VMID    int      `json:"vmid"`
 	Changes []string `json:"changes"`
-	Error   string   `json:"error"` // the reason why the guest could not be asked or set up; empty if it could
+	Error   string   `json:"error"` // why the guest could not be asked or set up; empty if there was no error
 	ID      string   `json:"id"`    // RustDesk's ID in the guest, after the set-up
 }
 

@@ -66,9 +66,9 @@ func (s site) vm(id int) (have workstation.VMFacts, node string, there bool) {
 // open connects to the endpoint in PROXMOX_VE_ENDPOINT. If this variable is not
 // set, open starts an embedded node or an embedded cluster.
 //
-// Behind the endpoint, open uses the node of the flag -node, or else the only
-// node that the page names. If the page names no node or several nodes, open
-// uses the whole cluster.
+// The endpoint may be a cluster. Then open uses the node that the flag -node
+// names, or else the only node that the page names. If the page names no node
+// or several nodes, open uses the whole cluster.
 func (a *app) open(ctx context.Context, page file.Page) (site, error) {
 	if a.kept.cluster != nil {
 		return a.kept, nil

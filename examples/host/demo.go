@@ -75,8 +75,8 @@ func writeDescription() (name string, err error) {
 	return f.Name(), errors.Join(err, f.Close())
 }
 
-// spare returns the functions of the first card that the host does not need. It
-// prefers a card on which the firmware did not show a picture.
+// spare returns the functions of a card that the host does not need. It prefers
+// a card on which the firmware did not show a picture.
 func spare(facts iommu.Facts) ([]iommu.Address, error) {
 	err := errors.New("this host has no graphics card")
 	cards := gpu.Cards(facts.Functions)

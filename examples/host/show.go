@@ -28,8 +28,8 @@ func (m *machine) verdict(facts iommu.Facts, addresses []iommu.Address) {
 	}
 }
 
-// judge returns the findings on the host and on the given functions that
-// require an action. It returns each finding once.
+// judge returns the findings that require an action. They are about the host
+// and about the given functions. Each finding is returned once.
 func judge(facts iommu.Facts, addresses []iommu.Address) []proxstation.Finding {
 	found := facts.Check()
 	for _, card := range gpu.Cards(facts.Functions) {

@@ -19,11 +19,10 @@ import (
 	"github.com/proxstation/proxstation/workstation/inventory"
 )
 
-// capture copies files and links from a machine into a new directory, but only
-// those that an inventory reads. It returns the names of the files that it
-// could not read. In the capture, these files have mode 0. If an error or the
-// end of ctx interrupts the copying, the capture contains a note that reports
-// this.
+// capture copies the files and links that an inventory reads from a machine
+// into a new directory. It returns the names of the files that it could not
+// read. In the capture, these files have mode 0. If an error or the end of ctx
+// interrupts the copying, a note in the capture says so.
 func capture(ctx context.Context, machine fs.FS, dir string) (denied []string, err error) {
 	t := &tape{machine: machine, seen: map[string]*taken{}}
 	if _, err := inventory.Read(t); err != nil {
@@ -159,9 +158,9 @@ func (t *tape) write(root *os.Root, name string, file *taken) error {
 	return nil
 }
 
-// put writes a file of the capture. If reading was denied, it writes an empty
-// file with mode 0. If the file was never read under any name, it writes an
-// empty file.
+// put writes a file of the capture. It writes an empty file with mode 0 if
+// reading the file was denied. If the content was never read, it writes an
+// empty file, unless the file is already there.
 func put(root *os.Root, place string, file *taken) error {
 	mode := fs.FileMode(0o644)
 	if file.denied {
@@ -186,10 +185,10 @@ var judgedLines = map[string]*regexp.Regexp{
 
 var appleKey = regexp.MustCompile(`osk=\\?["']?[^,\s"']*["']?`)
 
-// judged returns the part of a file that an inventory needs. For the
-// configuration of a VM or a container, this is only a part of the lines,
-// because other lines may hold secrets, such as a password's hash. It also
-// hides Apple's key in args.
+// judged returns the part of a file that an inventory needs. Most files stay
+// whole. From the configuration of a VM or a container, it takes only the lines
+// that an inventory needs, because other lines may hold secrets, such as a
+// password's hash. It also hides Apple's key in args.
 func judged(place string, data []byte) []byte {
 	lines := judgedLines[path.Base(path.Dir(place))]
 	if lines == nil || !strings.HasPrefix(place, "etc/pve/") {

@@ -19,8 +19,9 @@ const library = "github.com/proxstation/proxstation"
 // dependencies.
 var beside = []string{"github.com/luthermonson/go-proxmox", "github.com/jaypipes/ghw", "net/http"}
 
-// imports returns the imports to measure: "" for a program without an import,
-// the library's public packages, and the imports in beside.
+// imports returns the imports to measure: the library's public packages, and
+// the imports in beside. The first import is "", which stands for a program
+// that imports nothing.
 func imports(ctx context.Context, root string) ([]string, error) {
 	list := exec.CommandContext(ctx, "go", "list", "./...")
 	list.Dir = root
@@ -37,9 +38,9 @@ func imports(ctx context.Context, root string) ([]string, error) {
 	return append(all, beside...), nil
 }
 
-// weight prints how much an import of a single package adds to a program that
-// does not use the package: third-party modules, compiled packages, and the
-// size of the program.
+// weight prints how much each import adds to a program: third-party modules,
+// compiled packages, and size. The program imports a single package and does
+// not use it.
 func weight(ctx context.Context, root string, out io.Writer) error {
 	paths, err := imports(ctx, root)
 	if err != nil {

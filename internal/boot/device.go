@@ -18,8 +18,8 @@ type startup struct {
 	order, after []string // the devices in the boot orders now and after the change
 }
 
-// start reports a change after which a VM would not start from its present
-// device. It warns if the VM will start from another device.
+// start reports a change after which the VM would not start from the device
+// from which it starts now. It warns if the VM will start from another device.
 func (j *judgement) start() {
 	s := startup{judgement: j, order: Order(j.Now), after: Order(j.Will)}
 	if len(s.order) == 0 {
@@ -49,9 +49,9 @@ func (s startup) emptyFirst() {
 	}
 }
 
-// The method "lost" refuses a boot order that lacks the device from which the VM
-// starts today, unless the order has another device that is not empty. It also
-// refuses a boot order that lacks the device of the VM's boot loader.
+// The method "lost" refuses a boot order in which the VM's present first device
+// is missing, if all devices in the order are new, empty disks. It also refuses
+// a boot order in which the disk with the boot loader is missing.
 func (s startup) lost() {
 	full := slices.ContainsFunc(s.after, func(device string) bool { return !s.empty(device) })
 	if first := s.order[0]; !slices.Contains(s.after, first) && !full {
@@ -109,8 +109,8 @@ func (s startup) firmware() {
 	}
 }
 
-// The method "controller" warns of a disk controller for which the guest may have
-// no driver.
+// The method "controller" warns of a disk controller for which the guest may
+// have no driver.
 func (s startup) controller() {
 	first := s.order[0]
 	now, will := s.Now["scsihw"], s.Will["scsihw"]

@@ -35,11 +35,11 @@ func Loader(config map[string]string) string {
 	return ""
 }
 
-// SystemDisk returns the slot of the disk that holds the guest's system: the
-// first disk in the boot order that holds neither a boot loader nor an
-// installer. If the order has no such disk, SystemDisk chooses the largest such
-// disk of the VM. It returns "" if the VM has no such disk, or starts from a
-// passed-through controller.
+// SystemDisk returns the slot of the disk that holds the guest's system. This
+// is the first disk in the boot order that holds neither a boot loader nor an
+// installer. If the boot order has no such disk, SystemDisk looks at all disks
+// of the VM and chooses the largest disk that holds neither. It returns "" if
+// there is no such disk, or if the VM starts from a passed-through controller.
 func SystemDisk(config map[string]string) string {
 	order, loader := qmconf.BootOrder(config), Loader(config)
 	if len(order) > 0 && qmconf.Family(order[0]) == "hostpci" {

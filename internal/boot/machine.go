@@ -88,8 +88,7 @@ var (
 	setDevice = regexp.MustCompile(`^(?:hostpci|net|scsi|sata|virtio|ide)\d+`)
 )
 
-// argProblems returns the arguments because of which QEMU would refuse a
-// configuration.
+// argProblems returns the arguments in a configuration that QEMU would refuse.
 func (j *judgement) argProblems(config map[string]string) []argProblem {
 	var problems []argProblem
 	made := map[string]bool{} // buses that the args create

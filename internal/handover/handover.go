@@ -31,8 +31,8 @@ const (
 type Host struct {
 	PCI   gpu.Node
 	Disks []storage.Disk
-	// Ports holds the ports of the host's bridges, and network cards with an
-	// address.
+	// Ports holds the names of the ports of the host's bridges, and of network
+	// cards that have an address.
 	Ports []string
 	// Gone holds the hostpci values of running VMs. The host has lost these
 	// devices already.
@@ -54,11 +54,11 @@ type loss struct {
 }
 
 // losing returns the loss for one value of a VM. The field taken holds the
-// functions that this value takes, and the field left holds the functions that
-// no value of the VM takes. IOMMU groups are included, because PVE takes all
-// functions of a group except bridges (qemu-server PVE/QemuServer/PCI.pm).
-// Functions of running VMs are left out, because the host has lost them
-// already.
+// functions that this value takes. The field left holds the functions that no
+// value of the VM takes. PVE takes all functions of an IOMMU group except
+// bridges (qemu-server PVE/QemuServer/PCI.pm), so a value also takes the rest
+// of the groups. Neither field holds functions of running VMs, because the host
+// has lost them already.
 func (h Host) losing(value gpu.HostPCI, all []gpu.HostPCI) loss {
 	gone, named, every := h.mark(h.Gone), h.mark([]gpu.HostPCI{value}), h.mark(all)
 	o := loss{Host: h}

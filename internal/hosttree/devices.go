@@ -62,7 +62,8 @@ func (b *builder) disk(name, dir string, l line) error {
 	return err
 }
 
-// hold makes a disk the holder of the devices of which it consists.
+// hold makes a disk, such as a volume of LVM, the holder of the devices on
+// which it lies. sysfs has links in both directions.
 func (b *builder) hold(name string, slaves []string) error {
 	for _, slave := range slaves {
 		dir, ok := b.places[slave]

@@ -53,7 +53,7 @@ type Result struct {
 }
 
 // An Outcome is the result of a boot. If the boot failed, it holds the results
-// until then.
+// of the commands that had ended before.
 type Outcome struct {
 	Results []Result
 	Console string // the output of the kernel

@@ -8,9 +8,9 @@ import (
 // hidden replaces the key of an emulated Apple SMC in texts.
 const hidden = "[secret]"
 
-// oskOption matches the option with the key of QEMU's device isa-applesmc. The
-// value may have the quotes of a shell, which may be escaped as in JSON (QEMU
-// hw/misc/applesmc.c).
+// oskOption matches the option with the key of QEMU's device isa-applesmc (QEMU
+// hw/misc/applesmc.c). The key may be quoted as in a shell. The quotes may be
+// escaped as in JSON.
 var oskOption = regexp.MustCompile(`\bosk=(?:\\*"[^"]*"|\\*'[^']*'|[^\s,"']*)`)
 
 // HideOSK hides the key of every emulated Apple SMC in a text. The text is a
@@ -28,8 +28,8 @@ func RevealOSK(args, key string) string {
 	})
 }
 
-// OSK returns the key in a value of args. It returns "" if args have no key, or
-// if the key is hidden.
+// OSK returns the key in a value of args. It returns "" if the value contains
+// no key, or if the key is hidden.
 func OSK(args string) (key string) {
 	putOSK(args, func(have string) string {
 		if have != hidden && key == "" {

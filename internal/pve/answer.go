@@ -12,10 +12,10 @@ import (
 )
 
 // The limits of an answer. PVE's largest answer lists the resources of a
-// cluster: with 5,000 guests it has 5 MB and 200,000 values. Its deepest
-// answer, the tree of a ZFS pool, has six levels. A guest's file may have 16
-// MiB, and JSON can make it six times as long. A command has two outputs of
-// this size.
+// cluster: with 5,000 guests it has 5 MB and 200,000 values. PVE's deepest
+// answer is the tree of a ZFS pool, with six levels. The content of a guest's
+// file may have 16 MiB, and can be six times as long in JSON. The output of a
+// guest's command consists of two texts of this size.
 const (
 	maxAnswer      = 16 << 20
 	maxAgentAnswer = 200 << 20

@@ -25,9 +25,9 @@ var Public func(error) error
 type Client struct {
 	api  *proxmox.Client
 	node string
-	// The first request is made alone. go-proxmox uses it to log in with a
-	// password, and would fail all other requests that are made at the same
-	// time.
+	// While this channel is full, the first request is under way, and other
+	// requests wait. go-proxmox logs in with a password during the first
+	// request. It would fail all other requests that are made at the same time.
 	first chan struct{}
 	ready *atomic.Bool
 	slots chan struct{} // one slot for each request in flight
@@ -186,8 +186,9 @@ func lost(err error) bool {
 		errors.As(e.cause, &broken) && (broken.Op == "read" || broken.Op == "write")
 }
 
-// send makes a request. If the request fails because go-proxmox logged in for
-// another request meanwhile, send makes it again.
+// send makes a request. The request may fail because another request made
+// go-proxmox log in at the same time. In this case, send makes the request once
+// more.
 func (c *Client) send(ctx context.Context, method, path string, body []byte, answer *raw) (err error) {
 	limit := min(answerTime, limitOf(ctx))
 	answered, err := c.enter(ctx, path)

@@ -19,8 +19,8 @@ type HA struct {
 	Resources []HAResource // sorted by VMID
 	Rules     []HARule     // sorted by name
 	Groups    []HAGroup    // sorted by name; only PVE 8 has groups
-	// HasRules says that the node that answered has rules. PVE has rules since
-	// 9.0.
+	// HasRules says that the node that answered knows rules of high
+	// availability. PVE has such rules since 9.0.
 	HasRules bool
 	// Master is the node of the active cluster resource manager. It is empty if
 	// no manager has been active yet.
@@ -38,9 +38,8 @@ type HAResource struct {
 	Failback                bool
 	KnowsFailback           bool // PVE has the setting since 9.0
 	MaxRestart, MaxRelocate int
-	// State is the state that the service has in the HA manager: "started",
-	// "stopped", "fence", "recovery", "error". It is empty before the manager's
-	// first round.
+	// State is the VM's state in the HA manager: "started", "stopped", "fence",
+	// "recovery", "error". It is empty before the manager's first round.
 	State string
 	Node  string
 	// Digest is the digest of the configuration of all resources.

@@ -115,10 +115,11 @@ func (c *Client) disks(ctx context.Context, skipSMART bool) ([]storage.Disk, []f
 	return disks, systems, nil
 }
 
-// medium returns a disk's bus and whether the disk rotates, judged by its name,
-// its link and PVE's type. The type is "usb" only for USB disks that claim to
-// rotate. Other USB disks have type "ssd" and no link, because PVE looks only
-// for the links of ata, scsi and nvme disks.
+// medium returns the bus of a disk, and whether the disk rotates. It judges by
+// the disk's path, its link and the type that PVE reports. PVE reports the type
+// "usb" only for USB disks that claim to rotate. Other USB disks have the type
+// "ssd" and no link, because PVE looks only for the links of ata, scsi and nvme
+// disks.
 func medium(path, kind, link string, hidden bool) (bus storage.Bus, rotates *bool) {
 	switch {
 	case strings.HasPrefix(path, "/dev/vd"):

@@ -48,18 +48,19 @@ type TaskResult struct {
 	Log      []string // the lines with warnings in the log
 }
 
-// The frequency of polling. Most tasks are short, and callers want to see the
-// end of a long task soon. Four requests a second are enough for both purposes.
-// PVE answers each request from one file (pve-common PVE/ProcFSTools.pm,
-// RESTEnvironment).
+// These constants say how often a task is polled. Most tasks are short, and
+// callers want to see the end of a long task soon. Four requests a second are
+// enough for both purposes. PVE answers each request from one file (pve-common
+// PVE/ProcFSTools.pm, RESTEnvironment).
 const (
 	firstPoll = 100 * time.Millisecond
 	lastPoll  = 250 * time.Millisecond
 	// tellEvery is the time between two events for a caller. For each event,
 	// the task's log is read.
 	tellEvery = time.Second
-	// patience is the number of consecutive polls, a second apart, that may
-	// stay without an answer.
+	// patience is the number of consecutive polls that may stay without an
+	// answer. After a poll without an answer, the next poll follows a second
+	// later.
 	patience = 20
 )
 

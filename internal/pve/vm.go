@@ -117,10 +117,10 @@ type Config struct {
 	Digest string
 }
 
-// Config returns a VM's configuration. A key that will be deleted at the next
-// start is still in it if the key's value is 0 (pve-guest-common
-// PVE/AbstractConfig.pm, load_current_config). [Client.WholeConfig] leaves such
-// a key out.
+// Config returns a VM's configuration. It leaves out keys that will be deleted
+// at the next start, except keys with the value 0 (pve-guest-common
+// PVE/AbstractConfig.pm, load_current_config). [Client.WholeConfig] leaves out
+// all keys that will be deleted.
 func (c *Client) Config(ctx context.Context, vmid int) (Config, error) {
 	values := map[string]text{}
 	if err := c.get(ctx, c.vm(vmid, "/config"), nil, &values); err != nil {

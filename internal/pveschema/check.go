@@ -133,10 +133,10 @@ var (
 
 var patterns sync.Map // the compiled patterns
 
-// compile compiles a pattern of the API description. As in Perl, the pattern
-// stands between ^ and $ without a group, so the anchors belong only to the
-// first and the last alternative. A pattern that Go cannot compile accepts
-// every value; a test lists these patterns.
+// compile compiles a pattern of the API description. Like PVE's Perl code, it
+// puts ^ before the pattern and $ after it, without a group. The anchors then
+// belong only to the first and the last alternative of the pattern. A pattern
+// that Go cannot compile accepts every value. A test lists these patterns.
 func compile(pattern string) *regexp.Regexp {
 	if known, ok := patterns.Load(pattern); ok {
 		return known.(*regexp.Regexp)

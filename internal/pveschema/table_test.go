@@ -347,10 +347,10 @@ format pve-qemu-tdx-fmt
 // %drivedesc_base).
 var geometry = []string{"cyls integer optional until=9.0", "heads integer optional until=9.0", "secs integer optional until=9.0", "trans string enum=none|lba|auto optional until=9.0"}
 
-// The variable newer holds lines for parameters and keys that exist in
-// qemu-server 9.2.6 or 8.3.12 but not in the description of PVE 9.1. The keys
-// are names of parameters or formats. A line replaces the description's line of
-// the same name, or is added.
+// The variable newer holds lines for parameters and keys that are missing in
+// the description of PVE 9.1, but exist in qemu-server 9.2.6 or 8.3.12. The
+// keys of the map are names of parameters or formats. If the description has a
+// line with the same name, the line here replaces it.
 var newer = map[string][]string{
 	"serial[n]":  {"serial[n] string optional pattern=(/dev/[^,]+|socket)"}, // Source: PVE/QemuServer.pm, $serialdesc
 	"@net[n]":    {"host-tunnel boolean optional since=9.2"},                // Source: PVE/QemuServer/Network.pm, $net_fmt
@@ -360,10 +360,10 @@ var newer = map[string][]string{
 	"@virtio[n]": geometry,
 }
 
-// The variable since holds the parameters that PVE 8.4 lacks. A key is a
-// parameter, or a format and a key of the format. The value is the first
-// release of PVE whose qemu-server has the parameter (debian/changelog and git
-// log of qemu-server).
+// The variable since says which release of PVE was the first with a parameter.
+// It holds only the parameters that PVE 8.4 lacks. A key of the map names a
+// parameter, or a format and a key of this format. The sources are
+// debian/changelog and git log of qemu-server.
 var since = map[string]string{
 	"allow-ksm":         "9.1", // qemu-server 9.0.27
 	"intel-tdx":         "9.1", // qemu-server 9.0.25

@@ -17,9 +17,9 @@ var slotFormat = regexp.MustCompile(`^(ide[0-3]|sata[0-5]|scsi([0-9]|[12][0-9]|3
 func IsSlot(key string) bool { return slotFormat.MatchString(key) }
 
 // BuiltWith holds the options that describe how a firmware volume was made,
-// each with the value that a missing option stands for. In PVE these options
-// only describe the volume: a changed option does not change the volume
-// (qemu-server PVE/QemuServer/OVMF.pm, PVE/QemuServer/Drive.pm).
+// each with its default. In PVE these options only describe the volume: a
+// changed option does not change the volume (qemu-server
+// PVE/QemuServer/OVMF.pm, PVE/QemuServer/Drive.pm).
 var BuiltWith = map[string]string{"efitype": "2m", "pre-enrolled-keys": "0", "version": "v1.2"}
 
 // Satisfies compares two values of a key. It reports whether have contains the

@@ -8,13 +8,13 @@ import (
 )
 
 // Properties is a PVE property string, such as "virtio=BC:24:11:00:00:01,
-// bridge=vmbr0", in the order in which it was written. If a key does not take a
-// property string, its whole value is a single property without a key.
+// bridge=vmbr0", in the order in which it was written. The values of some keys
+// are not property strings. Such a value is a single property without a key.
 type Properties []Property
 
-// A Property is a part of a property string. If the string leaves the key out,
-// Key is the default key of the format. If the whole value is a single text,
-// Key is "".
+// A Property is a part of a property string. If the part has no key in the
+// string, Key is the default key of the format. If the whole value is a single
+// text, Key is "".
 type Property struct{ Key, Value string }
 
 // defaultKeys holds the keys that property strings leave out (qemu-server

@@ -50,7 +50,8 @@ type Order struct {
 	TakeOver string
 }
 
-// A job holds the board's data about a Job. The board's lock guards it.
+// A job holds what the board knows about a job under way. The board's lock
+// guards it. People and programs see it as a [Job].
 type job struct {
 	id      string
 	order   Order

@@ -107,8 +107,8 @@ func (b *Board) login(next http.Handler) http.Handler {
 	})
 }
 
-// admit compares a guess with the secret. After too many wrong guesses from a
-// place, it refuses further guesses from there for some time, even the right
+// admit compares a guess with the secret. If too many wrong guesses came from
+// one place, it refuses all guesses from there for some time, even the right
 // secret.
 func (b *Board) admit(r *http.Request, guess string) (wait time.Duration, ok bool) {
 	from := caller(r)
@@ -124,8 +124,8 @@ func (b *Board) admit(r *http.Request, guess string) (wait time.Duration, ok boo
 	return 0, true
 }
 
-// unauthorized answers a program without the secret, or an open page whose
-// session has ended.
+// unauthorized answers a request without the secret. Such a request comes from
+// a program, or from an open page whose session has ended.
 func unauthorized(w http.ResponseWriter, wait time.Duration) {
 	if wait > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(int(wait/time.Second)+1))

@@ -28,8 +28,8 @@ type reading[T any] struct {
 	done chan struct{} // closed when the read under way ends; nil if no read is under way
 }
 
-// A seen is the last answer with its age, and the error of a read that failed
-// after this answer.
+// A seen is the last answer with its time. It also holds the error of a later
+// read that failed.
 type seen[T any] struct {
 	value T
 	at    time.Time // when value was read; zero before the first answer

@@ -10,8 +10,8 @@ import (
 	"github.com/proxstation/proxstation/storage"
 )
 
-// Held reports whether all buttons are disabled: because this board or another
-// controller is at work, or because the node does not answer.
+// Held reports whether all buttons are disabled. They are disabled while this
+// board or another controller is at work, and while the node does not answer.
 func (v View) Held() bool {
 	return v.Job != nil || v.Trouble != nil || v.Lease != nil && !v.Lease.Ours && v.Lease.SecondsLeft > 0
 }

@@ -8,9 +8,10 @@ import (
 	"time"
 )
 
-// The limits of guessing. After five wrong secrets from one place, each further
-// wrong secret makes the place wait longer, up to a quarter of an hour. In a
-// quarter of an hour, all places together may give a hundred wrong secrets.
+// The limits of guessing. After five wrong secrets from one place, that place
+// has to wait before it may guess again. Each further wrong secret makes the
+// wait longer, up to a quarter of an hour. All places together may give a
+// hundred wrong secrets in a quarter of an hour.
 const (
 	freeMisses  = 5
 	firstWait   = 10 * time.Second

@@ -86,7 +86,8 @@ type Lease struct {
 
 // A Trouble describes a question that the node does not answer.
 type Trouble struct {
-	// Since is when the first failed read or the read under way began.
+	// Since is the time at which the first failed read began, or the read that
+	// is still under way.
 	Since time.Time `json:"since"`
 	// Seen is the time of the last answer. It is nil if no answer ever came.
 	Seen *time.Time `json:"seen,omitempty"`
