@@ -18,8 +18,8 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// This returns a random configuration as people write them: with any bus, boot
-// order and arguments, and in PVE's old notations too.
+// This returns a random configuration. Its bus, boot order and arguments vary
+// like those of people's VMs, and PVE's old notations occur too.
 func generated(r *rand.Rand) map[string]string {
 	pick := func(values ...string) string { return values[r.IntN(len(values))] }
 	config := map[string]string{"name": "vm", "cores": fmt.Sprint(1 + r.IntN(8)), "memory": fmt.Sprint(1024 * (1 + r.IntN(16))), "smbios1": "uuid=11111111-2222-4333-8444-555555555555",

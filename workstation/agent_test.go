@@ -107,8 +107,8 @@ func TestAgentRunsAndMovesFiles(t *testing.T) {
 	})
 }
 
-// This returns a guest that accepts a set-up script and then calls the function
-// run.
+// This returns a guest that accepts a set-up script. For every other command,
+// it calls the function "run" with that script.
 func scripted(run func(argv []string, input []byte, body string) pvetest.Result) pvetest.Guest {
 	body := ""
 	return pvetest.Guest{Exec: func(argv []string, input []byte) pvetest.Result {

@@ -140,7 +140,8 @@ func parseConf(text string) map[string]string {
 	return config
 }
 
-// addVolumes adds the images that a configuration names to their storages.
+// addVolumes adds the images that a configuration names. Each image is added to
+// its storage.
 func (c *vmCase) addVolumes(config map[string]string) {
 	for _, key := range slices.Sorted(maps.Keys(config)) {
 		pool, name, found := strings.Cut(strings.SplitN(config[key], ",", 2)[0], ":")

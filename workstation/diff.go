@@ -14,12 +14,13 @@ import (
 )
 
 // Diff compares the Spec with the facts and returns the necessary changes. It
-// is pure: the same input gives the same plan.
+// is pure: the same input gives the same plan. The findings of the plan hold
+// what people should know before they apply it.
 //
-// If the Spec is impossible, the error joins all reasons: [InvalidError],
-// [TakenError], [storage.NoPlaceError], [gpu.UnsupportedError], and [ErrUnread]
-// for a VM that exists but whose configuration was not read. The findings of
-// the plan hold what people should know before they apply it.
+// If the Spec is impossible, the error joins all reasons. A reason is an
+// [InvalidError], a [TakenError], a [storage.NoPlaceError] or a
+// [gpu.UnsupportedError]. If the configuration of an existing VM was not read,
+// the error matches [ErrUnread].
 func Diff(spec Spec, facts Facts) (Plan, error) {
 	d := &differ{spec: spec, facts: facts, plan: Plan{Node: facts.Node}, split: map[string]bool{}}
 	return d.diff()
@@ -79,7 +80,7 @@ type differ struct {
 	// These are the mappings after the plan.
 	after  []gpu.Mapping
 	chosen map[string]storage.DiskChoice // the storages chosen for disks, by VM and slot
-	about  []int                         // the VMs about whose devices there are findings; empty means all
+	about  []int                         // only the devices of these VMs get findings; empty means all VMs
 	split  map[string]bool               // each VMID and hostpci key whose card is spread over several keys
 }
 

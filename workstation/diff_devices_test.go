@@ -115,7 +115,7 @@ func TestNoKeyIsLeftForADevice(t *testing.T) {
 	}
 }
 
-// A VM names a mapping that the login does not see. The plan reports this
+// A VM names a mapping that the login may not see. The plan reports this
 // mapping as unknown, and gives a new card another hostpci key.
 func TestMappingThatNobodySees(t *testing.T) {
 	t.Parallel()

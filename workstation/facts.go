@@ -157,9 +157,9 @@ func others(node string, guests []pve.Guest) map[int]string {
 	return others
 }
 
-// doubtCommitted makes the committed sizes of storages unknown if the login
-// does not see every disk. PVE leaves out the disks of VMs whose disks the
-// login may not change (pve-storage PVE/API2/Storage/Content.pm).
+// doubtCommitted makes the committed size of a storage unknown if the login
+// does not see every disk on the storage. PVE shows the disks of a VM only to
+// logins that may change them (pve-storage PVE/API2/Storage/Content.pm).
 func (f *Facts) doubtCommitted() {
 	for i, pool := range f.Pools {
 		path := "/storage/" + pool.Name

@@ -45,11 +45,11 @@ func loadings() []loading {
 	}
 }
 
-// TestFirmwareStartsOpenCore boots configured copies of OpenCore images with
-// the public layouts. A program in place of OpenCore prints the drive from
-// which it was started, and the device paths at which the firmware has
-// displays. The drive must be the first in the boot order, and DeviceProperties
-// must name the path of a display.
+// TestFirmwareStartsOpenCore boots copies of OpenCore images, after configuring
+// them. The images have the layouts of public images. A program in place of
+// OpenCore prints the drive from which it was started, and the device paths at
+// which the firmware has displays. The drive must be the first in the boot
+// order, and DeviceProperties must name the path of a display.
 func TestFirmwareStartsOpenCore(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {

@@ -62,7 +62,7 @@ func RestorePlan(before Snapshot, facts Facts) (Plan, error) {
 	return d.plan, nil
 }
 
-// This plans the way of one VM back to its snapshot.
+// This plans the restore of one VM.
 func (d *differ) restore(id int, old map[string]string) {
 	v, there := d.facts.VMs[id]
 	switch {

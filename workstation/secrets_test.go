@@ -228,8 +228,8 @@ func TestNoSecretComesBack(t *testing.T) {
 	}
 }
 
-// A task fails and writes its parameters into its log. Neither the error nor
-// the events meanwhile show a secret.
+// A task fails and writes its parameters into its log. Neither the error nor an
+// event shows a secret.
 func TestNoSecretComesFromALog(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -19,7 +19,7 @@ type CreateVM struct {
 	VMID   int
 	Name   string
 	Config map[string]string // the configuration in the request to PVE
-	Notes  map[string]string // the reason for the value of a key
+	Notes  map[string]string // by key, the reason for its value
 	// Password is sent together with Config, as cipassword. A zero Password is
 	// not sent.
 	Password proxstation.Secret

@@ -9,8 +9,9 @@ import (
 )
 
 // Advise judges the surroundings of a set of VMs that take turns. It reports
-// settings that start or stop the VMs without a switch, and settings with which
-// a guest comes back stuck. It is pure.
+// settings that start or stop the VMs without a switch, and settings that can
+// keep a guest from shutting down or from using the card after a switch. It is
+// pure.
 //
 // In a cluster, give it the facts of each node that has a member. A finding
 // names the members whose nodes are not among the facts.
@@ -106,11 +107,11 @@ func (db DualBoot) adviseBackup(job BackupJob) []proxstation.Finding {
 	return findings
 }
 
-// StartWithHost returns the plan that lets one member start with the host and
-// keeps the other members from it, so that they do not compete for the card. If
-// vmid is 0, no member starts with the host. The error is an [InvalidError] if
-// the set is not valid. It matches [ErrNotFound] if a member does not exist,
-// and [ErrUnread] if its configuration was not read.
+// StartWithHost returns the plan after which only one member starts with the
+// host, so that the members do not compete for the card. If vmid is 0, no
+// member starts with the host. If the set is not valid, the error is an
+// [InvalidError]. If a member does not exist, the error matches [ErrNotFound].
+// If its configuration was not read, the error matches [ErrUnread].
 func (db DualBoot) StartWithHost(facts Facts, vmid int) (Plan, error) {
 	set, err := db.withDefaults()
 	if vmid != 0 {

@@ -44,9 +44,9 @@ func clusterCases() []clusterCase {
 type trial struct {
 	*pvetest.Cluster
 	up, late atomic.Bool // up: the target is up; late: the disturbance came when the target was up already
-	// cut is true if the fault may cut the client off from some nodes, so that
-	// requests are never answered. The error may then say that nobody knows
-	// which VM runs.
+	// cut is true if the fault can leave requests between the client and the
+	// nodes without an answer. The error may then say that nobody knows which
+	// VM runs.
 	cut bool
 }
 

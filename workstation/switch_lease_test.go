@@ -203,9 +203,10 @@ func TestAnOvertakenControllerDoesNotGoBack(t *testing.T) {
 	})
 }
 
-// A controller died after it had stopped a VM. If the next controller's switch
-// fails, it returns to that VM. If the dead controller's lease names a VM
-// outside the set, or the target itself, the next controller returns to no VM.
+// A controller died after it had stopped a VM. The next controller takes over
+// its lease, and fails to start the target. It then starts the VM that the dead
+// controller had stopped, because the lease names this VM. If the lease names a
+// VM outside the set, or the target itself, no VM is started instead.
 func TestTheHeirOfADeadControllerReturns(t *testing.T) {
 	t.Parallel()
 	for from, want := range map[int]int{140: 140, 141: 0, 150: 0} {

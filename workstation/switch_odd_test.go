@@ -13,8 +13,8 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// If an error occurs between two requests of a switch, the switch reports the
-// true state of the VMs.
+// An error occurs between two requests of a switch. The switch must then report
+// the true state of the VMs.
 func TestSwitchIsTruthful(t *testing.T) {
 	t.Parallel()
 	const shutdown = "/nodes/pve/qemu/140/status/shutdown"

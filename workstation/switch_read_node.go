@@ -154,7 +154,7 @@ func (p *nodeReader) join() {
 }
 
 // This reads the facts whose requests depend on earlier answers: the running
-// containers, the storages of members on which the cluster has no report, and
+// containers, the members' storages that the cluster has not reported on, and
 // the host's own use of the devices that members take.
 func (p *nodeReader) last(ctx context.Context) {
 	ctx = pve.WithOdd(ctx, p.o.odd)
