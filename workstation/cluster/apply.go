@@ -68,9 +68,9 @@ func (a *applier) say(vmid int, format string, args ...any) {
 	}
 }
 
-// Makes or changes a mapping. If somebody changed its devices since the plan
-// was made, the method returns an error. It does not send PVE the digest from
-// the plan, because that digest also changes with every other mapping.
+// Makes or changes a mapping. If somebody changed the mapping's devices since
+// the plan was made, the method returns an error. The method does not send PVE
+// the digest from the plan, because PVE has one digest for all mappings.
 func (a *applier) mapping(ctx context.Context, m MappingChange) error {
 	now, there, err := a.read(ctx, m.Mapping.ID)
 	switch {

@@ -82,8 +82,8 @@ func (p *placing) judge(c *candidate) {
 	}
 }
 
-// cardless looks for the cards of the VM's mappings on the node. It returns a
-// reason for each card that the node lacks.
+// cardless looks on the node for the cards that the VM's mappings stand for. It
+// returns a reason for each card that the node lacks.
 func (p *placing) cardless(vm workstation.VM, facts workstation.Facts) []string {
 	var reasons []string
 	for _, id := range mappingsOf(vm) {
@@ -198,11 +198,11 @@ func explain(needs Needs, good []candidate) (why string, others []NodeReason) {
 	return best.scores[best.rule(good[1])].good, others
 }
 
-// sharers returns a text for each VM that has the same card as vm. Only one of
-// these VMs can run at a time. The parameter "claims" says which devices the
-// VMs of the node have. The parameter "beside" holds VMs that are planned for
-// the node. If the configurations of some VMs were not read, one more text says
-// so, because these VMs may have the card too.
+// sharers returns a text for each VM that has the same card as the given VM.
+// Only one of these VMs can run at a time. The parameter "claims" says which
+// devices the VMs of the node have. The parameter "beside" holds VMs that are
+// planned for the node. If the configurations of some VMs were not read, one
+// more text says so, because these VMs may have the card too.
 func sharers(vm workstation.VM, facts workstation.Facts, claims []gpu.Claim, beside []workstation.VM) []string {
 	if !takesDevices(vm) && !slices.ContainsFunc(claims, func(c gpu.Claim) bool { return c.VMID == vm.ID }) {
 		return nil

@@ -118,8 +118,8 @@ func holds(volumes []storage.Volume, id string) bool {
 	return slices.ContainsFunc(volumes, func(v storage.Volume) bool { return v.ID == id })
 }
 
-// taken returns a reason for each VM on the node that uses the card now. These
-// are VMs that run, and VMs that the HA manager keeps running.
+// taken returns a reason for each VM on the node that uses the given VM's card
+// now. These are VMs that run, and VMs that the HA manager keeps running.
 func taken(vm workstation.VMFacts, facts workstation.Facts, h HA) (why []string) {
 	claims := slices.DeleteFunc(facts.Claims(), func(c gpu.Claim) bool { return c.VMID == vm.ID })
 	claims = append(claims, qmconf.Claim(vm.ID, vm.Config))

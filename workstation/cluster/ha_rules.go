@@ -56,8 +56,8 @@ func ruleNames(rules []HARule) string {
 	return strings.Join(names, " and ")
 }
 
-// Returns the enabled rules that keep VMs together and have a VM in common with
-// "group".
+// Returns the enabled rules that keep VMs together and name a VM of the given
+// group.
 func (h HA) within(group HARule) (rules []HARule) {
 	for _, r := range h.Rules {
 		if r.Kind == Together && !r.Disabled && len(shared(r, group)) > 0 {

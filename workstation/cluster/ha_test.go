@@ -47,7 +47,7 @@ func haVM(id int, state string) cluster.HAVM {
 	return cluster.HAVM{VMID: id, Wanted: state, State: state, Failback: proxstation.Yes, Restarts: &one, Moves: &one}
 }
 
-// unmapped removes the entries of nodes from the card's mapping.
+// unmapped removes the entries of the given nodes from the card's mapping.
 func unmapped(f *cluster.Facts, nodes ...string) {
 	for i := range f.Nodes {
 		m := &f.Nodes[i].Facts.Mappings[0]

@@ -75,12 +75,12 @@ type mapper struct {
 	facts   Facts
 	after   []gpu.Mapping // all mappings of the cluster after the plan
 	changes []MappingChange
-	// The key is a mapping and a node. The value is the reason why the node has
-	// no card for the mapping.
+	// The map "why" gives the reason why a node has no card for a mapping. Its
+	// key is the mapping and the node.
 	why map[[2]string]string
-	// The key is a mapping and a node. The value is true if the entries that
-	// the mapping has for the node are for cards of another kind, and no card
-	// of the wanted kind can replace them.
+	// The map "other" says that the entries of a node in a mapping are for
+	// cards of another kind, and that no card of the wanted kind can replace
+	// them. Its key is the mapping and the node.
 	other    map[[2]string]bool
 	problems []error
 	findings []proxstation.Finding
@@ -184,8 +184,8 @@ func (m *mapper) node(card Card, facts workstation.Facts, change *MappingChange)
 // Returns new entries for the node's cards of the wanted kind. It leaves out
 // cards that have an entry in "kept". It also leaves out cards that a VM uses
 // without this mapping, because PVE may choose any entry. If there are only
-// such cards, one of them gets an entry. If no card can get an entry, why is
-// the reason.
+// such cards, one of them gets an entry. If no card can get an entry, the result
+// "why" is the reason.
 func (m *mapper) entries(card Card, facts workstation.Facts, change *MappingChange, kept []gpu.MappingEntry) (entries []gpu.MappingEntry, why string) {
 	var found, free []gpu.MappingEntry
 	for _, c := range facts.Cards() {

@@ -107,8 +107,8 @@ type Replication struct {
 
 // ObserveMove reads PVE's facts about a VM and about its move from one node to
 // another. It needs VM.Migrate and VM.Audit on the VM. If the VM is not on the
-// first of these nodes, or if the cluster has no quorum, ObserveMove returns
-// PVE's error.
+// node "from", or if the cluster has no quorum, ObserveMove returns PVE's
+// error.
 func (c *Cluster) ObserveMove(ctx context.Context, vmid int, from, to string) (MoveFacts, error) {
 	client := c.pve.On(from)
 	m := MoveFacts{VMID: vmid, From: from, To: to}

@@ -13,7 +13,7 @@ import (
 	"github.com/proxstation/proxstation/workstation"
 )
 
-// The variable copied holds the types of storage whose volumes PVE copies to
+// The variable "copied" holds the types of storage whose volumes PVE copies to
 // another node (qemu-server PVE/QemuMigrate.pm, scan_local_volumes).
 var copied = []string{"dir", "btrfs", "zfspool", "lvmthin", "lvm"}
 
@@ -98,7 +98,8 @@ func (j *mover) replicates(pool string) bool {
 }
 
 // Fills in the size from PVE's list of volumes if the configuration does not
-// contain the size. An example is a disk that is not attached.
+// contain the size. For example, it contains no size for a disk that is not
+// attached.
 func (j *mover) size(disk MoveDisk) MoveDisk {
 	for _, pool := range j.from.Pools {
 		for _, v := range pool.Volumes {

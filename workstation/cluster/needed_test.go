@@ -49,8 +49,8 @@ func TestObserveForIsEnough(t *testing.T) {
 	}
 }
 
-// Fit returns the plan of Diff without the findings about devices of VMs
-// outside the Spec.
+// The function workstation.Fit returns the plan of workstation.Diff without the
+// findings about devices of VMs outside the Spec.
 func TestFitIsDiffWithoutOtherVMs(t *testing.T) {
 	t.Parallel()
 	left := 0

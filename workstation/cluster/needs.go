@@ -23,7 +23,7 @@ type Spec struct {
 	// Images holds the images that the chosen node may lack, and their sources.
 	Images []Image
 	// Place says how far storages may be filled. If it is nil, the disks may
-	// fill a storage, but together they get no more space than it has.
+	// fill a storage, but together they get no more space than the storage has.
 	Place *storage.PlaceOptions
 }
 

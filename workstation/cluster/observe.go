@@ -119,8 +119,8 @@ func (c *Cluster) read(ctx context.Context, name string, needed needed) *reading
 	return r
 }
 
-// Reads all nodes that are online. The argument read is a function that begins
-// to read a node.
+// Reads all nodes that are online. The parameter "read" is a function that
+// begins to read a node.
 func (c *Cluster) look(ctx context.Context, round *pve.Round, v *view, read func(name string) *reading) (err error) {
 	online := slices.DeleteFunc(slices.Clone(v.Members), func(m pve.Member) bool { return !m.Online })
 	round.Share(len(online))

@@ -170,7 +170,7 @@ type nodePlan struct {
 	facts  workstation.Facts // as they will be with the mappings and images of the plan
 	vms    []workstation.VM
 	claims []gpu.Claim // the devices that the existing VMs of the node take
-	// the findings of a plan for these VMs
+	// The field findings holds the findings of a plan with these VMs.
 	findings []proxstation.Finding
 }
 

@@ -398,8 +398,8 @@ func from(volume string) cluster.Image {
 	return cluster.Image{Volume: volume, URL: "https://example.org/image", SHA256: strings.Repeat("0", 64)}
 }
 
-// The function "nas" gives node b a storage for images. The parameter has says
-// whether this storage holds the Windows image.
+// The function "nas" gives node b a storage for images. The parameter "has"
+// says whether this storage holds the Windows image.
 func nas(has bool) func(*cluster.Facts) {
 	return func(f *cluster.Facts) {
 		pool := storage.Pool{Storage: storage.Storage{Name: "nas", Type: "nfs", Content: []string{"iso"}, Active: true, Shared: true, Total: storage.TiB, Available: storage.GiB, Images: []storage.Volume{}}}

@@ -78,9 +78,8 @@ var identityFields = map[string]string{"SystemSerialNumber": "identity.serial", 
 // the image and the kernel extensions, and writes nothing. It replaces the
 // profile's fields OpenCore and Image. The error is a [SourceError].
 //
-// An existing VM keeps its boot loader unless Replace is set. Then the image
-// may be missing, and [Copy.Kept] holds a finding unless the boot loader is the
-// copy.
+// Without Replace, an existing VM keeps its boot loader, and the image may be
+// missing. If the boot loader is not the copy, [Copy.Kept] holds a finding.
 func (s Source) Plan(mac profile.MacOS, facts workstation.Facts) (Copy, error) {
 	mac.OpenCore, mac.Image = "", opencore.Plan{}
 	c := Copy{From: s.Image, mac: mac}

@@ -113,8 +113,8 @@ func TestThousandsOfFindings(t *testing.T) {
 	}
 }
 
-// As in OpenCore, a leading 0 does not mean an octal number, and underscores
-// are not allowed.
+// The numbers in config.plist are read as OpenCore reads them: a leading 0 does
+// not mean an octal number, and underscores are not allowed.
 func TestIntegers(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]int64{"010": 10, "0x10": 16, "0XfF": 255, "-1": -1, "18446744073709551615": -1, "0xFFFFFFFFFFFFFFFF": -1} {
@@ -132,8 +132,8 @@ func TestIntegers(t *testing.T) {
 	}
 }
 
-// The firmware may start OpenCore from another partition than the first. Judge
-// reports such a partition.
+// If two partitions hold OpenCore, the firmware may start OpenCore from the
+// second. Judge reports such a partition.
 func TestTwoOpenCores(t *testing.T) {
 	t.Parallel()
 	tree := opencoretest.New(opencoretest.Config)

@@ -72,8 +72,8 @@ func (i Identity) values() (map[string]Value, error) {
 
 // The variable "codes" holds the parts of serial numbers that depend on the
 // model (OpenCorePkg AppleModels: AppleModelCode, AppleBoardCode). The number
-// of a machine contains the field half, and the number of a board contains the
-// field year. Both fields stand for a time when the model was sold.
+// of a machine contains the field "half", and the number of a board contains the
+// field "year". Both fields stand for a time when the model was sold.
 var codes = map[string]struct{ model, board, half, year string }{
 	"iMac13,1": {"DNCT", "DYWF", "J", "2"}, "iMac14,4": {"FY0T", "G36D", "N", "4"}, "iMac16,2": {"GG7F", "GQRY", "Q", "5"},
 	"iMac17,1": {"GG7L", "GPF7", "Q", "5"}, "iMac18,1": {"H7JY", "H69F", "T", "7"}, "iMac19,1": {"JV3Q", "LNV9", "Y", "9"},

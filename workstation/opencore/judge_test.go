@@ -53,7 +53,7 @@ func withoutCard() Machine {
 }
 
 // imageWith returns the tests' image with other values in config.plist. The
-// parameter values has keys that are joined with slashes. An absent value
+// parameter "values" has keys that are joined with slashes. An absent value
 // deletes its key.
 func imageWith(t *testing.T, values map[string]Value) Image {
 	t.Helper()
@@ -289,8 +289,8 @@ func twice(i Image) Image {
 	return i
 }
 
-// behindSMC puts Lilu's entry behind the entry of VirtualSMC, which is switched
-// on.
+// behindSMC switches VirtualSMC on, and puts Lilu's entry behind VirtualSMC's
+// entry.
 func behindSMC(i Image) Image {
 	c := i.Config.Get("Kernel", "Add", "0")
 	i.ConfigText, _ = edit(i.ConfigText, Change{Key{"Kernel", "Add", "1", "Enabled"}, BoolValue(false), BoolValue(true)})

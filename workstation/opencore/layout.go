@@ -125,8 +125,8 @@ type part struct {
 }
 
 // The function "locate" finds the file system that holds OpenCore. If several
-// file systems hold OpenCore, it prefers the file system in an EFI system
-// partition. Among equals it takes the first.
+// file systems hold OpenCore, it prefers a file system in an EFI system
+// partition, and otherwise takes the first.
 func locate(d *disk) (*fat.Volume, Layout, error) {
 	layout, parts := table(d)
 	slices.SortStableFunc(parts, func(a, b part) int {

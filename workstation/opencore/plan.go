@@ -186,7 +186,7 @@ func wanted(image Image, machine Machine, o *Options) []PlannedChange {
 	}
 	for _, f := range Judge(image, machine) {
 		// A user who sets an identity wants Apple's services. These services
-		// check the network card, so the plan makes the changes of this finding
+		// want the network card to be built in, so the plan makes this change
 		// too.
 		services := f.ID == "opencore.network-built-in" && (o.Identity != (Identity{}) || o.MakeUp != nil)
 		if f.Severity < proxstation.Warning && !services || slices.Contains(o.Leave, f.ID) {

@@ -30,9 +30,9 @@ func withKext(list []Kext, b Bundle) []Kext {
 	return append(append([]Kext{b.Kext}, b.Inside...), list...)
 }
 
-// The image may have extensions with the identifier of k at another path, and
-// OpenCore would load both. The function "namesakes" returns changes that
-// switch off these extensions of the image.
+// The image may have extensions with the identifier of the given extension at
+// another path, and OpenCore would load both. The function "namesakes" returns
+// changes that switch off these extensions of the image.
 func namesakes(j *judge, k Kext, bundles []Bundle) (list []PlannedChange) {
 	for _, other := range j.image.Kexts {
 		given := slices.ContainsFunc(bundles, func(b Bundle) bool { return within(other.Path, b.Path) })
@@ -74,7 +74,7 @@ func forBundle(key Key, have, want Value, why string) PlannedChange {
 	return PlannedChange{Change{key, have, want}, "opencore.given", why, ""}
 }
 
-// Returns the changes that make an existing entry load the extension k. The
+// Returns the changes that make an existing entry load the given extension. The
 // entry may have been for another extension at the same path, whose program had
 // another name.
 func suits(j *judge, entry int, k Kext) (list []PlannedChange) {

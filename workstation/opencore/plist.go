@@ -56,7 +56,7 @@ type reader struct {
 	twice []string // the keys that occur more than once in a dictionary
 }
 
-// Returns the dictionary in a config.plist. The result twice holds the keys
+// Returns the dictionary in a config.plist. The result "twice" holds the keys
 // that occur more than once in a dictionary.
 func parse(text []byte) (root Value, twice []string, err error) {
 	if len(text) > maxConfig {

@@ -234,7 +234,7 @@ func FuzzEdit(f *testing.F) {
 			return // an index beyond the end adds a member at the end, so it is not at this key
 		}
 		// XML has no control characters and only one kind of line break. Other
-		// characters were replaced, so the text may be longer now.
+		// characters are replaced, so the text may become longer.
 		if have := again.Get(key...); have.Kind != Text || len(have.Text) > 3*len(want) {
 			t.Fatalf("%s is %s, want %q, in\n%s", key, have, want, edited)
 		}
