@@ -50,8 +50,8 @@ func Adopt(facts Facts, vmid int) (Spec, error) {
 	return Spec{VMs: []VM{vm}}, nil
 }
 
-// adoptedDisk returns the Disk that describes a drive. ok is false if the
-// drive's value cannot be read.
+// adoptedDisk returns the Disk that describes a drive, and false if the drive's
+// value cannot be read.
 func adoptedDisk(config map[string]string, slot string) (disk Disk, ok bool) {
 	drive, err := storage.ParseDrive(config[slot])
 	if err != nil {

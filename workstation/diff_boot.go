@@ -63,8 +63,8 @@ func (s ChangeVM) unlessEmpty() []ChangeVM {
 	return []ChangeVM{s}
 }
 
-// noteLater adds a note to each key whose new value a running VM uses only
-// after its next start.
+// noteLater adds a note to a key if a running VM uses the new value only after
+// its next start.
 func (s ChangeVM) noteLater(v VMFacts) {
 	for _, key := range slices.Concat(slices.Sorted(maps.Keys(s.Set)), s.Delete) {
 		if v.Running && !qmconf.HotPlugs(key, v.now(), s.Set[key]) {

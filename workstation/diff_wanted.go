@@ -14,8 +14,8 @@ import (
 )
 
 // This returns the keys that a VM should have, with their values: the keys of
-// vm.Config, the new drives, and the drives whose options the Spec sets. notes
-// holds, by key, the reason for a value that the Spec leaves open.
+// vm.Config, the new drives, and the drives whose options the Spec sets. The
+// second map holds, by key, the reason for a value that the Spec leaves open.
 func (d *differ) wanted(vm VM, have map[string]string) (config, notes map[string]string) {
 	config, notes = maps.Clone(vm.Config), map[string]string{}
 	if config == nil {

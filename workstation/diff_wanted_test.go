@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// Diff removes a property that the Spec names in Absent from the value of its
-// key. It keeps the properties that other people set.
+// If the Spec names a property in Absent, Diff removes the property from the
+// value of its key. It keeps the properties that other people set.
 func TestAbsentProperties(t *testing.T) {
 	t.Parallel()
 	const have = "0000:00:02,legacy-igd=1,romfile=own.rom,rombar=1"

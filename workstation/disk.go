@@ -50,8 +50,8 @@ type Disk struct {
 	Options map[string]string `json:"options,omitempty"`
 }
 
-// isDefault reports whether the disk is only made for a new VM, because nobody
-// asked for it.
+// isDefault reports whether the disk is a default: the Spec does not ask for
+// it, and only a new VM gets it.
 func (d Disk) isDefault() bool { return d.Size == 0 && d.NewSize > 0 }
 
 // allocates reports whether PVE makes a new volume for the disk.

@@ -6,10 +6,11 @@ import (
 	"github.com/proxstation/proxstation/internal/pve"
 )
 
-// Sentinel errors of a node, for [errors.Is]. The errors that match them are a
-// [RequestError] or a [TaskError], with PVE's words. A node's errors can also
-// match [ErrInvalid], for parameters that PVE does not accept, and [ErrStale],
-// for a configuration that changed before the write arrived.
+// Sentinel errors of a node, for [errors.Is]. An error that matches one of them
+// is a [RequestError] or a [TaskError], with PVE's words. A node's errors can
+// also match two other sentinels: [ErrInvalid] for parameters that PVE does not
+// accept, and [ErrStale] for a configuration that changed before the write
+// arrived.
 var (
 	// ErrNotFound reports a VM, storage, volume, mapping or task that does not
 	// exist.

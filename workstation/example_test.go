@@ -28,8 +28,8 @@ func embeddedNode(host pvetest.Host) (*workstation.Node, func()) {
 	return node, sim.Close
 }
 
-// This plans and makes the changes from the node's present state to the wanted
-// state.
+// This plans the changes that bring the node into the wanted state, and makes
+// them.
 func Example() {
 	ctx := context.Background()
 	node, closeNode := embeddedNode(pvetest.Reference())

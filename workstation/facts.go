@@ -46,8 +46,8 @@ type Facts struct {
 	Mappings []gpu.Mapping
 	// VMs holds the VMs that the caller may see, by VMID.
 	VMs map[int]VMFacts
-	// Unread holds the names of the VMs of the node whose configurations were
-	// not read, by VMID: [Node.ObserveFor] did not need the configuration, or
+	// Unread holds, by VMID, the names of the node's VMs with configurations
+	// that were not read: [Node.ObserveFor] did not need the configuration, or
 	// the node's answer could not be used. These VMs are in Others, not in VMs.
 	// Which PCI devices they take is not known.
 	Unread map[int]string

@@ -263,7 +263,8 @@ func suffer(t *testing.T, op operation, faults []pvetest.Fault, wrap func(http.R
 	return problem
 }
 
-// This checks that an error which the caller got describes what happened.
+// This checks that the error which the operation returned describes what
+// happened.
 func told(op operation, sim *pvetest.Node, err error, began time.Time) error {
 	if err == nil {
 		return op.goal(sim)

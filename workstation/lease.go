@@ -69,8 +69,9 @@ const (
 
 var leaseLine = regexp.MustCompile(`\n?<!-- proxstation-lease (\{.*?\}) -->`)
 
-// readLease returns the lease in a VM's description; ok is false if there is no
-// lease. A lease that cannot be read still counts for a short while.
+// readLease returns the lease in a VM's description, and false if the
+// description holds no lease. A lease that cannot be read still counts for a
+// short while.
 func readLease(description string) (lease Lease, ok bool) {
 	match := leaseLine.FindStringSubmatch(description)
 	if match == nil {

@@ -27,7 +27,7 @@ func preflightCluster(db DualBoot, to int, facts Facts) []proxstation.Finding {
 	if facts.quorate == proxstation.No {
 		findings = append(findings, noQuorum("/cluster/status: quorate: 0"))
 	}
-	if facts.quorate == proxstation.Unknown && len(facts.away) > 0 && db.NoLease { // with a lease, PVE would refuse to write the lease without quorum
+	if facts.quorate == proxstation.Unknown && len(facts.away) > 0 && db.NoLease { // with a lease, PVE's refusal to write the lease would show that the quorum is lost
 		findings = append(findings, noQuorum("/cluster/status could not be read, and a node is away"))
 	}
 	for _, id := range slices.Sorted(slices.Values(db.Members)) {

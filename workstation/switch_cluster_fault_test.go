@@ -167,7 +167,7 @@ func (cc clusterCase) converge(ctx context.Context, c *pvetest.Cluster) (err err
 	return fmt.Errorf("a plain retry does not get there: %w", err)
 }
 
-// This checks that an error which the caller got describes what happened.
+// This checks that the error which the switch returned describes what happened.
 func (c *trial) told(err error, began time.Time) error {
 	now := running(c.Cluster)
 	var blocked *workstation.BlockedError

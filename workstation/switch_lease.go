@@ -237,7 +237,7 @@ func (s *switching) release(ctx context.Context) error {
 	})
 	for id, lease := range s.left {
 		if !s.node.vms.IsAway(id) {
-			_, _ = s.remove(ctx, id, lease) // a lease that stays expires
+			_, _ = s.remove(ctx, id, lease) // a lease that is not removed expires by itself
 		}
 	}
 	return err

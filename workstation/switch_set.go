@@ -60,9 +60,10 @@ type DualBoot struct {
 	// card at once.
 	NoLease bool
 	// NodesOff names nodes of the cluster that a person has seen switched off.
-	// A node that the cluster has lost sight of may still run its VMs, so a
-	// switch does not begin while a member is there. The members of these nodes
-	// count as off. A node that is there after all stops the switch.
+	// Without it, no switch begins while a member is on a node that the cluster
+	// has lost sight of, because that node may still run its VMs. The members
+	// on the nodes in NodesOff count as off. If one of these nodes can be
+	// reached after all, no switch begins.
 	NodesOff []string
 }
 

@@ -121,8 +121,8 @@ func (s *screen) findings(findings []proxstation.Finding) {
 	}
 }
 
-// Text in a node's answers that somebody else wrote never reaches a terminal
-// unescaped, wherever it is.
+// A node's answers hold text that somebody else wrote. Wherever such text is,
+// it never reaches a terminal unescaped.
 func TestNoTextOfANodeReachesTheTerminal(t *testing.T) {
 	t.Parallel()
 	sim := pvetest.New(terminalHost(), nil)

@@ -31,8 +31,8 @@ func (vm VM) checkRules(config map[string]string, more []rules.Fault) problems {
 	return problems
 }
 
-// checkAbsent reports keys that are both wanted and absent, and drives among
-// the absent keys.
+// checkAbsent reports keys that the Spec sets although Absent names them, and
+// drives that Absent names.
 func (vm VM) checkAbsent(problems *problems) {
 	for _, name := range vm.Absent {
 		key, _ := qmconf.CutAbsent(name)
