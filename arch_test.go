@@ -101,8 +101,9 @@ var arrows = map[string][]string{
 	// speak to a node. No other package imports ghw. It also reads the host's
 	// VMs, whose files are in PVE's notation.
 	"workstation/inventory": {"", "iommu", "gpu", "storage", "internal/qmconf", "internal/printable", "internal/sysfs", "github.com/jaypipes/ghw"},
-	// A checkout is in a directory in which every user of the host may write.
-	// This package therefore guards its reads of the checkout's files.
+	// This package reads a checkout of OSX-PROXMOX on the host. Every user of
+	// the host may write in the directory of the checkout. The package
+	// therefore guards its reads of the checkout's files.
 	"workstation/osxproxmox": {"", "gpu", "storage", "internal/printable", "internal/sysfs"},
 	// This package judges a VM's configuration: which ways lead into the VM.
 	"workstation/reach": {"workstation", "gpu", "internal/qmconf"},

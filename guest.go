@@ -10,9 +10,9 @@ type GuestCommand struct {
 	// Input is the program's standard input. It is never shown, so it can carry
 	// secrets. The way into the guest limits its size.
 	Input string
-	// Timeout limits the wait for the program's end. 0 means five minutes. Some
-	// ways into the guest end the program after that time. The guest agent
-	// cannot.
+	// Timeout limits the wait for the program's end. 0 means five minutes.
+	// After that time, some ways into the guest end the program. The guest
+	// agent cannot end a program.
 	Timeout time.Duration
 }
 

@@ -14,8 +14,9 @@ import (
 // if a part of a value cannot be read, and gpu.assigned-twice if a VM names a
 // device twice. If two VMs cannot run at the same time, the ID is
 // gpu.shared-card, gpu.split-group, gpu.args-card or gpu.same-uuid. If both VMs
-// start with the host, the finding gpu.onboot-race is added. The VMIDs in about
-// limit the findings to these VMs; without VMIDs, all VMs are judged.
+// start with the host, the finding gpu.onboot-race is added. If the caller
+// passes VMIDs, CheckClaims judges only these VMs and their conflicts with all
+// VMs.
 func (n Node) CheckClaims(claims []Claim, about ...int) []proxstation.Finding {
 	var findings []proxstation.Finding
 	onBoot := map[int]bool{}

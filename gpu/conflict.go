@@ -15,11 +15,11 @@ type Claim struct {
 	VMID   int
 	Values []HostPCI // in the order of their slots, hostpci0 first
 	Keys   []string  // the key of each value, such as "hostpci0"; may be nil
-	// ByArgs holds the devices that the VM's key args gives to QEMU. PVE does
+	// ByArgs holds the devices that the VM's key "args" gives to QEMU. PVE does
 	// not look at these devices and does not reserve them.
 	ByArgs []HostPCI
-	// UUID is the UUID that args set for the VM. The driver of a vGPU tells VMs
-	// apart by their UUIDs. UUID is empty if PVE sets the VM's UUID.
+	// UUID is the UUID that the VM's key "args" sets. It is empty if PVE sets
+	// the VM's UUID. The driver of a vGPU tells VMs apart by their UUIDs.
 	UUID string
 	// Unread holds values that this package cannot read, with their keys:
 	// "hostpci0: card0". The devices in these values are unknown.
@@ -40,11 +40,12 @@ type Conflict struct {
 	// only gives a whole group to a VM. PVE does not reserve groups, so the
 	// second start fails only in QEMU.
 	Group iommu.GroupID `json:"group"`
-	// ByArgs says that one of the VMs names the devices in args, which PVE does
-	// not look at. The second start therefore fails in QEMU, or takes the card
-	// from the first VM.
+	// ByArgs says that one of the VMs names the devices in its key "args",
+	// which PVE does not look at. The second start therefore fails in QEMU, or
+	// takes the card from the first VM.
 	ByArgs bool `json:"byArgs,omitempty"`
-	// UUID is set if both VMs have mediated devices and the same UUID in args.
+	// UUID is set if both VMs have mediated devices and set the same UUID in
+	// their keys "args".
 	UUID string `json:"uuid,omitempty"`
 }
 
@@ -71,8 +72,9 @@ func (c Conflict) String() string {
 // function do not conflict.
 func (n Node) Conflicts(claims []Claim) []Conflict { return n.conflicts(claims, nil) }
 
-// The method "conflicts" finds the conflicts of the VMs in about with all VMs.
-// If about is empty, it finds all conflicts.
+// The method "conflicts" finds the conflicts of some VMs with all VMs. The
+// parameter "about" holds the VMIDs of these VMs. If it is empty, the method
+// finds all conflicts.
 func (n Node) conflicts(claims []Claim, about []int) []Conflict {
 	if len(about) > 0 && !slices.ContainsFunc(claims, func(c Claim) bool { return slices.Contains(about, c.VMID) }) {
 		return nil
@@ -133,8 +135,8 @@ func (n Node) either(a, b resolved) (Conflict, bool) {
 	return one, true
 }
 
-// byArgs reports whether a VM gets one of a conflict's devices through its
-// args.
+// byArgs reports whether a VM gets one of a conflict's devices through its key
+// "args".
 func (n Node) byArgs(claim Claim, c Conflict) bool {
 	return slices.ContainsFunc(claim.ByArgs, func(h HostPCI) bool {
 		return slices.ContainsFunc(n.functions(h.Devices), func(a iommu.Address) bool { return slices.Contains(c.Devices, a) })
@@ -236,8 +238,8 @@ func (n Node) after(first, second resolved) (Conflict, bool) {
 }
 
 // The method "choose" returns the functions that a VM would get while the
-// functions in held are in use. It also returns the functions that the VM would
-// need but that are in use (choose_hostpci_devices in qemu-server
+// functions in "held" are in use. If the VM needs functions that are in use, it
+// also returns these functions (choose_hostpci_devices in qemu-server
 // PVE/QemuServer/PCI.pm).
 func (r resolved) choose(held use) (got use, taken []iommu.Address) {
 	got = use{}

@@ -164,9 +164,9 @@ func TestCheckClaims(t *testing.T) {
 	}
 }
 
-// A device that a VM's args name causes a conflict too, although PVE does not
-// know that the VM has it. Two VMs that have mediated devices and the same UUID
-// cannot run at the same time.
+// A device that a VM names in its key "args" causes a conflict too, although
+// PVE does not know that the VM has the device. Two VMs that have mediated
+// devices and the same UUID cannot run at the same time.
 func TestClaimsByArgs(t *testing.T) {
 	t.Parallel()
 	byArgs := func(vmid int, texts ...string) gpu.Claim { return gpu.Claim{VMID: vmid, ByArgs: values(texts...)} }

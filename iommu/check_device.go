@@ -9,14 +9,15 @@ import (
 	"github.com/proxstation/proxstation"
 )
 
-// CheckDevice judges whether the device of function a can leave the host. Is it
-// isolated? Does it answer? Does the machine need it? Did the intended driver
-// take it? The IDs are iommu.no-device, iommu.shared-group, iommu.no-group,
-// iommu.igfx-off, iommu.group-unknown, iommu.reserved-memory, iommu.denylist,
-// iommu.no-room, iommu.lost, iommu.in-use, iommu.only-console,
-// iommu.server-console, iommu.emulated-display, iommu.driver-first and
-// iommu.driver-override. If there is no IOMMU, CheckDevice returns the findings
-// of [Facts.Check] about the missing IOMMU.
+// CheckDevice judges whether a device can leave the host. a is the address of
+// any function of the device. Is the device isolated? Does it answer? Does the
+// machine need it? Did the intended driver take it? The IDs are
+// iommu.no-device, iommu.shared-group, iommu.no-group, iommu.igfx-off,
+// iommu.group-unknown, iommu.reserved-memory, iommu.denylist, iommu.no-room,
+// iommu.lost, iommu.in-use, iommu.only-console, iommu.server-console,
+// iommu.emulated-display, iommu.driver-first and iommu.driver-override. If
+// there is no IOMMU, CheckDevice returns the findings of [Facts.Check] about
+// the missing IOMMU.
 func (f Facts) CheckDevice(a Address) []proxstation.Finding {
 	var passed []Address
 	for _, fn := range f.Slot(a) {

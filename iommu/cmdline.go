@@ -7,8 +7,8 @@ import (
 
 // A Cmdline is a kernel command line: arguments in order, separated by white
 // space. Double quotes protect white space (kernel: next_arg in lib/cmdline.c,
-// Documentation/admin-guide/kernel-parameters.rst). It keeps every byte, so
-// that it prints as it was parsed. The zero Cmdline is empty.
+// Documentation/admin-guide/kernel-parameters.rst). A Cmdline keeps every byte,
+// so that it prints as it was parsed. The zero Cmdline is empty.
 type Cmdline struct {
 	parts []part
 }
@@ -149,8 +149,8 @@ func (c Cmdline) With(args ...string) Cmdline {
 	return Cmdline{parts}
 }
 
-// The function "end" returns the place for a new argument: before "--", before an
-// argument whose quote has no end, or before white space at the end.
+// The function "end" returns the place for a new argument: before "--", before
+// an argument whose quote has no end, or before white space at the end.
 func end(parts []part) int {
 	if at := slices.IndexFunc(parts, func(p part) bool { return p.arg == "--" }); at >= 0 {
 		return at

@@ -16,8 +16,9 @@ type Facts struct {
 	// Groups holds the IOMMU groups, in the order of their numbers, from
 	// /sys/kernel/iommu_groups. It includes empty groups.
 	Groups []GroupFacts `json:"groups"`
-	// GroupsKnown is Yes if Groups, or the Group of each function, was
-	// observed. A function without a group then really has no group.
+	// GroupsKnown is Yes if the groups were observed, either in Groups or in
+	// the Group of each function. A function without a group then really has no
+	// group.
 	GroupsKnown proxstation.Answer `json:"groupsKnown"`
 	// Units holds the IOMMUs in use, from /sys/class/iommu.
 	Units []Unit `json:"units"`

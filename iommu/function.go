@@ -145,8 +145,9 @@ type Function struct {
 	Driver    string   `json:"driver,omitempty"`   // the bound driver; see DriverKnown
 	Parent    *Address `json:"parent,omitempty"`   // the bridge above; nil if it is not known, or on a root bus
 
-	// DriverKnown says whether Driver was observed. If not, an empty Driver
-	// means nothing, because the PVE API does not show drivers.
+	// DriverKnown says whether Driver was observed. The PVE API, for example,
+	// does not show drivers. An empty Driver means that there is no driver only
+	// if DriverKnown is Yes.
 	DriverKnown proxstation.Answer `json:"driverKnown"`
 	// Module is the driver's module, with underscores (host only). It may have
 	// another name than the driver: i2c_nvidia_gpu for nvidia-gpu. It is empty
@@ -177,7 +178,8 @@ type Function struct {
 	// BARs holds the memory regions (host only). It is nil if they are not
 	// known.
 	BARs []BAR `json:"bars,omitempty"`
-	// MDev says whether the function offers mediated devices (mdev_supported_types).
+	// MDev says whether the function offers mediated devices
+	// (mdev_supported_types).
 	MDev proxstation.Answer `json:"mdev"`
 	// ACS says whether a bridge uses Access Control Services to isolate the
 	// devices below it from each other (host only; only root can read it).

@@ -35,8 +35,8 @@ type FileChange struct {
 // Empty reports whether the plan changes nothing.
 func (p HostPlan) Empty() bool { return len(p.Changes) == 0 && len(p.Commands) == 0 }
 
-// The method "change" puts a change into the plan, unless before and after are
-// the same. An empty content after means that the file is removed.
+// The method "change" adds a change to the plan, unless the content stays the
+// same. If the content "after" is empty, the file is removed.
 func (p *HostPlan) change(path string, before *string, after string) {
 	c := FileChange{Path: path, Before: before}
 	if after != "" {

@@ -205,8 +205,9 @@ func (f Facts) ofModel(m Model) []Function {
 
 // The method "beyond" reports whether a function that the ids take belongs to
 // the host rather than to a card. Such functions are security processors,
-// memory and system devices, the last USB controller, and controllers in the
-// slot of a display of another vendor, as beside AMD's integrated graphics.
+// memory, system devices and the last USB controller. A controller in the slot
+// of another vendor's display belongs to the host too: AMD's integrated
+// graphics have such neighbours.
 func (f Facts) beyond(fn Function) bool {
 	switch base := fn.Class.Base(); {
 	case base == 0x10, base == 0x05, base == 0x08, base == 0x06:

@@ -43,9 +43,9 @@ func modprobe(t *testing.T, args ...string) {
 }
 
 // coldplug loads the modules that match the devices' aliases. Before these
-// modules, it loads the modules in the list early, as a host does for the file
-// /etc/initramfs-tools/modules. At the end, it loads the modules in the list
-// late, as a host does for /etc/modules.
+// modules, it loads the list "early", as a host does for the file
+// /etc/initramfs-tools/modules. At the end, it loads the list "late", as a host
+// does for /etc/modules.
 func coldplug(t *testing.T, early, late []string) {
 	t.Helper()
 	for _, module := range early {

@@ -70,10 +70,10 @@ func parseModprobe(file HostFile) (directives []directive, ignored []ignoredLine
 	return directives, ignored
 }
 
-// The function "unescaped" returns a text without its backslashes, as
+// The function "unescaped" removes the backslashes from a text, as
 // freadline_wrapped in kmod's shared/util.c does. A backslash at the end of a
-// line joins the line with the next line, and a zero byte marks the place.
-// Every other backslash is dropped.
+// line joins the line with the next line. The result has a zero byte at this
+// place. Every other backslash is dropped.
 func unescaped(text string) string {
 	var b strings.Builder
 	for i := 0; i < len(text); i++ {
@@ -160,8 +160,8 @@ type modconf struct {
 
 // modconf parses all files in the order of their names, then the kernel's
 // arguments, as kmod does (kmod_config_new). The argument "MODULE.OPTION=VALUE"
-// sets an option, and "modprobe.blacklist=A,B" blacklists modules. If foreign
-// is set, our own file is left out.
+// sets an option, and "modprobe.blacklist=A,B" blacklists modules. If the
+// parameter "foreign" is true, our own file is left out.
 func (f Facts) modconf(foreign bool) modconf {
 	var c modconf
 	for _, file := range f.Modprobe {

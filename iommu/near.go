@@ -1,8 +1,8 @@
 package iommu
 
-// The function "nearest" returns the name that is most similar to a text. At most
-// limit letters may be added, missing, changed or swapped with a neighbour.
-// nearest returns "" if there is no such name.
+// The function "nearest" returns the name that is most similar to a text. The
+// parameter "limit" says how many letters may be added, missing, changed or
+// swapped with a neighbour. If no name is that similar, "nearest" returns "".
 func nearest(text string, names []string, limit int) string {
 	best := ""
 	for _, name := range names {
@@ -16,9 +16,9 @@ func nearest(text string, names []string, limit int) string {
 	return best
 }
 
-// The function "distance" returns the smallest number of edits that turn one text
-// into the other. An edit adds, removes or changes a letter, or swaps it with
-// its neighbour (optimal string alignment).
+// The function "distance" returns the smallest number of edits that turn one
+// text into the other. An edit adds, removes or changes a letter, or swaps it
+// with its neighbour (optimal string alignment).
 func distance(a, b string) int {
 	// Three rows of the table are enough: the current row and the two rows
 	// before it.

@@ -106,9 +106,9 @@ func TestOddPlaces(t *testing.T) {
 	}
 }
 
-// If other functions have the file reset_method, a function without this file
-// has no way to be reset. If no function has the file, the reset methods are
-// not known, because the kernel may be too old to show them.
+// If any function has the file reset_method, a function without this file has
+// no way to be reset. If no function has the file, the reset methods are not
+// known, because the kernel may be too old to show them.
 func TestResetMethodsThatAreNotThere(t *testing.T) {
 	t.Parallel()
 	facts := read(t, "odd-laptop")

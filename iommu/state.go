@@ -115,8 +115,8 @@ func (f Facts) unitsFound() (proxstation.Answer, string) {
 // InterruptRemapping says whether the IOMMU prevents a guest's device from
 // raising interrupts that are not its own. It also returns the evidence.
 // Without remapping, vfio refuses to hand out devices. The answer follows from
-// the names of the kernel's interrupt chips. If the names are not known, an
-// IOMMU that is off or cannot remap means No.
+// the names of the kernel's interrupt chips. If the names are not known, the
+// answer is No if the IOMMU is off or cannot remap.
 func (f Facts) InterruptRemapping() (proxstation.Answer, string) {
 	if f.Interrupts.Remapped != proxstation.Unknown {
 		return f.Interrupts.Remapped, "/proc/interrupts: " + f.Interrupts.Seen

@@ -82,8 +82,9 @@ func (r *reader) storageUses() {
 	r.volumeUses(blocks)
 }
 
-// disksUses follows block devices to PCI functions. It reports whether the list
-// is not empty and each of its devices led to PCI functions.
+// disksUses follows block devices to PCI functions. It returns true if every
+// device led to PCI functions, and false if one did not or if the list is
+// empty.
 func (r *reader) disksUses(disks []string, kind UseKind, seen string) bool {
 	found := len(disks) > 0
 	for _, disk := range disks {
@@ -231,10 +232,10 @@ func (r *reader) poolUses(b blocks, mountinfo []string) {
 	}
 }
 
-// volumeUses records the controllers of disks that belong to volumes (LVM, md,
-// multipath). A disk's holders are such volumes. The volumes are often not
-// mounted, for example if they are the disks of guests. volumeUses skips
-// controllers that are already recorded as in use.
+// volumeUses records the controllers of disks that belong to a volume (LVM, md,
+// multipath). The kernel lists such a volume among the disk's holders. Many
+// volumes are not mounted, for example because they are the disks of guests.
+// volumeUses skips controllers that are already recorded as in use.
 func (r *reader) volumeUses(b blocks) {
 	for _, name := range b.names {
 		holders, _ := sysfs.Names(r.Sys, "class/block/"+name+"/holders")

@@ -184,7 +184,7 @@ func (h host) bus(name string) Bus {
 }
 
 // HidesDisks reports whether a SCSI vendor name belongs to a RAID controller or
-// a hypervisor. Their volumes hide the real disks.
+// a hypervisor. A volume of such a vendor hides the real disks.
 func HidesDisks(vendor string) bool {
 	return slices.ContainsFunc([]string{"LSI", "AVAGO", "BROADCOM", "Adaptec", "ASR", "Areca", "QEMU", "VMware"}, func(maker string) bool {
 		return strings.HasPrefix(vendor, maker)
