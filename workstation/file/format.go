@@ -73,8 +73,9 @@ func pairs(v reflect.Value) []pair {
 	return all
 }
 
-// order returns the VMID of a workstation, because workstations are sorted by
-// VMID. It returns 0 for other values.
+// order returns a number by which workstations are sorted: four times the VMID,
+// so that their names only matter if two VMIDs are equal. It returns 0 for
+// other values.
 func order(p pair) int {
 	if station, ok := p.value.Interface().(Workstation); ok {
 		return station.VMID() * 4
@@ -82,7 +83,8 @@ func order(p pair) int {
 	return 0
 }
 
-// indirect returns the addressable struct behind a pointer or an interface.
+// indirect follows pointers and interfaces to their value. If the value is a
+// struct, the result is an addressable struct.
 func indirect(v reflect.Value) reflect.Value {
 	for v.Kind() == reflect.Pointer || v.Kind() == reflect.Interface {
 		v = v.Elem()

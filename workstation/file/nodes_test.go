@@ -19,8 +19,8 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// spread is a page for a cluster. It names a card by words of its name, one
-// workstation with a node, and one workstation without a node.
+// spread is a page for a cluster. It describes the card by a part of its name.
+// One workstation names its node, and the other does not.
 const spread = `cards:
   rtx: {model: RTX 5070}
 workstations:

@@ -101,7 +101,7 @@ func (c *conversion) secret(key string, r Reference) proxstation.Secret {
 }
 
 // resolveAs returns a function that resolves references with the method
-// "secret". Errors of the function name the given key.
+// "secret". All errors of this function get the given key.
 func (c *conversion) resolveAs(key string) func(Reference) proxstation.Secret {
 	return func(r Reference) proxstation.Secret { return c.secret(key, r) }
 }
@@ -116,8 +116,8 @@ func (c *conversion) here() []string {
 	})
 }
 
-// card returns the graphics card of the node that the page describes under a
-// name. It adds an error if the node has no such card.
+// card returns a graphics card of the node. The parameter is the name of the
+// card on the page. If the node has no such card, the method adds an error.
 func (c *conversion) card(name string) gpu.Card {
 	if name == "" {
 		return gpu.Card{}

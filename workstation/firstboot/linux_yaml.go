@@ -29,10 +29,10 @@ func (g LinuxAI) userData() (string, error) {
 		user["lock_passwd"], user["passwd"], user["sudo"] = false, hash, "ALL=(ALL) ALL"
 	}
 	data := map[string]any{
-		// sudo looks up the host's name. With "localhost", cloud-init adds the
-		// name to /etc/hosts and keeps the other lines. With true, as in PVE's
-		// own user-data, it would replace the file (cloud-init, module
-		// update_etc_hosts).
+		// sudo looks up the host's name, so the name must be in /etc/hosts.
+		// With "localhost", cloud-init adds the name and keeps the other lines
+		// of the file. With true, as in PVE's own user-data, cloud-init would
+		// replace the file (cloud-init, module update_etc_hosts).
 		"hostname": g.HostName, "manage_etc_hosts": "localhost", "users": []any{user},
 		"ssh_pwauth": len(g.Keys) == 0, "disable_root": true,
 		"write_files": []any{
@@ -63,10 +63,10 @@ func (g LinuxAI) localize(data map[string]any) {
 		files = append(files, line)
 	}
 	if g.Keyboard != "" {
-		// Write the file of keyboard(5) without cloud-init's own module, which
-		// fails without the package console-setup, and in Debian 12 even with
-		// it (cloud-init 22.4, cloudinit/distros/debian.py, set_keymap; Debian
-		// bug 1038762).
+		// The seed has the file of keyboard(5), because cloud-init's own module
+		// cannot be used. The module fails without the package console-setup.
+		// On Debian 12 it also fails with this package (cloud-init 22.4,
+		// cloudinit/distros/debian.py, set_keymap; Debian bug 1038762).
 		files = append(files, written("/etc/default/keyboard", "0644", "XKBMODEL=\"pc105\"\nXKBLAYOUT=\""+g.Keyboard+"\"\nXKBVARIANT=\"\"\nXKBOPTIONS=\"\"\nBACKSPACE=\"guess\"\n"))
 		commands = slices.Insert(commands, 0, []string{"sh", "-c", "! systemctl -q is-active console-setup || systemctl restart console-setup"})
 	}

@@ -103,12 +103,13 @@ func (v registryValue) command() string {
 	return fmt.Sprintf(`reg.exe add "%s" /v %s /t REG_DWORD /d %d /f`, v.key, v.name, v.data)
 }
 
-// The variable registry holds the values that the set-up writes into the
-// registry of the machine, each with its reason and source.
+// The variable "registry" holds the values that the set-up writes into the
+// registry of the machine. The comment of each value has its reason and source.
 var registry = []registryValue{
-	// Without this value, a shut-down guest would hibernate in part (fast
-	// startup). Its NTFS and its card would not be in the state of a guest that
-	// is off (unattend-generator modifier/Optimizations.cs).
+	// Without this value, Windows hibernates in part when it is shut down (fast
+	// startup). The file system and the card are then not in the state that
+	// they have after a full shutdown (unattend-generator
+	// modifier/Optimizations.cs).
 	{`HKLM\SYSTEM\CurrentControlSet\Control\Session Manager\Power`, "HiberbootEnabled", 0},
 	// Without this value, 24H2 encrypts the disk of a new system, with a key
 	// that nobody has (Microsoft, "BitLocker drive encryption in Windows 11 for

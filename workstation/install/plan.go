@@ -13,9 +13,9 @@ import (
 	"github.com/proxstation/proxstation/workstation/firstboot"
 )
 
-// A Plan holds the changes after which the VMs are as the Spec describes them,
-// and the set-ups of their guests. Its String is the text that a person
-// approves. It shows no secret.
+// A Plan holds two things: the changes that make the VMs of the Spec, and the
+// set-ups of their guests. Its String is the text that a person approves. It
+// shows no secret.
 type Plan struct {
 	// First is applied before any guest starts.
 	First workstation.Plan
@@ -50,13 +50,13 @@ type SetUp struct {
 // Empty reports whether nothing has to be done.
 func (p Plan) Empty() bool { return p.First.Empty() && len(p.SetUps) == 0 }
 
-// Diff returns the work to do. It calls workstation.Diff, and plans the set-up
-// of each guest whose VM is new, whose VM still has its seed, or whose Again is
-// set.
+// Diff returns the work to do. It calls workstation.Diff, and plans the set-ups
+// of guests. A guest is set up if its VM is new, if its VM still has its seed,
+// or if its Again is set.
 //
-// Diff returns an error of workstation.Diff, a [GuestError], an error of
-// package firstboot for its fields, or an image error for a storage that cannot
-// take the seed. Diff sends no request to a node.
+// The error is an error of workstation.Diff, an error of package firstboot for
+// its fields, or a [GuestError]. A GuestError also reports a storage that
+// cannot take the seed. Diff sends no request to a node.
 func Diff(spec workstation.Spec, guests []Guest, facts workstation.Facts) (Plan, error) {
 	plan := Plan{spec: spec}
 	plan.spec.VMs = slices.Clone(spec.VMs)
@@ -180,9 +180,9 @@ func (s *SetUp) addTo(facts *workstation.Facts) error {
 	return nil
 }
 
-// This returns the privileges that the set-up needs, and those that its later
-// changes of the VM need. The source is PVE's API description. For the agent,
-// PVE 8 wants VM.Monitor.
+// This returns the privileges for the set-up and for its later changes of the
+// VM. The source is PVE's API description. For the agent, PVE 8 wants
+// VM.Monitor.
 func (s *SetUp) needs(first, last workstation.Plan) []workstation.Privilege {
 	vm, pool := fmt.Sprintf("/vms/%d", s.VMID), "/storage/"+s.guest.storage()
 	needs := []workstation.Privilege{{Path: vm, Name: "VM.PowerMgmt"}, {Path: vm, Name: "VM.GuestAgent.Unrestricted|VM.Monitor"}}

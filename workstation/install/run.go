@@ -209,7 +209,7 @@ func (r *run) state(ctx context.Context, phase workstation.Phase) (firstboot.Sta
 	return firstboot.State{}, nil
 }
 
-// This returns the error if the waiting was cancelled or took too long.
+// This returns the error for a wait that was cancelled, or that took too long.
 func (r *run) stopped(ctx context.Context, state firstboot.State, patience time.Duration) error {
 	cause := context.Cause(ctx)
 	if !errors.Is(cause, workstation.ErrTimeout) {

@@ -54,9 +54,9 @@ func ReadID(ctx context.Context, guest Guest, system OS) (ID, error) {
 	return ParseID(lines[len(lines)-1])
 }
 
-// The function "shared" returns a list of indexes for each target. If several
-// targets have the target's ID, the list holds the indexes of all of them, and
-// of the target itself. Otherwise the list is nil.
+// The function "shared" returns a list of indexes for each target. If other
+// targets have the same ID, the list holds their indexes and the index of the
+// target itself. Otherwise the list is nil.
 func shared(targets []Target, ids []ID) [][]int {
 	same := make([][]int, len(targets))
 	for i, id := range ids {

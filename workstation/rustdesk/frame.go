@@ -70,7 +70,8 @@ func frameScript(system OS, root string) (Script, error) {
 	return Script{OS: system, Body: body, Stdin: proxstation.NewSecret("\n\n")}, err
 }
 
-// maxFramePixels is four times the pixels of an 8K screen.
+// maxFramePixels is the greatest number of pixels of a picture that Capture
+// accepts. It is four times the pixels of an 8K screen.
 const maxFramePixels = 4 * 7680 * 4320
 
 func decodeFrame(data []byte) (Frame, error) {

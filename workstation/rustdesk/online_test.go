@@ -12,8 +12,8 @@ import (
 	"github.com/proxstation/proxstation"
 )
 
-// hbbs starts a server that listens like the second port of an ID server, and
-// returns this server. It answers each message with the result of the function
+// hbbs starts a server on a port of this machine, and returns the Server whose
+// second port this is. It answers each message with the result of the function
 // "answer".
 func hbbs(t *testing.T, answer func(message []byte) []byte) Server {
 	t.Helper()

@@ -13,14 +13,15 @@ import (
 // container with Debian or Ubuntu, in which hbbs and hbbr run as services of
 // systemd. It can be repeated: settings that are right already are left alone.
 //
-// Both programs are started with "-k _", by a drop-in beside the packages'
-// units (rustdesk-hbbs.service.d/key.conf, rustdesk-hbbr.service.d/key.conf),
-// so that they serve only clients that have the key. Without the option, hbbr
-// relays for everybody who finds it, and hbbs before 1.1.11 serves everybody.
-// Only root can read the files of both programs, such as the private key.
+// Both programs are started with the option "-k _", so that they serve only
+// clients that have the key. The option is in a drop-in beside the unit of each
+// package (rustdesk-hbbs.service.d/key.conf, rustdesk-hbbr.service.d/key.conf).
+// Without the option, hbbr relays for everybody who finds it, and hbbs before
+// 1.1.11 serves everybody. Only root can read the files of both programs, such
+// as the private key.
 //
 // Other options belong in the file /var/lib/rustdesk-server/.env. Both programs
-// read it, and the setup leaves it alone. It must not change the ports.
+// read it, and the setup leaves it alone. This file must not change the ports.
 //
 // Source: rustdesk-server 1.1.17, systemd/*.service, src/main.rs, src/hbbr.rs
 // and docs/environment-variables.md.

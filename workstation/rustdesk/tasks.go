@@ -51,8 +51,8 @@ func (t Task) Done(output string) bool {
 }
 
 // MacOSTasks returns the steps that a person does on a Mac after the [Script]
-// has run, in order. macOS keeps these permissions in a database that no other
-// program can write, except a device management server.
+// has run, in order. macOS keeps these permissions in a database. Besides macOS
+// itself, only a device management server can write it.
 func MacOSTasks() []Task {
 	return []Task{
 		permission("screen-recording", "Screen & System Audio Recording (Screen Recording before macOS 15)",
