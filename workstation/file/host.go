@@ -10,10 +10,10 @@ import (
 )
 
 // HostPlan plans the changes of the machine itself that the page asks for. The
-// facts must come from this machine. From its next start on, the machine then
-// leaves the cards of host.keep to the guests, with all functions of the cards.
-// The error is an [Errors] if the machine does not have a card. Otherwise it is
-// an error of [iommu.Facts.Prepare].
+// facts must come from this machine. After its next start, the machine leaves
+// the cards of host.keep to the guests, with all functions of the cards. The
+// error is an [Errors] if the machine does not have a card. Otherwise it is an
+// error of [iommu.Facts.Prepare].
 func (p Page) HostPlan(facts iommu.Facts) (iommu.HostPlan, error) {
 	if p.Host == nil {
 		return iommu.HostPlan{}, nil

@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// This returns the word that is most similar to the text. It returns "" if no
-// word is similar enough: a third of the letters may differ, or two letters in
-// a text of four to six.
+// This returns the word that is most similar to the text. At most a third of
+// the letters may differ, or two letters in a text of four to six. If no word
+// is similar enough, this returns "".
 func near(text string, words []string) string {
 	allowed := len(text) / 2
 	if allowed > 2 {

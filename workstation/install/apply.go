@@ -117,9 +117,9 @@ func (r *run) bringSeed(ctx context.Context) error {
 	return err
 }
 
-// cleaning is the time limit for removing a seed, even after the set-up was
-// cancelled. If the answer to the upload was lost, the seed may still appear on
-// the storage, for as long as comesYet.
+// cleaning is the time limit for removing a seed. The limit applies even after
+// the set-up was cancelled. comesYet is how long a seed may still take to
+// appear on its storage if the answer to the upload was lost.
 const (
 	cleaning = 2 * time.Minute
 	comesYet = 20 * time.Second

@@ -9,9 +9,10 @@ import (
 	"github.com/proxstation/proxstation"
 )
 
-// A ServerSetup turns a guest into a self-hosted [Server]: a virtual machine or
-// container with Debian or Ubuntu, in which hbbs and hbbr run as services of
-// systemd. It can be repeated: settings that are right already are left alone.
+// A ServerSetup turns a guest into a self-hosted [Server]. The guest is a
+// virtual machine or a container with Debian or Ubuntu. The programs hbbs and
+// hbbr run in it as services of systemd. The set-up can be repeated: settings
+// that are right already are left alone.
 //
 // Both programs are started with the option "-k _", so that they serve only
 // clients that have the key. The option is in a drop-in beside the unit of each
@@ -21,7 +22,7 @@ import (
 // as the private key.
 //
 // Other options belong in the file /var/lib/rustdesk-server/.env. Both programs
-// read it, and the setup leaves it alone. This file must not change the ports.
+// read it, and the set-up leaves it alone. This file must not change the ports.
 //
 // Source: rustdesk-server 1.1.17, systemd/*.service, src/main.rs, src/hbbr.rs
 // and docs/environment-variables.md.

@@ -51,8 +51,9 @@ func (t Task) Done(output string) bool {
 }
 
 // MacOSTasks returns the steps that a person does on a Mac after the [Script]
-// has run, in order. macOS keeps these permissions in a database. Besides macOS
-// itself, only a device management server can write it.
+// has run, in order. Each step gives RustDesk a permission. macOS keeps the
+// permissions in a database that only macOS itself and a device management
+// server can write.
 func MacOSTasks() []Task {
 	return []Task{
 		permission("screen-recording", "Screen & System Audio Recording (Screen Recording before macOS 15)",
