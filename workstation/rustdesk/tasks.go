@@ -51,9 +51,9 @@ func (t Task) Done(output string) bool {
 }
 
 // MacOSTasks returns the steps that a person does on a Mac after the [Script]
-// has run, in order. Each step gives RustDesk a permission. macOS keeps the
-// permissions in a database that only macOS itself and a device management
-// server can write.
+// has run, in order. The first steps give RustDesk permissions. No program can
+// give them, because only macOS itself and a device management server can write
+// the database of permissions.
 func MacOSTasks() []Task {
 	return []Task{
 		permission("screen-recording", "Screen & System Audio Recording (Screen Recording before macOS 15)",
