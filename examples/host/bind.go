@@ -12,9 +12,9 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// boundFile is the path of the file that stores the drivers that the functions
-// had before. A restart of the host empties /run and gives every function back
-// to its driver.
+// boundFile is the path of the file that stores the drivers that functions had
+// before the program bound them. A restart of the host empties /run and gives
+// every function back to its driver.
 const boundFile = "run/proxstation/bound.json"
 
 // bind binds functions to vfio-pci until the host's next start.

@@ -14,8 +14,8 @@ import (
 	"github.com/proxstation/proxstation/workstation/pvetest"
 )
 
-// describe returns the description of an embedded node that looks like the node
-// of the facts. The description contains no secrets, because PVE's API never
+// describe returns the description of an embedded node that looks like the
+// observed node. The description contains no secrets, because PVE's API never
 // returns passwords, and describe replaces the key of an Apple SMC.
 func describe(facts workstation.Facts) pvetest.Host {
 	major, rest, _ := strings.Cut(facts.Version, ".")

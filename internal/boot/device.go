@@ -18,8 +18,9 @@ type startup struct {
 	order, after []string // the devices in the boot orders now and after the change
 }
 
-// start reports a change after which the VM would not start from the device
-// from which it starts now. It warns if the VM will start from another device.
+// start judges a change of the devices from which a VM starts. It reports a
+// change after which the VM may not start any more. It warns if the VM will
+// start from another device.
 func (j *judgement) start() {
 	s := startup{judgement: j, order: Order(j.Now), after: Order(j.Will)}
 	if len(s.order) == 0 {

@@ -14,9 +14,10 @@ var (
 	recoveryName = regexp.MustCompile(`(?i)recovery|basesystem`)
 )
 
-// Loader returns the slot of the disk with a boot loader such as OpenCore: a
-// disk with such a name, or the only small disk in the boot order of a VM that
-// also has a large disk. It returns "" if there is no such disk.
+// Loader returns the slot of the disk that holds a boot loader such as
+// OpenCore. This is a disk with the name of a boot loader, or the only small
+// disk in the boot order of a VM that also has a large disk. Loader returns ""
+// if there is no such disk.
 func Loader(config map[string]string) string {
 	var small []string
 	for _, slot := range qmconf.Disks(config) {

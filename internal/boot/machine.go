@@ -146,8 +146,8 @@ func (j *judgement) argProblem(arg qmconf.Arg, config map[string]string, made ma
 }
 
 // setProblem returns the reason why -set cannot set a property of a device.
-// Either the device does not exist, or it has another ID because it is one of
-// several functions.
+// Either the VM lacks the device, or the device has another ID. The ID of a
+// passed-through device depends on whether the device has several functions.
 func (j *judgement) setProblem(key, rest string, config map[string]string) string {
 	if config[key] == "" {
 		return "the VM has no " + key

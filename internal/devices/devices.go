@@ -47,8 +47,8 @@ func (w *Wish) Fit() {
 	}
 }
 
-// Completed returns a property string to which the missing properties were
-// added. It takes these properties from defaults.
+// Completed returns a property string with additional properties. These are the
+// properties in defaults that the property string lacks.
 func Completed(key, value, defaults string) string {
 	if value == "" || defaults == "" {
 		return value
@@ -62,8 +62,9 @@ func Completed(key, value, defaults string) string {
 	return strings.Join(added, ",")
 }
 
-// Functions returns the PCI functions of the node that PVE tries first for a
-// hostpci value.
+// Functions returns the PCI functions of the node that a hostpci value stands
+// for. If the value stands for several sets of functions, Functions returns the
+// set that PVE tries first.
 func Functions(node gpu.Node, value gpu.HostPCI) []iommu.Address {
 	if sets := node.Resolve(value); len(sets) > 0 {
 		return sets[0]

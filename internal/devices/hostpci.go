@@ -13,10 +13,10 @@ import (
 	"github.com/proxstation/proxstation/iommu"
 )
 
-// hostPCI moves the wanted passed-through devices to the hostpci keys in
-// which an existing VM already has them. A new card may replace a graphics card
-// in its key. It does not replace another device, such as a disk controller
-// that the VM may start from: such a device keeps its key, and the card gets a
+// hostPCI moves the wanted passed-through devices to the hostpci keys in which
+// an existing VM already has them. A new card may replace a graphics card in
+// its key. It does not replace another device, such as a disk controller from
+// which the VM may start. Such a device keeps its key, and the new card gets a
 // free key.
 func (w *Wish) hostPCI() {
 	for _, key := range slices.Sorted(maps.Keys(w.Config)) {
@@ -152,8 +152,8 @@ func (w *Wish) keepSplit(slot string, holders []string) {
 
 // fitMachine removes defaults that do not fit an existing VM. It removes pcie=1
 // if the machine type has no PCIe, because PVE would not start the VM. It
-// removes x-vga=1 if the VM keeps its emulated display, because PVE takes that
-// display away from a VM without the key vga (qemu-server
+// removes x-vga=1 if the VM should keep its emulated display. With x-vga=1, PVE
+// takes the emulated display away from a VM without the key vga (qemu-server
 // PVE/QemuServer/PCI.pm).
 func (w *Wish) fitMachine(key string) {
 	machine, display := cmp.Or(w.Config["machine"], w.Have["machine"]), cmp.Or(w.Config["vga"], w.Have["vga"])

@@ -8,10 +8,10 @@ import (
 	"github.com/proxstation/proxstation/internal/rules"
 )
 
-// keys assigns keys to the devices of one family in the Spec, such as its
-// USB devices. A device gets the key in which an existing VM has it, or a free
-// key. Devices of the VM that the Spec does not mention stay. The parameter
-// names lists the properties that identify a device.
+// keys assigns keys to the devices of one family in the Spec, such as its USB
+// devices. A device gets the key in which an existing VM has it, or a free key.
+// Devices of the VM that the Spec does not mention stay. The parameter "names"
+// lists the properties that identify a device.
 func (w *Wish) keys(family string, names ...string) {
 	device := func(config map[string]string, key string) string {
 		for _, name := range names {

@@ -6,9 +6,10 @@ import (
 )
 
 // Check returns an error that matches [ErrFormat] if a change of one file could
-// damage another file: two files share a cluster, a chain of clusters leads to
-// a free cluster, a directory contains itself, or a directory has a name twice.
-// It looks at all directories and chains, and at no content.
+// damage another file. This is the case if two files share a cluster, if a
+// chain of clusters leads to a free cluster, if a directory contains itself, or
+// if a directory has a name twice. Check looks at all directories and chains,
+// but not at the content of files.
 func (v *Volume) Check() error {
 	type place struct {
 		name string

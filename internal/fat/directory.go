@@ -47,8 +47,8 @@ func (v *Volume) List(name string) ([]Entry, error) {
 }
 
 // maxListed is the number of directories whose entries are kept in memory. A
-// path has fewer directories, so that many files below one directory are found
-// without reading its directories anew.
+// path has fewer directories than this. If many files below one directory are
+// looked up, the directories of their path are therefore read only once.
 const maxListed = 16
 
 // list returns the entries of a directory. It keeps them until a directory

@@ -7,8 +7,9 @@
 // end of files. It also writes whole directories anew. The tests compare both
 // packages.
 //
-// The format is described in Microsoft's FAT specification (fatgen103). The
-// width is chosen as the firmware chooses it (edk2
+// The format is described in Microsoft's FAT specification (fatgen103). A volume
+// has entries of 12, 16 or 32 bits in its allocation table. The package
+// determines this width in the same way as the firmware (edk2
 // FatPkg/EnhancedFatDxe/Init.c).
 package fat
 

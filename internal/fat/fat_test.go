@@ -355,7 +355,7 @@ func TestBehindTheEndMark(t *testing.T) {
 }
 
 // After a directory is removed, its names and clusters are free, and all other
-// files are as before. The table's number of free clusters is as before the
+// files are as before. The volume then has as many free clusters as before the
 // directory was written.
 func TestRemove(t *testing.T) {
 	t.Parallel()
@@ -497,8 +497,8 @@ func FuzzVolume(f *testing.F) {
 	})
 }
 
-// Check finds each damage with which a change of one file could damage another
-// file, and no damage in sound volumes.
+// Check finds every kind of damage through which a change of one file could
+// damage another file. It finds no damage in sound volumes.
 func TestCheck(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, disk memory, v *fat.Volume) {

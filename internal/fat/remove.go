@@ -40,8 +40,8 @@ func (v *Volume) Remove(w io.WriterAt, name string) error {
 
 // release frees the clusters of a file, or of a directory and all files below
 // it. Every step frees a cluster, and a freed cluster is not the beginning of a
-// chain. So release does not run forever if a directory leads back to itself,
-// but returns an error.
+// chain. So if a directory leads back to itself, release does not run forever:
+// it returns an error.
 func (v *Volume) release(e Entry) error {
 	for todo := []Entry{e}; len(todo) > 0; {
 		e, todo = todo[0], todo[1:]

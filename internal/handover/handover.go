@@ -178,11 +178,11 @@ func (h Host) partOfCard(fn iommu.Function) bool {
 }
 
 // The method "storage" judges a storage controller. The API lists the disks of
-// the host, but not the controller of each disk. The host surely uses a disk on
-// this controller if two things are true: no disk of this kind is idle, and the
-// host has no other controller of this kind. For NVMe controllers, it is also
-// enough that no NVMe disk is idle and there are as many NVMe disks as
-// controllers.
+// the host, but not the controller of each disk. There are two kinds of
+// controllers: for SATA and for NVMe. The host surely uses a disk on this
+// controller if no disk of its kind is idle and the host has no other
+// controller of its kind. For NVMe, it is also enough that no disk is idle and
+// there are as many disks as controllers.
 func (o loss) storage(fn iommu.Function) (severity proxstation.Severity, why string) {
 	if len(of(isStorage, o.left)) == 0 {
 		return proxstation.Blocker, "it is the last storage controller of the host, which loses its root disk when the VM starts"

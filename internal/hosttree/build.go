@@ -157,8 +157,8 @@ func (b *builder) resolve(name string) (string, error) {
 	return done, nil
 }
 
-// finish adds the files whose content is a list of other things. It returns an
-// error if links form a circle.
+// finish adds /proc/modules, which lists the modules of all lines. It returns
+// an error if links form a circle.
 func (b *builder) finish() error {
 	if err := b.listModules(); err != nil {
 		return err

@@ -57,10 +57,10 @@ func quote(s, stays string) string {
 // short holds the short names of characters that have such a name.
 var short = map[rune]string{'\n': `\n`, '\r': `\r`, '\t': `\t`}
 
-// Sprintf is [fmt.Sprintf] for arguments that others wrote. An argument that is
-// a text, or that prints itself, is formatted like [Line]. With %q, it is
-// formatted as a Go string. Therefore only the format can start new lines. An
-// error keeps its lines, and all lines after the first begin with two spaces.
+// Sprintf is [fmt.Sprintf] for arguments that others wrote. A text, or a value
+// with the method String, is formatted like [Line]. With %q, it is formatted as
+// a Go string. An error keeps its lines, and all lines after the first begin
+// with two spaces. So new lines come only from the format and from errors.
 func Sprintf(format string, args ...any) string {
 	quoted := make([]any, len(args))
 	for i, arg := range args {

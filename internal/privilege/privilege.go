@@ -170,7 +170,8 @@ func elsewhere(vmid int, key, value string) []Privilege {
 }
 
 // RootOnly returns the keys that only root@pam may set or delete, each with the
-// reason. The login must be with a password, because an API token cannot do it.
+// reason. root@pam must log in with a password for this, because an API token
+// is not enough.
 func RootOnly(set, old map[string]string) []string {
 	why := map[string]string{}
 	for _, values := range []map[string]string{set, old} {

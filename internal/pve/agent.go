@@ -92,10 +92,11 @@ func (c *Client) AgentFileRead(ctx context.Context, vmid int, file string) (cont
 }
 
 // octets returns the bytes of a guest's text. PVE decodes the text from base64,
-// but not from UTF-8, so that each byte becomes one character (qemu-server
+// but then takes each byte for one character (qemu-server
 // PVE/API2/Qemu/Agent.pm, file-read; PVE/QemuServer/Agent.pm,
-// qemu_exec_status). A text with characters beyond 0xff does not come from PVE,
-// and octets returns it unchanged.
+// qemu_exec_status). octets turns each of these characters back into a byte. A
+// text with characters beyond 0xff does not come from PVE, and octets returns
+// it unchanged.
 func octets(text string) string {
 	data := make([]byte, 0, len(text))
 	for _, r := range text {
@@ -119,8 +120,8 @@ func characters(data string) string {
 }
 
 // askAgent makes a request without parameters to the agent. If the agent
-// reports an error, PVE's answer is a success whose result holds the error
-// (PVE/QMPClient.pm).
+// reports an error, PVE answers with a status of success, and the error is in
+// the result (PVE/QMPClient.pm).
 func (c *Client) askAgent(ctx context.Context, vmid int, command string, result any) error {
 	var answer struct{ Result any }
 	path := c.vm(vmid, "/agent/"+command)

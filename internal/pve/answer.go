@@ -137,8 +137,9 @@ func (d *decoder) all(data []byte, to reflect.Value) error {
 type taker interface{ take(value any) bool }
 
 // put stores a JSON value in a Go value, and reports whether the JSON value has
-// the right kind. Null counts as absent. An empty list may also be an empty
-// object, as in PVE.
+// the right kind. Null counts as absent. Where a list is expected, an empty
+// object counts as an empty list, and the other way round, because PVE mixes
+// them up.
 func (d *decoder) put(at string, value any, to reflect.Value) bool {
 	if value == nil {
 		return true

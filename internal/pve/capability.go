@@ -21,9 +21,9 @@ func (c *Client) Bridges(ctx context.Context) ([]string, error) {
 
 // CPUModels returns the CPU models that a VM can have. Models that the cluster
 // defines have "custom-" in front (qemu-server PVE/API2/Qemu/CPU.pm). The
-// request needs no privilege, but PVE leaves out custom models without
-// Sys.Audit on /nodes. In a cluster, the node that the client reaches answers
-// for all nodes: PVE does not pass the request on.
+// request needs no privilege. If the login lacks Sys.Audit on /nodes, PVE
+// leaves out the custom models. In a cluster, the node that the client reaches
+// answers for all nodes: PVE does not pass the request on.
 func (c *Client) CPUModels(ctx context.Context) ([]string, error) {
 	var entries []struct {
 		Name string `json:"name"`

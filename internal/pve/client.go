@@ -17,8 +17,8 @@ import (
 )
 
 // Public turns an error of this package into the error that callers of the
-// module get. Package workstation, which has the error types, sets it before
-// the program begins. Nil leaves the error as it is.
+// module get. Package workstation, which has the error types, sets it when the
+// program starts. If Public is nil, errors stay as they are.
 var Public func(error) error
 
 // A Client sends requests to one node. It is safe for concurrent use.
@@ -59,7 +59,8 @@ func (c *Client) On(node string) *Client {
 }
 
 // explain prepares every error for the caller. It hides the secrets that the
-// client knows, and the given secrets, which only this request contains.
+// client knows. It also hides the secrets in passing, which belong only to this
+// request.
 func (c *Client) explain(err error, passing ...string) error {
 	if session := c.api.Session(); session != nil {
 		c.secrets.add(session.Ticket, session.CSRFPreventionToken)
@@ -238,7 +239,7 @@ func (c *Client) req(ctx context.Context, method, path string, body []byte, answ
 
 // enter waits until the request may begin. It returns the function that the
 // caller must call when the request has ended. If the context has a [Round],
-// the round decides instead of the client.
+// the round says when the request may begin. Otherwise the client does.
 func (c *Client) enter(ctx context.Context, path string) (answered func(error), err error) {
 	if r := roundOf(ctx); r != nil {
 		return r.enter(ctx, path)

@@ -138,9 +138,9 @@ func wrap(method, path string, err error) error {
 	return e
 }
 
-// plainWords returns PVE's words in a 400 that did not pass through
-// [Transport]. These are the reason and the body, or only the errors in the
-// body if the body is JSON.
+// plainWords returns PVE's words in an answer 400 that did not pass through
+// [Transport]. These are the reason and the body. If the body is JSON, they are
+// only the errors in the body.
 func plainWords(text string) string {
 	reason, body, _ := strings.Cut(text, " - ")
 	var said map[string]any

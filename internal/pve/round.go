@@ -168,8 +168,9 @@ func (r *Round) read(ctx context.Context, c *Client, about, path string, v any) 
 	return s.err
 }
 
-// getAlike makes a GET below a node. All nodes with the same key have the same
-// answer to this GET. In a [Round], one node therefore answers for all of them.
+// getAlike makes a GET on a path of one node. All nodes with the same key have
+// the same answer to this GET. In a [Round], one node therefore answers for all
+// of them.
 func (c *Client) getAlike(ctx context.Context, key, path string, query url.Values, v any) error {
 	path = withQuery(path, query)
 	r := roundOf(ctx)

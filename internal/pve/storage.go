@@ -69,9 +69,9 @@ func smartHung(err error) proxstation.Finding {
 		Fix: "On the host, run timeout 10 smartctl -H on each of /dev/sd? and /dev/nvme?n1, and replace or unplug the disk that does not answer."}
 }
 
-// disks reads /disks/list (pve-storage PVE/Diskmanage.pm). Its types are
-// "nvme", "ssd", "hdd", "usb" and "unknown". If a device has a file system, the
-// use of the device is the file system's type.
+// disks reads /disks/list (pve-storage PVE/Diskmanage.pm). The disks in this
+// list have the types "nvme", "ssd", "hdd", "usb" and "unknown". If a device
+// has a file system, the use of the device is the file system's type.
 func (c *Client) disks(ctx context.Context, skipSMART bool) ([]storage.Disk, []fileSystem, error) {
 	var entries []struct {
 		DevPath, Parent, Vendor, Model, Serial, WWN, Type, Health, Used string

@@ -182,10 +182,10 @@ func (c *Client) RunningTasks(ctx context.Context, vmid int) ([]Task, error) {
 	return slices.DeleteFunc(entries, func(t Task) bool { return t.Type == "vncproxy" }), err
 }
 
-// LastFailure looks at a VM's failed tasks of one kind that began after another
-// task, whose UPID is in since. It returns the [TaskError] of the newest of
-// these tasks, or nil if there is no such task. The tasks of the HA manager
-// belong to root@pam, and PVE lists them only with Sys.Audit on the node.
+// LastFailure returns the [TaskError] of a VM's newest failed task of one kind.
+// It looks only at tasks that began after the task with the UPID since. If no
+// such task failed, it returns nil. The tasks of the HA manager belong to
+// root@pam, and PVE lists them only with Sys.Audit on the node.
 func (c *Client) LastFailure(ctx context.Context, vmid int, kind string, since UPID) (error, error) {
 	began, _ := strconv.ParseInt(since.part(4), 16, 64) // 0 if since is not a valid UPID
 	var entries []struct {

@@ -208,8 +208,8 @@ func (c *Client) Start(ctx context.Context, vmid int) (task UPID, err error) {
 }
 
 // Shutdown begins to shut a guest down. PVE waits for the timeout, in whole
-// seconds. If the guest still runs then, PVE ends the VM if force is set, and
-// otherwise fails the task.
+// seconds. If the guest still runs then and force is set, PVE ends the VM. If
+// force is not set, the task fails.
 func (c *Client) Shutdown(ctx context.Context, vmid int, timeout time.Duration, force bool) (task UPID, err error) {
 	params := map[string]any{"timeout": int(timeout.Seconds()), "forceStop": 0}
 	if force {

@@ -126,8 +126,8 @@ func CheckDisplay(key, value string) error {
 }
 
 // ParseDrive parses the value of a drive. It does not check the geometry
-// options that drives had until PVE 9.0, because newer versions already refuse
-// a request with these options.
+// options, which drives had until PVE 9.0. Newer versions refuse a request with
+// these options before they parse the drive.
 func ParseDrive(key, value string) (map[string]string, error) {
 	var fields []string
 	old := map[string]string{}

@@ -14,8 +14,8 @@ var counts = map[string]int{
 }
 
 // family returns the name with which the table describes a parameter: "scsi[n]"
-// for "scsi0". It returns any other name unchanged, also if the number in the
-// name is out of range.
+// for "scsi0". It returns any other name unchanged, even a name whose number is
+// out of range.
 func family(name string) string {
 	stem := strings.TrimRight(name, "0123456789")
 	digits := name[len(stem):]

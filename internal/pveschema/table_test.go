@@ -254,8 +254,9 @@ POST /nodes/{node}/qemu/{vmid}/vncproxy
 `
 
 // The constant hand describes the formats for which the API description has
-// only a name, each with its source. A test compares the keys of these formats
-// with the typetext of the parameters.
+// only a name, each with its source. For some parameters, the description shows
+// the keys of such a format in the field typetext. A test compares these keys
+// with the keys in hand.
 const hand = `
 # qemu-server PVE/QemuServer/PCI.pm, $hostpci_fmt
 format pve-qm-hostpci

@@ -26,12 +26,12 @@ func Slots(config map[string]string) []string {
 }
 
 // BootOrder returns the devices from which the firmware starts the VM, in the
-// firmware's order. It reads "order=scsi0;net0", and also the letters that PVE
-// wrote before version 6.3 and still uses for a VM without the key: c stands
-// for the bootdisk, d for the CD drives and n for the network (qemu-server
-// PVE/QemuServer.pm, device_bootorder and bootorder_from_legacy). The firmware
-// tries no other device (-boot strict=on). If the order is empty, the firmware
-// finds the first disk by itself.
+// firmware's order. It reads "order=scsi0;net0". It also reads an old notation
+// with letters: c stands for the bootdisk, d for the CD drives and n for the
+// network. PVE wrote this notation before version 6.3, and still uses it for a
+// VM without the key boot (qemu-server PVE/QemuServer.pm, device_bootorder and
+// bootorder_from_legacy). The firmware tries no other device (-boot strict=on).
+// If the order is empty, the firmware finds the first disk by itself.
 func BootOrder(config map[string]string) []string {
 	order, ordered := orderOf(config["boot"])
 	if !ordered {

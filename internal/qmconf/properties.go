@@ -66,8 +66,8 @@ func Parse(key, value string) Properties {
 }
 
 // Normal returns "1" or "0" for any of PVE's spellings of a boolean, and any
-// other value unchanged. The result is only for comparisons, because a value
-// such as discard=on is not a boolean.
+// other value unchanged. Use the result only for comparisons: some values, such
+// as the "on" in discard=on, look like booleans but are not.
 func Normal(value string) string {
 	switch value {
 	case "yes", "on", "true":

@@ -1,6 +1,6 @@
-// Package restore finds the way of a VM back to an earlier configuration. The
-// way takes no disk from the VM. The package judges two configurations and asks
-// no node.
+// Package restore finds the change with which a VM gets an earlier
+// configuration back. The change takes no disk from the VM. The package judges
+// two configurations and asks no node.
 package restore
 
 import (

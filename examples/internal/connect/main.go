@@ -14,12 +14,12 @@ import (
 	"github.com/proxstation/proxstation/workstation"
 )
 
-// Main runs an example. Its context ends at Ctrl-C, at SIGTERM (a service is
-// stopped) and at SIGHUP (a terminal is closed, without nohup), so that the
-// program can end cleanly. A second signal kills the program. If nobody reads
-// the program's output any more, the program continues its work. Unprintable
-// characters in the output are quoted. After an error the program ends with the
-// error's [Code].
+// Main runs an example. The context of run ends at Ctrl-C, at SIGTERM (which
+// stops a service) and at SIGHUP (which comes when a terminal is closed, unless
+// the program runs under nohup). The program can then end cleanly. A second
+// signal kills the program. If nobody reads the program's output any more, the
+// program continues its work. Unprintable characters in the output are quoted.
+// After an error the program ends with the error's [Code].
 func Main(name string, run func(ctx context.Context, args []string, out io.Writer) error) {
 	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
 	if !signal.Ignored(syscall.SIGHUP) {

@@ -40,8 +40,8 @@ func (t *Terminal) Install(p install.Plan, copies ...loader.Copy) {
 }
 
 // Lines writes a text of several lines, and breaks each line between words. If
-// a line begins with a number or a sign, this number or sign stands alone at
-// the left.
+// a line begins with a number or a sign, its continuation is indented as far as
+// the text after the number or sign.
 func (t *Terminal) Lines(text string) {
 	for line := range strings.Lines(text) {
 		line = strings.TrimRight(line, "\n")

@@ -28,7 +28,8 @@ func machines(nodes, vms int) *pvetest.Cluster {
 }
 
 // clusters compares how many requests are made to a distant cluster, and how
-// long they take. It does this with two limits for the requests in flight.
+// long they take. It makes the comparison twice, with different limits for the
+// requests in flight.
 func clusters(ctx context.Context, brief bool) error {
 	nodes, vms, wait := 32, 1000, roundTrip
 	if brief {

@@ -115,8 +115,8 @@ func blankDisk(t *testing.T) {
 // fullDisk sets up a guest whose set-up fails at first, because the disk for
 // models is not blank and a package does not exist. Each failure is reported
 // and can be repaired. The data on the disk is kept. The guest has its card
-// from its first start, and a language, a keyboard and a time zone. At the end
-// fullDisk tries the agent and SSH.
+// from its first start. The set-up also sets a language, a keyboard and a time
+// zone. At the end fullDisk tries the agent and SSH.
 func fullDisk(t *testing.T) {
 	t.Helper()
 	h := newHouse(t)
@@ -223,9 +223,9 @@ func answers(checks []firstboot.Check) string {
 	return strings.Join(all, ", ")
 }
 
-// isVerified checks the guest in three broken states: without a card and with
-// another file system mounted over the disk for models, then without the disk
-// and RustDesk, then without nvidia-smi.
+// isVerified checks the guest in three broken states. First the card is
+// missing, and another file system is mounted over the disk for models. Then
+// this disk and RustDesk are missing. Then nvidia-smi is missing.
 func (h *house) isVerified(wanted firstboot.Wanted) {
 	h.Helper()
 	wanted.RustDesk, wanted.Card = true, true
@@ -289,7 +289,8 @@ func (h *house) isSetUp() {
 	}
 }
 
-// The method "speaks" calls the methods of [workstation.Agent] with a real agent.
+// The method "speaks" calls the methods of [workstation.Agent] with a real
+// agent.
 func (h *house) speaks() {
 	h.Helper()
 	if info, err := h.agent.OS(h.ctx); err != nil || info["id"] != "debian" {
