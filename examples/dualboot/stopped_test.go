@@ -23,7 +23,7 @@ func TestStoppedInMidSwitch(t *testing.T) {
 			host.Guests = map[int]pvetest.Guest{140: {Shutdown: 150 * time.Second}}
 			p := stopped.Start(t, host, "-switch", "linux")
 			p.Until(t, "shutting down VM 140")
-			p.End(t, signal, 140, "VM 140 runs again", "VM 140 is running") // the program prints the second text if it had not yet requested the shutdown
+			p.End(t, signal, 140, "VM 140 runs again", "VM 140 is running") // the second text is printed if the signal came before the shutdown was requested
 		})
 	}
 }

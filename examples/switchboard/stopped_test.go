@@ -31,7 +31,7 @@ func TestStoppedInMidSwitch(t *testing.T) {
 				t.Fatalf("the switch: %d %s", code, body)
 			}
 			until(t, events, `"phase":"stop"`)
-			p.End(t, signal, 140, "VM 140 runs again", "VM 140 is running") // the program prints the second text if it had not yet requested the shutdown
+			p.End(t, signal, 140, "VM 140 runs again", "VM 140 is running") // the second text is printed if the signal came before the shutdown was requested
 			until(t, events, `"ok":false`)
 			until(t, events, "event: end")
 		})

@@ -17,7 +17,7 @@ var duo = workstation.DualBoot{Members: []int{140, 141}, Owner: "switchboard on 
 
 var named = board.Options{Host: "pve", Labels: map[int]string{140: "Windows", 141: "Linux AI"}}
 
-// host describes a host on which the first VM has the card.
+// The function "host" describes a host on which the first VM has the card.
 func host() pvetest.Host {
 	host := pvetest.Reference()
 	host.Mappings = []pvetest.Mapping{{ID: "rtx5070ti", Map: []string{"node=pve,path=0000:01:00,id=10de:2c05,iommugroup=12,subsystem-id=1462:5315"}}}
@@ -138,7 +138,8 @@ var starting = []workstation.Event{
 	{Phase: workstation.PhaseStart, VMID: 141, Limit: 5 * time.Minute},
 	{Phase: workstation.PhaseUp, VMID: 141, Limit: 5 * time.Minute, Elapsed: 112 * time.Second}}
 
-// rolledBack is the error of a switch that was undone. Windows runs again.
+// rolledBack is the error of a switch that was undone. After this switch,
+// Windows runs again.
 var rolledBack = &workstation.SwitchError{Phase: workstation.PhaseStart, To: 141, Running: 140, Returned: true,
 	Cause: errors.New("workstation: qmstart of VM 141 failed: start failed: QEMU exited with code 1"), Advice: []proxstation.Finding{{
 		ID: "switch.example", Severity: proxstation.Warning, Subject: "VM 141 linux-ai", Seen: "start failed: QEMU exited with code 1",

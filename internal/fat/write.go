@@ -267,7 +267,8 @@ func (v *Volume) endAfter(w io.WriterAt, slots []slot, at, n int) error {
 	return nil
 }
 
-// extend adds clusters to a directory, so that any entry fits.
+// extend adds clusters to a directory. They are enough for the longest possible
+// entry.
 func (v *Volume) extend(w io.WriterAt, d Entry, have int) ([]slot, error) {
 	if d.first == 0 || have*entrySize+21*entrySize > maxDirectory {
 		return nil, fmt.Errorf("%w: the directory %s", ErrFull, d.Name)

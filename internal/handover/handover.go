@@ -39,7 +39,7 @@ type Host struct {
 	Gone []gpu.HostPCI
 }
 
-// A VM is a VM that takes devices from the host when it starts.
+// A VM describes a VM that takes devices from the host when it starts.
 type VM struct {
 	ID     int
 	Name   string        // the VM as people know it: "VM 140 windows"

@@ -18,7 +18,8 @@ var oskOption = regexp.MustCompile(`\bosk=(?:\\*"[^"]*"|\\*'[^']*'|[^\s,"']*)`)
 // contains QEMU's whole command line. Quotes are kept.
 func HideOSK(text string) string { return putOSK(text, func(string) string { return hidden }) }
 
-// RevealOSK returns a value of args in which the key replaces its hidden form.
+// RevealOSK returns a value of args in which the hidden key was replaced by the
+// real key.
 func RevealOSK(args, key string) string {
 	return putOSK(args, func(have string) string {
 		if have == hidden {

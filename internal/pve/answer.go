@@ -236,7 +236,7 @@ func empty(value any) bool {
 	return false
 }
 
-// kind returns the kind of a JSON value in words for people.
+// The function "kind" returns the kind of a JSON value in words for people.
 func kind(value any) string {
 	switch v := value.(type) {
 	case map[string]any:

@@ -185,8 +185,8 @@ func TestWordsOfARefusal(t *testing.T) {
 	}
 }
 
-// The decoding of a large list stops when its context ends, however far it has
-// come.
+// When its context ends, the decoding of a large list stops, at any place in
+// the list.
 func TestDecodingEndsWithItsContext(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())

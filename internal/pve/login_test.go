@@ -64,7 +64,7 @@ func TestLogin(t *testing.T) {
 					if err := many(t.Context(), c); err != nil {
 						t.Errorf("after %d idle times: %v", i, err)
 					}
-					time.Sleep(3 * time.Hour) // longer than a ticket is valid
+					time.Sleep(3 * time.Hour) // after this time, the ticket is no longer valid
 				}
 			})
 		})

@@ -6,9 +6,9 @@ import (
 	"strconv"
 )
 
-// text is a JSON value in the form that the value has in PVE's configuration
-// files. Unlike the plain strings of an answer, it keeps unprintable
-// characters.
+// The type "text" is a JSON value in the form that the value has in PVE's
+// configuration files. Unlike the plain strings of an answer, it keeps
+// unprintable characters.
 type text string
 
 func (t *text) take(value any) bool {
@@ -28,7 +28,8 @@ func (t *text) take(value any) bool {
 	return true
 }
 
-// number is a number that PVE sends as a number, as text, or as "N/A".
+// The type "number" is a number that PVE sends as a number, as text, or as
+// "N/A".
 type number struct {
 	value int64
 	known bool
@@ -50,7 +51,7 @@ func (n *number) take(value any) bool {
 	return true
 }
 
-// flag is a boolean. PVE sends it as 0 or 1, as text, or not at all.
+// The type "flag" is a boolean. PVE sends it as 0 or 1, as text, or not at all.
 type flag bool
 
 func (f *flag) take(value any) bool {

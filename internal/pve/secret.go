@@ -26,7 +26,8 @@ const hidden = "[secret]"
 // number, the oldest secrets are forgotten.
 const maxSecrets = 64
 
-// longestText is the number of bytes to which a node's message is cut.
+// longestText is the largest number of bytes of a node's message. Longer
+// messages are cut.
 const longestText = 4096
 
 // Secrets holds texts that a client sent to its node. A node may return these

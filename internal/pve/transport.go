@@ -56,7 +56,7 @@ func elsewhere(location string) string {
 }
 
 // words returns a node's words in a refusal: the message in the body, or else
-// the reason in the status line. The fault of each parameter follows.
+// the reason in the status line. After that come the faults of the parameters.
 func words(reason string, body []byte) string {
 	var said struct {
 		Message any            `json:"message"`

@@ -145,8 +145,8 @@ func longer(than int, complaint string) verifier {
 	}
 }
 
-// address returns a verifier for an address of a family: "IP", "IPv4" or
-// "IPv6".
+// The function "address" returns a verifier for an address of a family: "IP",
+// "IPv4" or "IPv6".
 func address(family string) verifier {
 	return func(value string) error {
 		a, err := netip.ParseAddr(value)
@@ -164,8 +164,8 @@ func host(value string) error {
 	return nil
 }
 
-// network returns a verifier for an address with the length of its network
-// prefix. The verifier also accepts the given words.
+// The function "network" returns a verifier for an address with the length of
+// its network prefix. The verifier also accepts the given words.
 func network(family string, words ...string) verifier {
 	return func(value string) error {
 		prefix, err := netip.ParsePrefix(value)

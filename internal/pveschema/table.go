@@ -234,8 +234,8 @@ func (e *Endpoint) match(have []string) bool {
 	return true
 }
 
-// names returns the values of the names in the endpoint's path, taken from a
-// request's path.
+// The method "names" returns the values of the names in the endpoint's path,
+// taken from a request's path.
 func (e *Endpoint) names(have []string) map[string]string {
 	names := map[string]string{}
 	for i, part := range e.parts {

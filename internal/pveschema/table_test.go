@@ -577,9 +577,9 @@ func (w *writer) line(format, name string, a apiParam) string {
 	return line + "\n"
 }
 
-// format returns the name of a format. If a format is given as an object, it
-// gets a name and its own block. All parameters with the same format share the
-// block.
+// The method "format" returns the name of a format. If a format is given as an
+// object, it gets a name and its own block. All parameters with the same format
+// share the block.
 func (w *writer) format(name string, raw json.RawMessage) string {
 	var named string
 	if len(raw) == 0 || json.Unmarshal(raw, &named) == nil {

@@ -129,8 +129,8 @@ func shellWords(line string) []string {
 
 var quotes = strings.NewReplacer(`"`, "", "'", "")
 
-// device returns the driver in the value of a -device, followed by the device's
-// ID if there is an ID.
+// The function "device" returns the driver in the value of a -device. If the
+// value has an ID, the ID follows.
 func device(value string) string {
 	driver, rest, _ := strings.Cut(value, ",")
 	for option := range strings.SplitSeq(rest, ",") {

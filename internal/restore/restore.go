@@ -14,11 +14,11 @@ import (
 	"github.com/proxstation/proxstation/internal/qmconf"
 )
 
-// A VM is a VM that should have its old configuration again.
+// A VM describes a VM that should get its old configuration back.
 type VM struct {
 	ID        int
 	Title     string            // the VM as people know it: "VM 140 windows"
-	Old, Have map[string]string // the configurations
+	Old, Have map[string]string // the earlier and the present configuration
 	PCI       gpu.Node          // the node's devices
 }
 
@@ -71,7 +71,7 @@ func (r *restoring) tell(id string, f proxstation.Finding) {
 	r.Findings = append(r.Findings, f)
 }
 
-// key restores a key that holds no drive.
+// The method "key" restores a key that holds no drive.
 func (r *restoring) key(key string) {
 	old, had := r.Old[key]
 	have, has := r.Have[key]

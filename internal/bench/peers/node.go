@@ -34,8 +34,8 @@ func (d *distant) RoundTrip(r *http.Request) (*http.Response, error) {
 // user and password are the login of root on the embedded node.
 const user, password = "root@pam", "secret"
 
-// host returns the reference host with the given number of VMs. Every second VM
-// runs.
+// The function "host" returns the reference host with the given number of VMs.
+// Every second VM runs.
 func host(vms int) pvetest.Host {
 	host := pvetest.Reference()
 	host.VMs = nil

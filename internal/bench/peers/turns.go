@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// A contender is one of the ways to do the work that is compared.
+// A contender is one way to do the work of a comparison.
 type contender struct {
 	name string
 	do   func() error
@@ -27,8 +27,8 @@ type comparison struct {
 	waits bool
 }
 
-// The method "now" returns the elapsed time if waits is set. Otherwise it returns
-// the processor time.
+// The method "now" returns the elapsed time if waits is set. Otherwise it
+// returns the processor time.
 func (c comparison) now() (time.Duration, error) {
 	if c.waits {
 		return time.Since(start), nil

@@ -268,7 +268,7 @@ func (h *house) isSetUp() {
 		{"stat -c '%U %G %a' /srv/models/ollama", "ollama models 2775"},
 		{"grep -c '^HF_HOME=/srv/models/huggingface$' /etc/environment", "1"},
 		{"cat /home/ada/.ssh/authorized_keys", publicKey},
-		{"sudo -u ada sudo -n id -un", "root"}, // the output has no warning about the host's name
+		{"sudo -u ada sudo -n id -un", "root"}, // sudo prints no warning about the host's name
 		{"ip -4 -o address show eth0 | awk '{ print $4 }'", "10.0.2.15/24"},
 		{"ip route show default | cut -d' ' -f1-5", "default via 10.0.2.2 dev eth0"},
 		{"networkctl status eth0 | awk '$1 == \"DNS:\" { print $2 }'", "10.0.2.3"},

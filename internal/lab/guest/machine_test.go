@@ -125,7 +125,7 @@ func (h *house) Execute(ctx context.Context, command string, arguments json.RawM
 	return h.real.Execute(ctx, command, arguments)
 }
 
-// host runs QEMU whenever the VM runs on the node.
+// The method "host" runs QEMU whenever the VM runs on the node.
 func (h *house) host() error {
 	for {
 		err := h.await(true)
