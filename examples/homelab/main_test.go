@@ -84,8 +84,7 @@ func (l *lab) byHand() *lab {
 	return l
 }
 
-// call runs the program as for a person at a terminal. This person types the
-// answer.
+// call runs the program for a person at a terminal, who types the given answer.
 func (l *lab) call(answer string, args ...string) int {
 	l.t.Helper()
 	return l.run(&app{in: strings.NewReader(answer), person: answer != ""}, args...)

@@ -34,7 +34,7 @@ func (m *machine) bind(facts iommu.Facts, addresses []iommu.Address, r request) 
 		return err
 	}
 	bound := iommu.Binding{Functions: slices.Clone(before.Functions)}
-	for _, fn := range binding.Functions { // if a function is bound already, its first entry stays
+	for _, fn := range binding.Functions { // a function that is bound already keeps its first entry
 		if !slices.ContainsFunc(bound.Functions, func(b iommu.Rebind) bool { return b.Address == fn.Address }) {
 			bound.Functions = append(bound.Functions, fn)
 		}

@@ -91,7 +91,7 @@ func measure(ctx context.Context, data []byte, bound int64) error {
 	return nil
 }
 
-// maxOdd is the number of odd values that are reported for one answer.
+// maxOdd is the largest number of odd values that are reported for one answer.
 const maxOdd = 20
 
 // A decoder stores JSON in Go values. It continues after a value of a wrong

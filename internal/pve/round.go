@@ -13,9 +13,9 @@ import (
 )
 
 // A Round is one reading of many nodes of a cluster, through the address of one
-// node. It limits the requests to all nodes together. A GET that is not about a
-// particular node is made once, and all nodes share its answer. A GET to which
-// all nodes have the same answer is made only once, too.
+// node. It limits the requests to all nodes together. Some GETs are made only
+// once, and all nodes share the answer: a GET that is not about a particular
+// node, and a GET to which all nodes have the same answer.
 //
 // Each node begins with an equal share of the slots. With every answer, a node
 // gets one slot more, up to [InFlight]. A node that never answers keeps no more

@@ -182,7 +182,8 @@ const (
 // Error implements error.
 func (r *Refusal) Error() string { return r.Text }
 
-// refuse returns the reason why an order cannot begin, or nil if it can.
+// refuse returns the reason why an order cannot begin. It returns nil if the
+// order can begin.
 func refuse(v View, order Order) *Refusal {
 	s, known := v.system(order.VMID)
 	switch {

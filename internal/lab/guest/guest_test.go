@@ -158,7 +158,7 @@ func fullDisk(t *testing.T) {
 	}
 
 	wanted.Again = true
-	h.run("e2label /dev/disk/by-id/scsi-0QEMU_QEMU_HARDDISK_drive-scsi1 models") // the command in the error's text
+	h.run("e2label /dev/disk/by-id/scsi-0QEMU_QEMU_HARDDISK_drive-scsi1 models") // the error's text names this command
 	_, err = h.install(wanted)
 	if failed := failure(t, err); !strings.Contains(failed.Why, "no-such-package") || !strings.Contains(failed.Log, "Unable to locate package no-such-package") {
 		t.Errorf("a package that does not exist: %+v", failed)
