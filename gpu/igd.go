@@ -55,8 +55,9 @@ var igds = map[Family]IGD{
 	IntelLunarLake:   {ROM: "LNL_GOPv2X_igd.rom", LPC: true, QEMU: "10.1"},
 }
 
-// IGD returns the ROM and the settings that make a card of the family a guest's
-// boot display. ok is false if the family is not Intel's integrated graphics.
+// IGD returns the ROM and the settings with which a card of the family becomes
+// a guest's boot display. ok is false if the family is not Intel's integrated
+// graphics.
 func (f Family) IGD() (igd IGD, ok bool) {
 	igd, ok = igds[f]
 	return igd, ok

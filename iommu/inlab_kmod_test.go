@@ -122,8 +122,8 @@ func configure(t *testing.T, files map[string]string) {
 	}
 }
 
-// The models of the first card's sound function and of the second card's
-// network card.
+// The models of two functions: the sound function of the first card, and the
+// network function of the second card.
 const (
 	soundID = "8086:293e"
 	nicID   = "8086:100e"
@@ -302,12 +302,11 @@ func TestInKmodPlanKeepsACard(t *testing.T) { //nolint:paralleltest // the machi
 // An idle function on vfio-pci falls asleep, wakes when a guest opens it, and
 // stays awake with disable_idle_d3=1, as the findings on power say.
 //
-// QEMU shows D3hot but not D3cold. In D3cold a slot has no power, and only the
-// platform can switch that power (__pci_set_power_state and
-// platform_pci_power_manageable in drivers/pci/pci.c: an ACPI method _PR3 or
-// _PS3 of the port). QEMU's q35 describes no power resources for its root ports
-// (hw/i386/acpi-build.c). The test therefore reads d3cold_allowed, and cannot
-// show that a card comes back from D3cold.
+// QEMU shows D3hot but not D3cold. In D3cold a slot has no power. Only the
+// platform can switch that power, with the ACPI methods _PR3 or _PS3 of the
+// port (platform_pci_power_manageable in drivers/pci/pci.c). QEMU's q35 has no
+// such methods for its root ports (hw/i386/acpi-build.c). The test therefore
+// reads d3cold_allowed, and cannot show that a card comes back from D3cold.
 func TestInKmodIdleFunctionsFallAsleep(t *testing.T) { //nolint:paralleltest // the machine is shared
 	inKmod(t)
 	for _, idle := range []string{"N", "Y"} {

@@ -203,8 +203,8 @@ func TestModulesLoadedByName(t *testing.T) {
 	}
 }
 
-// FuzzModprobe checks that the judgement works with any file, and that a text
-// is not taken for an ID if kmod would not read it as an ID.
+// FuzzModprobe checks that the judgement works with any file. A text counts as
+// an ID only if kmod would read it as an ID.
 func FuzzModprobe(f *testing.F) {
 	for _, seed := range []string{"options vfio-pci ids=10de:2504\n", "softdep a pre: b post: c\\\n d\n", "# \\\nblacklist x\r\n", "\ufeffids", "install vfio-pci /bin/false", "options vfio-pci ids = 1:2"} {
 		f.Add(seed)

@@ -166,10 +166,10 @@ func (v *volatile) persist(dir string) {
 	}
 }
 
-// The method "restart" returns the file system after a power cut. The function
-// "survives" chooses the directories in which new, changed and removed names
-// are on disk without a sync. The names in other directories are as they were
-// at the last sync. Files always have their content of the last sync.
+// The method "restart" returns the file system after a power cut. It has the
+// names of the last sync and, in directories for which "survives" returns true,
+// all later changes of names too. Files always have their content of the last
+// sync.
 func (v *volatile) restart(survives func(dir string) bool) *volatile {
 	for name := range v.now {
 		if i := v.now[name]; i.Mode.IsDir() && survives(name) {

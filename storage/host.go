@@ -40,9 +40,9 @@ var ErrNothing = errors.New("storage: nothing to read")
 // root is the machine's root directory, with sys, proc, etc and run below it.
 // If root is nil, Read reads the machine that the program runs on.
 // Facts.Unknown names the facts that cannot be read. A machine without disks or
-// without PVE is not an error. The only error is [ErrNothing]. The sizes and
-// fill levels of storages and the health and wear of disks are missing in these
-// files; only the PVE API has them.
+// without PVE is not an error. The only error is [ErrNothing]. The root
+// directory does not show the sizes and fill levels of storages and the health
+// and wear of disks. Only the PVE API has these.
 func Read(root fs.FS) (Facts, error) {
 	if root != nil && !sysfs.HasAny(root, "sys", "proc", "etc") {
 		return Facts{}, ErrNothing

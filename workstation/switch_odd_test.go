@@ -156,8 +156,8 @@ func TestWatchGoesOn(t *testing.T) {
 	})
 }
 
-// While the first member is hibernated, another member holds the lease. Other
-// controllers respect the lease in that member.
+// While the first member is hibernated, the lease is in the description of
+// another member. There, too, other controllers respect the lease.
 func TestALeaseBesideAHibernatedVM(t *testing.T) {
 	t.Parallel()
 	for _, other := range []bool{false, true} {

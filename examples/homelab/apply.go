@@ -130,8 +130,8 @@ func (a *app) carryOut(ctx context.Context, g goal, yes bool, what string, opts 
 }
 
 // makeAll makes the changes of a goal. After an error it says how to go on. If
-// something was done before the error, the exit code is 1, because codes such as
-// [connect.Stale] say that nothing was changed.
+// something was done before the error, the exit code is 1. The other codes,
+// such as [connect.Stale], promise that nothing was changed.
 func (a *app) makeAll(ctx context.Context, g goal, opts *install.Options) error {
 	var begun atomic.Bool
 	progress := a.withProgress().Progress

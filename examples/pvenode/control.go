@@ -74,7 +74,7 @@ var faultKinds = map[pvetest.FaultKind]bool{
 	pvetest.TaskFails: true, pvetest.TaskFailsLate: true, pvetest.TaskHangs: true, pvetest.TaskWarns: true,
 }
 
-// plan makes the node commit the fault that a request describes.
+// plan reads a fault from a request. From then on, the node has this fault.
 func plan(node *pvetest.Node, r *http.Request) error {
 	var fault pvetest.Fault
 	decoder := json.NewDecoder(r.Body)

@@ -35,9 +35,9 @@ func answers(byPath map[string]any) *pve.Client {
 	return pve.New(proxmox.NewClient("https://pve/api2/json", proxmox.WithHTTPClient(&http.Client{Transport: transport}), proxmox.WithAPIToken(token, secret)), "pve")
 }
 
-// Storage decodes answers in the forms that pve-storage sends: a pool on NVMe
-// disks made by the installer, a pool whose name PVE's own API refuses, an SSD
-// on a USB bridge, containers, and a storage of other nodes.
+// Storage decodes the answers of unusual nodes: with a pool on NVMe disks made
+// by the installer, a pool whose name PVE's own API refuses, an SSD on a USB
+// bridge, containers, or a storage of other nodes.
 func TestStorageOfOddNodes(t *testing.T) {
 	t.Parallel()
 	type object = map[string]any

@@ -72,8 +72,8 @@ type GamesDisk struct {
 // key that activates nothing (Microsoft, "Windows generic product keys").
 type Edition string
 
-// The editions. Enterprise has no public key for retail CDs, so it needs a
-// ProductKey.
+// The editions. Microsoft publishes no product key that installs Enterprise
+// from retail CDs, so Enterprise needs a ProductKey.
 const (
 	Home            Edition = "Home"
 	Pro             Edition = "Pro"

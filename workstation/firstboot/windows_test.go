@@ -108,8 +108,8 @@ var components = map[string]struct {
 	"Microsoft-Windows-SecureStartup-FilterDriver":           {[]string{"oobeSystem"}, []string{"PreventDeviceEncryption"}},
 }
 
-// For each of these settings of Shell-Setup, inPass holds the only pass in
-// which it is valid.
+// inPass holds settings of Shell-Setup. Each setting is valid in only one pass,
+// which is its value here.
 var inPass = map[string]string{
 	"ComputerName": "specialize", "ProductKey": "specialize", "TimeZone": "specialize",
 	"FirstLogonCommands": "oobeSystem", "OOBE": "oobeSystem", "UserAccounts": "oobeSystem", "AutoLogon": "oobeSystem",

@@ -26,7 +26,7 @@ func (r *run) off(ctx context.Context) bool {
 }
 
 // powerOn starts the VM, unless another member of its set runs. If PVE's answer
-// is lost, powerOn succeeds if the VM is not off.
+// is lost, powerOn looks at the VM, and returns an error only if the VM is off.
 func (r *run) powerOn(ctx context.Context) error {
 	findings, err := r.turn(ctx, r.node)
 	if err := refuse(fmt.Sprintf("the start of VM %d", r.VMID), findings, err); err != nil {

@@ -124,12 +124,11 @@ func cardsHere(facts iommu.Facts) string {
 	return " The graphics cards here: " + strings.Join(cards, ", ") + "."
 }
 
-// merge joins the findings on hostpci values ("values") with the findings on
-// what the host loses ("host"). It leaves out two kinds of findings on values.
-// If "host" has the finding iommu.shared-group, merge leaves out
-// gpu.takes-along, which is less exact because it uses PVE's list of devices.
-// If several values together take all functions of a card, merge leaves out
-// gpu.partial-card for this card.
+// merge joins the findings on hostpci keys ("values") with the findings on what
+// the host loses ("host"). It leaves out gpu.takes-along if "host" has the
+// finding iommu.shared-group, which is more exact. It leaves out
+// gpu.partial-card for a card if several hostpci keys together take all
+// functions of the card.
 func merge(values, host []proxstation.Finding, taken map[iommu.Address]string, facts iommu.Facts) []proxstation.Finding {
 	shared := slices.ContainsFunc(host, func(f proxstation.Finding) bool { return f.ID == "iommu.shared-group" })
 	whole := func(key string) bool {

@@ -7,9 +7,9 @@ import (
 	"github.com/proxstation/proxstation/internal/pveschema"
 )
 
-// A hostpci is a passed-through device in a configuration, with its options. A
-// device by mapping can have several alternatives: devices of the host, of
-// which a start takes the first that is free.
+// A hostpci is a passed-through device in a configuration, with its options. If
+// the device is given by a mapping, there can be several devices of the host to
+// choose from. A start takes the first of them that is free.
 type hostpci struct {
 	slot         int
 	keys         map[string]string

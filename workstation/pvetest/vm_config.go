@@ -70,8 +70,8 @@ var steering = []string{
 	"pool", "start", "storage", "unique", "archive", "bwlimit", "live-restore", "ha-managed",
 }
 
-// The method "settings" returns the parameters of a call that are keys of a
-// configuration.
+// The method "settings" returns those parameters of a call that are also keys
+// of a configuration.
 func (c *call) settings() map[string]string {
 	settings := map[string]string{}
 	for name := range c.values {

@@ -189,8 +189,8 @@ func (g *guest) execute(script Script, parse func(output string) error) error {
 	return err
 }
 
-// The method "command" returns a command that finds the guest's stand-ins
-// before the tools of this machine.
+// The method "command" returns a command whose search path has the guest's
+// stand-ins first and the tools of this machine after them.
 func (g *guest) command(name string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(g.t.Context(), name, args...)
 	cmd.Env = []string{"PATH=" + g.tools + ":" + os.Getenv("PATH"), "TMPDIR=" + g.root}

@@ -50,11 +50,11 @@ func (p *Picture) warn(f proxstation.Finding) {
 	p.Findings = append(p.Findings, f)
 }
 
-// onLinux judges as RustDesk 1.4.9 behaves on Linux. RustDesk chooses the
-// session. It refuses a Wayland login screen (src/server/connection.rs:1789).
-// If there is no session, it starts nothing (src/platform/linux.rs:206 and
-// 824). In a Wayland session, the desktop portal asks the person at the guest's
-// screen for permission (src/lang/en.rs:130).
+// onLinux judges what a viewer sees of a Linux guest with RustDesk 1.4.9.
+// RustDesk chooses the session. It refuses a Wayland login screen
+// (src/server/connection.rs:1789). If there is no session, it starts nothing
+// (src/platform/linux.rs:206 and 824). In a Wayland session, the desktop portal
+// asks the person at the guest's screen for permission (src/lang/en.rs:130).
 func (s Screen) onLinux() Picture {
 	var p Picture
 	switch {

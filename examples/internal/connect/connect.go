@@ -94,9 +94,9 @@ func (f *Flags) UselessHere(beside string) error {
 	return f.Useless(beside, "node", "ca", "fingerprint")
 }
 
-// Useless returns an error if one of the named flags was given, because these
-// flags have no effect in this call. The parameter "beside" is a description of
-// the call.
+// Useless returns an error if one of the named flags was given. These flags
+// have no effect in this run of the program. The parameter "beside" says why,
+// such as "a saved plan".
 func (f *Flags) Useless(beside string, names ...string) error {
 	if given := f.given(names); len(given) > 0 {
 		return fmt.Errorf("%s would have no effect on %s: leave the flags out", strings.Join(given, ", "), beside)
