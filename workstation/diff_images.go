@@ -35,12 +35,12 @@ func (d *differ) checkImages(vm VM, have VMFacts) {
 		return
 	}
 	f := proxstation.Finding{ID: "workstation.no-system", Severity: proxstation.Warning, Subject: fmt.Sprintf("VM %d %s", vm.ID, vm.Name), Seen: "a new VM with an empty disk and no image",
-		Why: "The VM has nothing to start from.", Fix: "Name an installer (Install) or a cloud image (Image) in the profile, or put one into its CD drive before the first start."}
+		Why: "The VM has nothing to start from.", Fix: "Name the volume of an installer (on a page: install:) or of a cloud image (image:), or put an installer into the VM's CD drive before the first start."}
 	switch {
 	case vm.Guest.IsMacOS():
-		f.Why, f.Fix = "macOS needs a boot loader such as OpenCore, and the VM has no boot loader.", "Name its image in MacOS.OpenCore, and the recovery system in MacOS.Recovery."
+		f.Why, f.Fix = "macOS needs a boot loader such as OpenCore, and the VM has no boot loader.", "Name the volume of OpenCore's image (on a page: opencore:) and the volume of the recovery system (recovery:)."
 	case vm.Guest.IsWindows():
-		f.Fix = "Name Microsoft's image in Windows11.Install and virtio-win in Windows11.Drivers, or put them into its CD drives before the first start."
+		f.Fix = "Name the volume of Microsoft's installer (on a page: install:) and the volume of virtio-win, which has the drivers (drivers:), or put both images into the VM's CD drives before the first start."
 	}
 	d.find(f)
 }

@@ -2,6 +2,7 @@ package workstation
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/proxstation/proxstation"
@@ -32,9 +33,30 @@ func (d *differ) privileges() {
 		if len(c.RootTicket) > 0 && d.facts.RootTicket == proxstation.No {
 			d.find(proxstation.Finding{ID: "workstation.root-only", Severity: proxstation.Blocker, Subject: c.Object, Seen: strings.Join(c.RootTicket, ", "),
 				Why: "PVE lets only root@pam set these keys, and only with a password: an API token cannot do it.",
-				Fix: "Log in as root@pam with a password, or use a resource mapping instead of an address."})
+				Fix: "Log in as root@pam with a password" + withoutRoot(c.RootTicket) + "."})
 		}
 	}
+}
+
+// withoutRoot returns the other way to get what keys set that only root@pam may
+// set. It returns "" if one of the keys has no other way.
+func withoutRoot(keys []string) string {
+	var ways []string
+	for _, key := range keys {
+		way := ""
+		switch {
+		case strings.Contains(key, "a mapping needs only"): // an address, or a port of the host
+			way = "name a resource mapping in place of the address or the port"
+		case strings.Contains(key, "a volume of content type import"):
+			way = "name a volume of content type import in place of the file"
+		default:
+			return ""
+		}
+		if !slices.Contains(ways, way) {
+			ways = append(ways, way)
+		}
+	}
+	return ", or " + strings.Join(ways, " and ")
 }
 
 // Lacks returns those of the given privileges that the login does not have. It

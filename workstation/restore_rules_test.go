@@ -52,6 +52,8 @@ func TestRestoreRules(t *testing.T) {
 		"arguments that only root takes":    {"", "args:=-no-hpet", "", "args", "", "workstation.root-only"},
 		"a mapping that is gone":            {"hostpci0:=mapping=rtx", "", "hostpci0:=mapping=rtx", "", "", "gpu."},
 	}
+	fixes := map[string]string{"an address that only root gives": ", or name a resource mapping in place of the address or the port.",
+		"arguments that only root takes": "Log in as root@pam with a password.", "a disk of the host": "Log in as root@pam with a password."}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -76,6 +78,9 @@ func TestRestoreRules(t *testing.T) {
 			found := ""
 			for _, f := range p.Findings {
 				found += f.ID + " "
+				if f.ID == "workstation.root-only" && !strings.HasSuffix(f.Fix, fixes[name]) {
+					t.Errorf("fix %q, want %q", f.Fix, fixes[name])
+				}
 			}
 			if set != test.set || del != test.del || boot != test.boot || test.find == "" && found != "" || !strings.Contains(found, test.find) {
 				t.Errorf("set %q, delete %q, boot %q, findings %q; want %q, %q, %q, %q", set, del, boot, found, test.set, test.del, test.boot, test.find)

@@ -35,6 +35,7 @@ func TestRealNode(t *testing.T) {
 	sim := pvetest.New(host, &pvetest.Options{Speed: 50}).Start()
 	t.Cleanup(sim.Close)
 	t.Setenv("PROXMOX_VE_ENDPOINT", sim.URL())
+	t.Setenv("PROXMOX_VE_USERNAME", "")
 	t.Setenv("PROXMOX_VE_API_TOKEN", "root@pam!lab="+host.RootTokens[0].Secret)
 	for _, step := range []struct {
 		args string

@@ -36,6 +36,9 @@ func (a *app) initialize(set *flag.FlagSet) func(context.Context) error {
 		}
 		facts := s.facts
 		page, comments := file.Adopt(facts)
+		if !connect.Configured() {
+			comments[""] = strings.TrimRight(embeddedPage+"\n"+comments[""], "\n")
+		}
 		text := file.Format(page, comments)
 		if a.path == "-" {
 			_, err := a.out.Write(text)
@@ -44,10 +47,14 @@ func (a *app) initialize(set *flag.FlagSet) func(context.Context) error {
 		if err := os.WriteFile(a.path, text, 0o644); err != nil { //nolint:gosec // a page holds no secret
 			return err
 		}
-		a.say("%s describes node %s as it is: %d workstations, %d cards. homelab plan finds nothing to do; change a value and plan again.", a.path, facts.Node, len(page.Workstations), len(page.Cards))
+		a.say("%s describes node %s as it is: %s, %s. homelab plan finds nothing to do; change a value and plan again.", a.path, facts.Node, count(len(page.Workstations), "workstation"), count(len(page.Cards), "card"))
 		return nil
 	}
 }
+
+// embeddedPage is the comment at the top of a page about the embedded node.
+const embeddedPage = "This page describes the node that is embedded in homelab, not your node. For a page\n" +
+	"about your node, set PROXMOX_VE_ENDPOINT, delete this file, and call homelab init again."
 
 // apply makes the changes of a new plan or of a saved plan.
 func (a *app) apply(set *flag.FlagSet) func(context.Context) error {
@@ -73,7 +80,7 @@ func (a *app) apply(set *flag.FlagSet) func(context.Context) error {
 		}
 		what := "These changes are made, and no others: no VM is started or shut down."
 		if _, n := g.steps(); n > 0 {
-			what = fmt.Sprintf("These changes are made, and %d guests are set up, one after the other, which can take hours for Windows. No other VM is started or shut down.", n)
+			what = fmt.Sprintf("These changes are made, and the set-up runs in %s, one after the other, which can take hours for Windows. No other VM is started or shut down.", count(n, "guest"))
 		}
 		if len(g.plan.HAVMs) > 0 {
 			what += " At the end the HA manager gets the states that the page wants, and starts and stops its VMs accordingly."
@@ -125,8 +132,16 @@ func (a *app) carryOut(ctx context.Context, g goal, yes bool, what string, opts 
 		return result(a.show(viewOf(g)), g.partial())
 	}
 	changes, setUps := g.steps()
-	a.say("\nDone: %d changes, %d guests set up.", changes, setUps)
+	a.say("\nDone: %s, %s set up.", count(changes, "change"), count(setUps, "guest"))
 	return g.partial()
+}
+
+// The function "count" returns a number with a noun, in the plural if need be.
+func count(n int, thing string) string {
+	if n != 1 {
+		thing += "s"
+	}
+	return fmt.Sprintf("%d %s", n, thing)
 }
 
 // makeAll makes the changes of a goal. After an error it says how to go on. If

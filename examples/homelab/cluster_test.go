@@ -80,7 +80,7 @@ func TestAPageOnSeveralNodes(t *testing.T) { //nolint:paralleltest // the enviro
 	l.want(0, "waiting until VM 141 is gone", "", "switch", "-f", l.page, "windows")
 	l.want(3, "PVE does not remove a running VM", "", "destroy", "-f", l.page, "windows", "-yes")
 	l.want(3, "running", "", "move", "-f", l.page, "windows", "pve", "-yes")
-	l.want(0, "Done: 1 changes", "", "move", "-f", l.page, "linux-ai", "pve2", "-yes", "-speed", "110M")
+	l.want(0, "Done: 1 change,", "", "move", "-f", l.page, "linux-ai", "pve2", "-yes", "-speed", "110M")
 	l.want(0, "nothing to do", "", "move", "-f", l.page, "linux-ai", "pve2", "-yes")
 	l.want(1, "NAME NODE", "", "move", "-f", l.page, "linux-ai")
 	if sim.Where(141) != "pve2" {
@@ -408,7 +408,7 @@ func TestApplyThatStopsHalfWay(t *testing.T) { //nolint:paralleltest // the envi
 			t.Errorf("%v: code %d, want %d and %q:\n%s", test.args, code, test.code, test.says, l.said)
 		}
 	}
-	l.want(0, "Done: 1 changes", "", "apply", "-f", l.page, "-yes")
+	l.want(0, "Done: 1 change,", "", "apply", "-f", l.page, "-yes")
 	if err := os.WriteFile(l.page, text, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -418,5 +418,5 @@ func TestApplyThatStopsHalfWay(t *testing.T) { //nolint:paralleltest // the envi
 		t.Errorf("code %d:\n%s", code, l.said)
 	}
 	l.want(4, "plan is stale", "", "apply", plan, "-yes")
-	l.want(0, "Done: 1 changes", "", "apply", "-f", l.page, "-yes")
+	l.want(0, "Done: 1 change,", "", "apply", "-f", l.page, "-yes")
 }

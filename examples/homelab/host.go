@@ -6,7 +6,9 @@ import (
 	"flag"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/proxstation/proxstation/examples/internal/connect"
@@ -98,7 +100,7 @@ func (m machine) plan() error {
 	case m.app.json:
 		err = m.app.show(plan)
 	case plan.Empty():
-		m.app.say("Nothing has to change on this host.")
+		return m.nothing()
 	default:
 		fmt.Fprint(m.app.out, plan)
 		m.app.say("\nNothing was changed. homelab host apply carries out this plan, as root.")
@@ -109,13 +111,34 @@ func (m machine) plan() error {
 	return err
 }
 
+// nothing says that the host needs no change. If the page keeps no card, it
+// also says how to keep cards.
+func (m machine) nothing() error {
+	source, err := m.app.read()
+	if err != nil {
+		return err
+	}
+	const nothing = "Nothing has to change on this host."
+	cards := slices.Sorted(maps.Keys(source.Page.Cards))
+	switch {
+	case source.Page.Host != nil && len(source.Page.Host.Keep) > 0:
+		m.app.say(nothing)
+	case len(cards) == 0:
+		m.app.say("%s The page keeps no card for guests: it has no host: keep:, and no cards: either. homelab init writes a page with the cards of the node.", nothing)
+	default:
+		m.app.say("%s The page keeps no card for guests, because it has no host: keep:. To keep cards, the page needs these lines, with only the cards that guests get:", nothing)
+		fmt.Fprintf(m.app.out, "\nhost:\n  keep: [%s]\n", strings.Join(cards, ", "))
+	}
+	return nil
+}
+
 func (m machine) apply(ctx context.Context, yes bool) error {
 	plan, err := m.look()
 	if err != nil {
 		return err
 	}
 	if plan.Empty() {
-		return m.plan()
+		return m.nothing()
 	}
 	fmt.Fprint(m.app.out, plan)
 	if !yes {

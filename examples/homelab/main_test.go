@@ -205,7 +205,7 @@ func TestSavedPlanIsStale(t *testing.T) { //nolint:paralleltest // the environme
 	l.want(4, "plan is stale", "", "apply", plan, "-yes")
 	l.want(2, "16384 -> 24576", "", "plan", "-f", l.page, "-out", plan)
 	l.want(1, "-f would have no effect on a saved plan", "", "apply", plan, "-f", l.page, "-yes")
-	l.want(0, "Done: 1 changes, 0 guests set up.", "", "apply", plan, "-yes")
+	l.want(0, "Done: 1 change, 0 guests set up.", "", "apply", plan, "-yes")
 	if err := os.WriteFile(plan, []byte("{}"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -230,6 +230,14 @@ func TestInitOnANodeWithVMs(t *testing.T) { //nolint:paralleltest // the environ
 	if !strings.HasPrefix(l.said, "# yaml-language-server:") {
 		t.Errorf("something is printed before the page:\n%s", l.said)
 	}
+	if strings.Contains(l.said, "embedded") {
+		t.Errorf("the page is about a node of its own:\n%s", l.said)
+	}
+	t.Setenv("PROXMOX_VE_ENDPOINT", "")
+	l.want(0, "# This page describes the node that is embedded in homelab, not your node.", "", "init", "-f", "-")
+	first := filepath.Join(t.TempDir(), "embedded.yaml")
+	l.want(0, "describes node pve", "", "init", "-f", first)
+	l.want(0, "nothing to do", "", "plan", "-f", first)
 }
 
 // With -json, each command prints one JSON value. Its exit codes are the same
@@ -363,6 +371,20 @@ func TestHost(t *testing.T) {
 	t.Setenv("PROXMOX_VE_ENDPOINT", "")
 	root := described(t)
 	before := tree(t, root)
+	for text, want := range map[string]string{
+		"cards:\n  rtx: {address: \"0000:01:00\"}\n  igpu: {address: \"0000:00:02\"}\n": "only the cards that guests get: host: keep: [igpu, rtx]",
+		"node: pve\n": "no host: keep:, and no cards: either.",
+	} {
+		bare := filepath.Join(t.TempDir(), "bare.yaml")
+		if err := os.WriteFile(bare, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		l.want(0, want, "", "host", "plan", "-f", bare, "-root", root)
+		l.want(0, want, "", "host", "apply", "-f", bare, "-root", root)
+		if strings.Contains(text, "cards:") && !strings.Contains(l.said, "\nhost:\n  keep: [igpu, rtx]\n") {
+			t.Errorf("the lines cannot be copied:\n%s", l.said)
+		}
+	}
 	l.want(2, "homelab host apply carries out this plan", "", "host", "-f", l.page, "-root", root)
 	if l.call("", "host", "plan", "-json", "-f", l.page, "-root", root) != 2 || !json.Valid([]byte(l.said)) {
 		t.Errorf("as JSON:\n%s", l.said)

@@ -119,7 +119,7 @@ func TestOpenCoreOnThePage(t *testing.T) { //nolint:paralleltest // the environm
 	m.says(0, "plan", "nothing to do")
 	m.says(0, "apply -yes", "nothing to do")
 	m.write("card", first)
-	m.says(0, "apply -yes", "Done: 1 changes")
+	m.says(0, "apply -yes", "Done: 1 change,")
 	m.says(0, "plan", "nothing to do")
 
 	second := first + "\nreplace: true"
@@ -127,7 +127,7 @@ func TestOpenCoreOnThePage(t *testing.T) { //nolint:paralleltest // the environm
 	m.says(0, "plan", "nothing to do", "(opencore.kept)", "VM 130 starts from sata4; it is not the copy", "replace: true")
 	m.write("card", strings.Replace(second, "kexts: DIR/Lilu.kext", "kexts: [DIR/Lilu.kext, DIR/WhateverGreen.kext]", 1))
 	m.says(2, "plan", "+ WhateverGreen.kext 1.7.1", "order=sata4;virtio0 -> order=sata0;sata4;virtio0")
-	m.says(0, "apply -yes", "Done: 1 changes")
+	m.says(0, "apply -yes", "Done: 1 change,")
 	m.says(0, "apply -yes", "nothing to do")
 	if len(m.copies()) != 2 || m.config("sata0") == "" || m.config("sata4") == "" {
 		t.Errorf("copies %q, drives %q, %q", m.copies(), m.config("sata0"), m.config("sata4"))
@@ -137,7 +137,7 @@ func TestOpenCoreOnThePage(t *testing.T) { //nolint:paralleltest // the environm
 	m.says(0, "apply -yes", "nothing to do")
 
 	m.write("off", second)
-	m.says(0, "apply -yes", "- hostpci0", "Done: 1 changes")
+	m.says(0, "apply -yes", "- hostpci0", "Done: 1 change,")
 	m.says(0, "apply -yes", "nothing to do")
 	if len(m.copies()) != 2 || m.config("sata1") != "" {
 		t.Errorf("copies %q, sata1 %q", m.copies(), m.config("sata1"))

@@ -100,6 +100,7 @@ func TestTheEnvironmentNamesACluster(t *testing.T) {
 	if err := os.WriteFile(ca, a.CA(), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	t.Setenv("PROXMOX_VE_USERNAME", "")
 	t.Setenv("PROXMOX_VE_API_TOKEN", "root@pam!lab="+hosts[0].RootTokens[0].Secret)
 	for _, test := range []struct{ endpoint, args, want, wrong string }{
 		{one.URL(), "-fingerprint " + one.Fingerprint(), "Inventory of node pve\n", ""},

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 
 	"github.com/luthermonson/go-proxmox"
@@ -31,10 +32,17 @@ type Endpoint struct {
 	Transport   http.RoundTripper // used instead of the network
 }
 
+// plain matches a host and a port, as in "pve.lan:8006", and a host with its
+// domain. Such a text is no URL, but it holds no secret either.
+var plain = regexp.MustCompile(`^(([a-zA-Z0-9-]+\.)*[a-zA-Z0-9-]{1,63}|\[[0-9a-fA-F:]+\]):[0-9]{1,5}/?$|^([a-zA-Z0-9-]{1,63}\.)+[a-zA-Z0-9-]{1,63}/?$`)
+
 // String returns the URL without secrets.
 func (e Endpoint) String() string {
 	u, err := url.Parse(e.URL)
-	if err != nil || u.Host == "" { // the text may hold a password
+	switch {
+	case plain.MatchString(e.URL):
+		return e.URL
+	case err != nil || u.Host == "": // the text may hold a password
 		return "not a valid address"
 	}
 	return u.Redacted()

@@ -3,6 +3,7 @@ package pve
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -97,11 +98,21 @@ func TestStaleIsNoWrongChecksum(t *testing.T) {
 
 func TestEndpointHidesItsSecrets(t *testing.T) {
 	t.Parallel()
-	for _, address := range []string{"https://pve", "https://root:hush@pve", "http://root:hush@pve", "https://root:hush@pve:x", "root:hush@pve:8006", "https:root:hush@pve:8006", "hush\n"} {
+	for _, address := range []string{"https://pve", "https://root:hush@pve", "http://root:hush@pve", "https://root:hush@pve:x", "root:hush@pve:8006", "hush", "PVE:hush", "u@pve!t=hush", "u@hush:8006", "https:root:hush@pve:8006", "hush\n"} {
 		e := Endpoint{URL: address, Token: "u@pve!t=hush", Password: "hush"}
 		_, err := Dial(e)
 		if shown := fmt.Sprintf("%v %s %v", e, e, err); strings.Contains(shown, "hush") {
 			t.Error(shown)
+		}
+	}
+}
+
+// An address without https:// is shown, because it holds no secret.
+func TestEndpointShowsAnAddress(t *testing.T) {
+	t.Parallel()
+	for _, address := range []string{"127.0.0.1:18106", "pve:8006", "pve.lan", "192.0.2.1", "[2001:db8::1]:8006", "pve.lan:8006/"} {
+		if _, err := Dial(Endpoint{URL: address, Token: "u@pve!t=hush"}); !errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), strconv.Quote(address)+": want https://HOST:8006") {
+			t.Errorf("%s: %v", address, err)
 		}
 	}
 }

@@ -45,7 +45,7 @@ func ExampleCluster_ObserveMove() {
 	// ~ VM 140 models
 	//     ~ node  a -> b   # it has to be off
 	//     ~ disk  local-lvm:vm-140-disk-0, 2.0 GiB   # copied
-	//     ~ time  not known, because no speed is given: 2.0 GiB are copied, which takes about 18s on a network of 1 Gbit/s
+	//     ~ time  the time is not known, because no speed is given: 2.0 GiB are copied, which takes about 18s on a network of 1 Gbit/s
 	//
 	// VM 140 is on b
 }

@@ -151,6 +151,14 @@ func (j *mover) replication() {
 // without overhead.
 const gigabit = 110 * storage.MiB
 
+// The function "disks" returns a number of disks in words.
+func disks(n int) string {
+	if n == 1 {
+		return "1 disk"
+	}
+	return fmt.Sprintf("%d disks", n)
+}
+
 // Describes how long the move takes.
 func (m Move) time() string {
 	var text string
@@ -160,11 +168,11 @@ func (m Move) time() string {
 	case m.Copied == 0 && m.Unsized == 0:
 		text = "short"
 	case m.Unsized > 0:
-		text = fmt.Sprintf("not known: the size of %d disks is not known, the others have %s", m.Unsized, m.Copied.Human())
+		text = fmt.Sprintf("the time is not known, because the size of %s is not known; the other disks have %s", disks(m.Unsized), m.Copied.Human())
 	case m.Estimate > 0:
 		text = fmt.Sprintf("about %s for %s", m.Estimate, m.Copied.Human())
 	default:
-		text = fmt.Sprintf("not known, because no speed is given: %s are copied, which takes about %s on a network of 1 Gbit/s", m.Copied.Human(),
+		text = fmt.Sprintf("the time is not known, because no speed is given: %s are copied, which takes about %s on a network of 1 Gbit/s", m.Copied.Human(),
 			(time.Duration(m.Copied/gigabit) * time.Second).Round(time.Second))
 	}
 	if !m.LastSync.IsZero() {

@@ -53,10 +53,10 @@ func TestAMoveIsJudged(t *testing.T) {
 	}{
 		"shared disks":          {says: "~ node  a -> b   # it has to be off\n    ~ time  seconds: all its disks are on storages that both nodes share"},
 		"a speed that is known": {with: func(_ *cluster.Facts, m *cluster.MoveFacts) { onLVM(m) }, speed: 100 * storage.MiB, says: "~ disk  local-lvm:vm-140-disk-1, 200.0 GiB   # copied\n    ~ time  about 34m8s for 200.0 GiB"},
-		"no speed is known":     {with: func(_ *cluster.Facts, m *cluster.MoveFacts) { onLVM(m) }, says: "not known, because no speed is given: 200.0 GiB are copied, which takes about 31m1s on a network of 1 Gbit/s"},
+		"no speed is known":     {with: func(_ *cluster.Facts, m *cluster.MoveFacts) { onLVM(m) }, says: "the time is not known, because no speed is given: 200.0 GiB are copied, which takes about 31m1s on a network of 1 Gbit/s"},
 		"a size that is not known": {with: func(_ *cluster.Facts, m *cluster.MoveFacts) {
 			m.Disks = []cluster.MoveDisk{{Volume: "local-lvm:vm-140-disk-9"}}
-		}, speed: storage.GiB, says: "not known: the size of 1 disks"},
+		}, speed: storage.GiB, says: "because the size of 1 disk is not known"},
 		"the list of volumes knows the size": {with: func(f *cluster.Facts, m *cluster.MoveFacts) {
 			m.Disks = []cluster.MoveDisk{{Volume: "local-lvm:vm-140-disk-9"}}
 			f.Nodes[0].Facts.Pools[1].Volumes = []storage.Volume{{ID: "local-lvm:vm-140-disk-9", Size: storage.GiB}}

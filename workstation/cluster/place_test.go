@@ -233,6 +233,9 @@ func TestAVMThatExistsStays(t *testing.T) {
 		t.Errorf("%v, %v: the VM that exists has its room first", placements, err)
 	}
 	finding(t, plan.Findings, "cluster.elsewhere", proxstation.Warning, "it is on node b, and was to be on a")
+	if !strings.Contains(plan.String(), "homelab move NAME a, where NAME is its name on the page, or qm migrate 140 a, on node b") {
+		t.Errorf("the fix does not name the command: %s", plan)
+	}
 
 	spec.Workstations[0].Node = "nope"
 	if plan, err = cluster.Diff(spec, f); err != nil {

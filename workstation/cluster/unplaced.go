@@ -46,7 +46,7 @@ func (p *placing) stay(needs Needs, home string) {
 	if needs.Node != "" && needs.Node != home {
 		elsewhere := proxstation.Finding{ID: "cluster.elsewhere", Severity: proxstation.Warning, Subject: subject,
 			Seen: fmt.Sprintf("it is on node %s, and was to be on %s", home, needs.Node), Why: "A VM that exists is moved only if that is asked for.",
-			Fix: fmt.Sprintf("Move it while it is off: qm migrate %d %s, on node %s; or correct the node that was asked for.", needs.VM.ID, needs.Node, home)}
+			Fix: fmt.Sprintf("Move it while it is off: homelab move NAME %[2]s, where NAME is its name on the page, or qm migrate %[1]d %[2]s, on node %[3]s. Or correct the node that was asked for.", needs.VM.ID, needs.Node, home)}
 		if _, there := p.all.Node(needs.Node); !there {
 			elsewhere.Why, elsewhere.Fix = "The cluster has no such node.", "Correct the node that was asked for."
 		}

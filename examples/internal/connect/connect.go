@@ -208,6 +208,8 @@ func who(e workstation.Endpoint, err error) error {
 func checkLogin(e workstation.Endpoint) error {
 	user, _, _ := strings.Cut(e.Token, "!")
 	switch {
+	case e.Token != "" && e.Username != "":
+		return errors.New("PROXMOX_VE_API_TOKEN and PROXMOX_VE_USERNAME are both set: set either the token, or the user and PROXMOX_VE_PASSWORD. To log in with the password: unset PROXMOX_VE_API_TOKEN")
 	case e.Token == "" && e.Username == "" && e.Password == "":
 		return errors.New("PROXMOX_VE_ENDPOINT is set, but no login: set PROXMOX_VE_API_TOKEN=USER@REALM!ID=SECRET, or PROXMOX_VE_USERNAME=root@pam and PROXMOX_VE_PASSWORD")
 	case e.Token != "" && (!strings.Contains(user, "@") || !strings.Contains(e.Token, "!") || !strings.Contains(e.Token, "=")):

@@ -35,6 +35,7 @@ func TestLoginSaysWho(t *testing.T) { //nolint:paralleltest // the environment i
 	t.Cleanup(sim.Close)
 	for _, test := range []struct{ token, user, password, want string }{
 		{"", "", "", "no login: set PROXMOX_VE_API_TOKEN"},
+		{"root@pam!lab=hunter2", "root@pam", "hunter2", "are both set: set either the token"},
 		{"hunter2", "", "", "does not look like a token"},
 		{"", "", "hunter2", "PROXMOX_VE_USERNAME is not: set it"},
 		{"", "root@pam", "", "PROXMOX_VE_USERNAME is root@pam, but PROXMOX_VE_PASSWORD is not set"},

@@ -49,7 +49,7 @@ func Start(t *testing.T, host pvetest.Host, args ...string) *Program {
 	p := &Program{Node: pvetest.New(host, &pvetest.Options{Speed: 10}).Start()}
 	t.Cleanup(p.Node.Close)
 	p.cmd = exec.CommandContext(t.Context(), os.Args[0], append(args, "-fingerprint", p.Node.Fingerprint())...) //nolint:gosec // it is the test itself
-	p.cmd.Env = append(os.Environ(), asProgram+"=1", "PROXMOX_VE_ENDPOINT="+p.Node.URL(),
+	p.cmd.Env = append(os.Environ(), asProgram+"=1", "PROXMOX_VE_USERNAME=", "PROXMOX_VE_ENDPOINT="+p.Node.URL(),
 		"PROXMOX_VE_API_TOKEN=root@pam!"+host.RootTokens[0].ID+"="+host.RootTokens[0].Secret)
 	out, err := p.cmd.StdoutPipe()
 	if err == nil {

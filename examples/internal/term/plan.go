@@ -2,6 +2,7 @@ package term
 
 import (
 	"fmt"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -161,6 +162,7 @@ var severities = map[proxstation.Severity]colour{proxstation.Blocker: red, proxs
 // Findings writes findings, the worst first. Findings with the same text on
 // several subjects are written once.
 func (t *Terminal) Findings(findings []proxstation.Finding) {
+	findings = loginFixes(findings)
 	blockers, others := split(findings)
 	var written []proxstation.Finding
 	for _, f := range append(blockers, others...) {
@@ -189,6 +191,7 @@ func (t *Terminal) Findings(findings []proxstation.Finding) {
 // ToDo writes the fixes of the blockers, which must be done before the plan can
 // be applied. Without blockers it writes nothing.
 func (t *Terminal) ToDo(findings []proxstation.Finding) {
+	findings = loginFixes(findings)
 	blockers, _ := split(findings)
 	if len(blockers) == 0 {
 		return
@@ -205,4 +208,19 @@ func (t *Terminal) ToDo(findings []proxstation.Finding) {
 			t.paragraph(fmt.Sprintf("  %d. ", len(told)), "     ", printable.Line(text))
 		}
 	}
+}
+
+// loginFixes adds the variables to findings that ask for a login with a
+// password, if the environment has a token.
+func loginFixes(findings []proxstation.Finding) []proxstation.Finding {
+	if os.Getenv("PROXMOX_VE_API_TOKEN") == "" {
+		return findings
+	}
+	findings = slices.Clone(findings)
+	for i := range findings {
+		if f := &findings[i]; f.ID == "workstation.root-only" && f.Fix != "" {
+			f.Fix += " For the password: unset PROXMOX_VE_API_TOKEN, and set PROXMOX_VE_USERNAME=root@pam and PROXMOX_VE_PASSWORD."
+		}
+	}
+	return findings
 }

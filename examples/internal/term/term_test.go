@@ -245,3 +245,20 @@ func TestWriteFails(t *testing.T) {
 		t.Error("no error")
 	}
 }
+
+// If the login is a token, the fix names the variables of a login with a
+// password.
+func TestFixNamesTheVariables(t *testing.T) { //nolint:paralleltest // the environment is the test's
+	findings := []proxstation.Finding{{ID: "workstation.root-only", Severity: proxstation.Blocker, Subject: "VM 130 macos", Fix: "Log in as root@pam with a password."},
+		{ID: "other", Severity: proxstation.Blocker, Fix: "Mend it."}}
+	for token, want := range map[string]int{"": 0, "root@pam!lab=hush": 2} {
+		t.Setenv("PROXMOX_VE_API_TOKEN", token)
+		var out bytes.Buffer
+		terminal := Of(&out)
+		terminal.Findings(findings)
+		terminal.ToDo(findings)
+		if have := strings.Count(out.String(), "PROXMOX_VE_API_TOKEN"); have != want || strings.Contains(out.String(), "hush") {
+			t.Errorf("token %q: %d times, want %d\n%s", token, have, want, out.String())
+		}
+	}
+}

@@ -97,6 +97,8 @@ var (
 	errVMID = errors.New("vmid is missing: send {\"vmid\": 141}")
 	errWait = errors.New("wait: want true or false")
 	errType = errors.New("send Content-Type: application/json, or a form")
+	errNone = errors.New("the body is empty: send {\"vmid\": 141}")
+	errHalf = errors.New("the body ends in the middle of a value: send {\"vmid\": 141}")
 	errMore = errors.New("there is more than one value in the body")
 )
 
@@ -125,7 +127,12 @@ func decode(r *http.Request) (body request, status int, err error) {
 func decodeJSON(from io.Reader) (body request, err error) {
 	decoder := json.NewDecoder(from)
 	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&body); err != nil {
+	switch err := decoder.Decode(&body); {
+	case errors.Is(err, io.EOF):
+		return body, errNone
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return body, errHalf
+	case err != nil:
 		return body, err
 	}
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {

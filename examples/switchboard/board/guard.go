@@ -30,7 +30,11 @@ func (b *Board) Handler() http.Handler {
 	mux := http.NewServeMux()
 	b.pages(mux)
 	b.api(mux)
-	return b.guard(http.NewCrossOriginProtection().Handler(b.login(mux)))
+	own := http.NewCrossOriginProtection()
+	own.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		writeJSON(w, http.StatusForbidden, Refusal{Code: "cross-origin", Text: "The request comes from a page of another site. Nothing was begun."})
+	}))
+	return b.guard(own.Handler(b.login(mux)))
 }
 
 // guard sets the headers, and refuses requests for a host name that is not in
@@ -47,7 +51,7 @@ func (b *Board) guard(next http.Handler) http.Handler {
 			host = strings.Trim(r.Host, "[]")
 		}
 		if host = strings.ToLower(host); host != "localhost" && net.ParseIP(host) == nil && !slices.Contains(b.opts.Names, host) {
-			http.Error(w, "This page does not know the name "+host+". If the name is right, start switchboard with -name "+host+".", http.StatusMisdirectedRequest)
+			writeJSON(w, http.StatusMisdirectedRequest, Refusal{Code: "host", Text: "This page does not know the name " + host + ". If the name is right, start switchboard with -name " + host + "."})
 			return
 		}
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)

@@ -1,6 +1,7 @@
 package board
 
 import (
+	"encoding/json"
 	"net/http"
 	"strings"
 	"testing"
@@ -34,6 +35,11 @@ func TestOtherSitesAreTurnedAway(t *testing.T) {
 		for name, test := range tests {
 			if w := b.ask(test.method, test.path, "", test.change); w.Code != test.want {
 				t.Errorf("%s: %d, want %d: %s", name, w.Code, test.want, w.Body)
+			} else if code := map[int]string{http.StatusMisdirectedRequest: "host", http.StatusForbidden: "cross-origin"}[w.Code]; code != "" {
+				var said Refusal
+				if err := json.Unmarshal(w.Body.Bytes(), &said); err != nil || said.Code != code || said.Text == "" || w.Header().Get("Content-Type") != "application/json" {
+					t.Errorf("%s: %v: %s, want code %s", name, err, w.Body, code)
+				}
 			}
 		}
 		b.want(http.StatusSeeOther, "", "GET", "/login", "") // without a secret there is no login
