@@ -70,7 +70,7 @@ func main() { connect.Main("inventory", run) }
 
 func run(ctx context.Context, args []string, out io.Writer) error {
 	set := flag.NewFlagSet("inventory", flag.ContinueOnError)
-	connect.Describe(set, about, connect.Variables, "sudo go run ./examples/inventory\nPROXMOX_VE_ENDPOINT=https://pve:8006 PROXMOX_VE_API_TOKEN=... go run ./examples/inventory -json")
+	connect.Describe(set, about, connect.VariablesOfMachine, "sudo go run ./examples/inventory\nPROXMOX_VE_ENDPOINT=https://pve:8006 PROXMOX_VE_API_TOKEN=... go run ./examples/inventory -json")
 	node := connect.Register(set)
 	root := set.String("root", "", "read this tree, or described host (.txt), instead of the running machine")
 	embedded := set.Bool("embedded", false, "show the Proxmox VE node that is embedded in the program")

@@ -18,12 +18,21 @@ import (
 	"github.com/proxstation/proxstation/workstation/cluster"
 )
 
-// Variables is the text about the variables that name the node, for a program's
-// help.
+// Variables is the text about the variables that name the node, for the help of
+// a program that runs on an embedded node if no node is named.
 const Variables = `Environment:
   PROXMOX_VE_ENDPOINT    address of the node, such as https://pve.lan:8006; without it the
                          program runs on a node embedded in it, and nothing outside is touched.
-                         In a cluster: several addresses with commas between, of which one has to answer
+` + variables
+
+// VariablesOfMachine is the same text for a program that reads the machine on
+// which it runs if no node is named.
+const VariablesOfMachine = `Environment:
+  PROXMOX_VE_ENDPOINT    address of the node, such as https://pve.lan:8006; without it the
+                         program reads the machine on which it runs.
+` + variables
+
+const variables = `                         In a cluster: several addresses with commas between, of which one has to answer
   PROXMOX_VE_API_TOKEN   API token, USER@REALM!ID=SECRET
   PROXMOX_VE_USERNAME    or a user with the realm, such as root@pam,
   PROXMOX_VE_PASSWORD    and the password; some settings can be changed only by root@pam, and only this way
