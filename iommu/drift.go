@@ -1,6 +1,7 @@
 package iommu
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -16,20 +17,12 @@ func (f Facts) checkDrift() []proxstation.Finding {
 	}
 	configured, err := f.Configured()
 	if err != nil {
-		fix := "See \"Determine which Bootloader is Used\" in the PVE Administration Guide."
-		if f.Loader.Stub != "" {
-			fix = "Give the arguments to the program that builds the image (/etc/kernel/cmdline for kernel-install and ukify), and build the image anew."
-		}
 		severity := proxstation.Info
-		if place := f.Place(); len(f.Loader.Entries) > 0 && f.Loader.Stub == "" {
-			fix = "To add arguments, write them in " + place.Edit + ", and restart."
-		}
 		if loader, _ := f.BootLoader(); loader != LoaderUnknown {
 			severity = proxstation.Warning
-			fix = "Correct the line: one assignment with plain double quotes around all arguments and no blanks beside the equals sign; then run " + f.Place().Command + "."
 		}
 		return []proxstation.Finding{{ID: "iommu.loader-unknown", Severity: severity, Subject: "kernel arguments", Seen: strings.TrimPrefix(err.Error(), "iommu: "),
-			Why: "It is not known whether the arguments in force will be there after a restart, and no argument can be added.", Fix: fix}}
+			Why: "It is not known whether the arguments in force will be there after a restart, and no argument can be added.", Fix: f.loaderFix(err)}}
 	}
 	missing, extra := argumentDrift(*f.Running, configured)
 	missing = slices.DeleteFunc(missing, func(arg string) bool { why, _ := misspelt(arg); return why != "" }) // another finding reports these arguments
@@ -55,6 +48,54 @@ func (f Facts) checkDrift() []proxstation.Finding {
 			Why:  "These arguments are gone after the next restart.", Fix: "Configure them, or restart to see the machine without them."})
 	}
 	return findings
+}
+
+// A fileError reports that the file with the kernel arguments is not there or
+// was not read. It matches [ErrLoader].
+type fileError struct {
+	file string // the file's path
+	why  string // the evidence for the boot loader that reads the file
+	read bool   // the file was looked for, and is not there
+}
+
+func (e *fileError) Error() string {
+	state := " was not read ("
+	if e.read {
+		state = " is not there ("
+	}
+	return ErrLoader.Error() + ": " + e.file + state + e.why + ")"
+}
+
+func (e *fileError) Unwrap() error { return ErrLoader }
+
+// The method "withoutFile" returns the error for a boot loader whose file of
+// arguments is not among the facts.
+func (f Facts) withoutFile(file, why string) error {
+	unread := slices.ContainsFunc(f.Findings, func(found proxstation.Finding) bool { return found.ID == "iommu.unread" && found.Subject == file })
+	return &fileError{file: file, why: why, read: !unread}
+}
+
+// The method "loaderFix" returns the fix for an error of [Facts.Configured].
+func (f Facts) loaderFix(err error) string {
+	const status = "Run proxmox-boot-tool status, which shows the boot loader of a Proxmox VE host. "
+	loader, _ := f.BootLoader()
+	var missing *fileError
+	switch place := f.Place(); {
+	case errors.As(err, &missing) && !missing.read:
+		return "Run the program as root, so that it can read " + missing.file + "."
+	case errors.As(err, &missing) && loader == SystemdBoot:
+		return status + "If systemd-boot starts this host, run sed 's/initrd=[^ ]* *//g' /proc/cmdline > " + missing.file + ", and then " + place.Command + "."
+	case errors.As(err, &missing):
+		return status + "If GRUB starts this host, run apt install grub2-common, write " + grubDefault + "=\"quiet\" in " + missing.file +
+			", and run " + place.Command + ". If something else starts the kernel, such as a hypervisor, set the kernel arguments there."
+	case loader != LoaderUnknown:
+		return "Correct the line: one assignment with plain double quotes around all arguments and no blanks beside the equals sign; then run " + place.Command + "."
+	case f.Loader.Stub != "":
+		return "Give the arguments to the program that builds the image (/etc/kernel/cmdline for kernel-install and ukify), and build the image anew."
+	case len(f.Loader.Entries) > 0:
+		return "To add arguments, write them in " + place.Edit + ", and restart."
+	}
+	return status + "See \"Determine which Bootloader is Used\" in the PVE Administration Guide."
 }
 
 // checkKept reports functions that a host plan keeps for guests but that still

@@ -235,13 +235,13 @@ func (f Facts) Configured() (Cmdline, error) {
 		return Cmdline{}, fmt.Errorf("%w: unknown: %s", ErrLoader, why)
 	case SystemdBoot:
 		if f.Loader.KernelCmdline == nil {
-			return Cmdline{}, fmt.Errorf("%w: /etc/kernel/cmdline is not there", ErrLoader)
+			return Cmdline{}, f.withoutFile("/"+cmdlineFile, why)
 		}
 		line, _, _ := strings.Cut(*f.Loader.KernelCmdline, "\n")
 		return ParseCmdline(line), nil
 	}
 	if len(f.Loader.Defaults) == 0 {
-		return Cmdline{}, fmt.Errorf("%w: /etc/default/grub is not there", ErrLoader)
+		return Cmdline{}, f.withoutFile("/etc/default/grub", why)
 	}
 	return grubCmdline(f.Loader.Defaults)
 }

@@ -230,3 +230,39 @@ func TestLoaderOfFactsWithoutTheHost(t *testing.T) {
 		t.Errorf("%s: %s", loader, why)
 	}
 }
+
+// If the loader's file of arguments is missing, the fix names the missing file
+// and how to make it. There is no line that could be corrected.
+func TestFixOfAMissingConfiguration(t *testing.T) {
+	t.Parallel()
+	const grub, systemd = "BOOT_IMAGE=/vmlinuz root=/dev/sda1 quiet", `initrd=\EFI\proxmox\initrd.img root=/dev/sda1 quiet`
+	broken := []iommu.HostFile{{Path: "etc/default/grub", Text: "GRUB_CMDLINE_LINUX_DEFAULT = quiet\n"}}
+	for name, test := range map[string]struct {
+		running   string
+		synced    proxstation.Answer
+		defaults  []iommu.HostFile
+		unread    string // a file that could not be read
+		seen, fix string
+	}{
+		"GRUB":             {grub, proxstation.No, nil, "", "/etc/default/grub is not there (/proc/cmdline: BOOT_IMAGE=/vmlinuz", `write GRUB_CMDLINE_LINUX_DEFAULT="quiet" in /etc/default/grub, and run update-grub.`},
+		"synced GRUB":      {grub, proxstation.Yes, nil, "", "/etc/default/grub is not there (", "run proxmox-boot-tool refresh."},
+		"systemd-boot":     {systemd, proxstation.Yes, nil, "", "/etc/kernel/cmdline is not there (", "/proc/cmdline > /etc/kernel/cmdline, and then proxmox-boot-tool refresh."},
+		"not read":         {grub, proxstation.No, nil, "/etc/default/grub", "/etc/default/grub was not read (", "as root"},
+		"another not read": {grub, proxstation.No, nil, "/etc/kernel/cmdline", "/etc/default/grub is not there (", "proxmox-boot-tool status"},
+		"no loader":        {"quiet", proxstation.Unknown, nil, "", "unknown", "proxmox-boot-tool status"},
+		"a broken line":    {grub, proxstation.No, broken, "", "/etc/default/grub line 1", "Correct the line"},
+	} {
+		facts := iommu.Facts{Running: cmdline(test.running), Loader: iommu.LoaderFacts{Synced: test.synced, Defaults: test.defaults}}
+		if test.unread != "" {
+			facts.Findings = []proxstation.Finding{{ID: "iommu.unread", Subject: test.unread}}
+		}
+		if _, err := facts.Configured(); !errors.Is(err, iommu.ErrLoader) {
+			t.Errorf("%s: %v", name, err)
+		}
+		found := slices.DeleteFunc(facts.Check(), func(f proxstation.Finding) bool { return f.ID != "iommu.loader-unknown" })
+		if len(found) != 1 || !strings.Contains(found[0].Seen, test.seen) || !strings.Contains(found[0].Fix, test.fix) ||
+			strings.Contains(found[0].Fix, "Correct the line") != (test.defaults != nil) {
+			t.Errorf("%s: %v", name, found)
+		}
+	}
+}
