@@ -129,12 +129,16 @@ func Check(pools []Pool) []proxstation.Finding {
 		if pool.Tier == TierUnknown && len(pool.Disks)+len(pool.Why) > 0 && network[pool.Type] == "" {
 			findings = append(findings, proxstation.Finding{
 				ID: "storage.tier-unknown", Severity: proxstation.Info, Subject: pool.Name, Seen: pool.Why,
-				Why: "Disks that need a fast tier are not placed on a storage whose tier is unknown.", Fix: "Set the tier of this storage yourself: on the page of homelab, storages: {NAME: {tier: 2}}.",
+				Why: "Disks that need a fast tier are not placed on a storage whose tier is unknown.", Fix: "If you know the tier, write it on the page of homelab (1: NVMe, 2: SSD, 3: hard disk): " + tierOnPage(pool.Name) + ".",
 			})
 		}
 	}
 	return findings
 }
+
+// The function "tierOnPage" returns the line that sets a storage's tier on the
+// page of the package workstation/file.
+func tierOnPage(name string) string { return "storage: {" + name + ": {tier: 2}}" }
 
 // wornOut is a limit for the part of an SSD's life that is left, in percent. An
 // SSD below it should be replaced.

@@ -95,6 +95,29 @@ func TestReferencePageIsAPlan(t *testing.T) {
 	}
 }
 
+// The fix of storage.tier-unknown shows a line for the page. The page accepts
+// the line as it is.
+func TestPageTakesTheFixForATier(t *testing.T) {
+	t.Parallel()
+	pool := storage.Pool{Why: "no disk is known"}
+	pool.Name, pool.Active = "media-pool", true
+	found := slices.DeleteFunc(storage.Check([]storage.Pool{pool}), func(f proxstation.Finding) bool { return f.ID != "storage.tier-unknown" })
+	if len(found) != 1 {
+		t.Fatalf("findings %v", found)
+	}
+	at := strings.LastIndex(found[0].Fix, "storage: {")
+	if at < 0 {
+		t.Fatalf("the fix has no line for the page: %s", found[0].Fix)
+	}
+	source, err := Parse("p.yaml", []byte("node: pve\n"+strings.TrimSuffix(found[0].Fix[at:], ".")+"\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := source.Page.Tiers(); !reflect.DeepEqual(got, map[string]storage.Tier{"media-pool": storage.Tier2}) {
+		t.Errorf("tiers %v", got)
+	}
+}
+
 func TestReferencePageSaysTheRest(t *testing.T) {
 	t.Parallel()
 	page := reference(t).Page
