@@ -2,6 +2,7 @@ package iommu
 
 import (
 	"fmt"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -10,24 +11,18 @@ import (
 )
 
 // checkModprobe finds lines of modprobe.d that do not have their intended
-// effect, and files that kmod does not read.
+// effect, and files that kmod does not read. Lines of the distribution's files
+// only count if they concern vfio or a card that is kept for guests: a line
+// about a module that this kernel lacks does no harm there.
 func (f Facts) checkModprobe() []proxstation.Finding {
 	c := f.modconf(true)
 	var found []proxstation.Finding
 	for _, line := range slices.Concat(c.ignored, c.inVain()) {
-		if !ours(line.directive) {
+		if !ours(line.directive) || shipped(line.file) && !f.concernsKept(line.directive) {
 			continue
 		}
-		fix := fmt.Sprintf("Remove line %d of /%s", line.number, line.file)
-		if line.fix != "" {
-			var lines []string
-			for text := range strings.SplitSeq(strings.TrimSpace(line.fix), "\n") {
-				lines = append(lines, strconv.Quote(text))
-			}
-			fix = fmt.Sprintf("Write line %d of /%s as %s", line.number, line.file, list(lines))
-		}
 		found = append(found, proxstation.Finding{ID: "iommu.modprobe-ignored", Severity: proxstation.Warning, Subject: "/" + line.file, Seen: line.where(),
-			Why: "The line has no effect: " + line.why + ".", Fix: fix + ", run update-initramfs -u -k all, and restart."})
+			Why: "The line has no effect: " + line.why + ".", Fix: line.correction() + ", run update-initramfs -u -k all, and restart."})
 	}
 	for _, file := range f.ModprobeUnread {
 		directives, _ := parseModprobe(file)
@@ -40,6 +35,48 @@ func (f Facts) checkModprobe() []proxstation.Finding {
 	return append(found, c.forbidden()...)
 }
 
+// The method "correction" says how to correct the line. A file of the
+// distribution is copied first, because an update overwrites it. Kmod reads the
+// copy in /etc/modprobe.d instead of the distribution's file (modprobe.d(5)).
+func (line ignoredLine) correction() string {
+	file, first := "/"+line.file, ""
+	if shipped(line.file) {
+		file = "/etc/modprobe.d/" + path.Base(line.file)
+		first = "Run cp /" + line.file + " " + file + ". Then "
+	}
+	fix := fmt.Sprintf("Remove line %d of %s", line.number, file)
+	if line.fix != "" {
+		var lines []string
+		for text := range strings.SplitSeq(strings.TrimSpace(line.fix), "\n") {
+			lines = append(lines, strconv.Quote(text))
+		}
+		fix = fmt.Sprintf("Write line %d of %s as %s", line.number, file, list(lines))
+	}
+	if first != "" {
+		return first + strings.ToLower(fix[:1]) + fix[1:]
+	}
+	return fix
+}
+
+// The function "shipped" reports whether a file of modprobe.d belongs to the
+// distribution.
+func shipped(file string) bool {
+	return strings.HasPrefix(file, "usr/lib/modprobe.d/") || strings.HasPrefix(file, "lib/modprobe.d/")
+}
+
+// The method "concernsKept" reports whether a line concerns vfio or a module of
+// a card that is kept for guests. The name may be misspelt.
+func (f Facts) concernsKept(d directive) bool {
+	k, err := f.kept()
+	if err != nil {
+		k = kept{} // somebody edited the file; plans refuse such a file
+	}
+	modules := k.modules()
+	return ofVFIO(d) || slices.ContainsFunc(d.words(), func(word string) bool {
+		return slices.Contains(modules, word) || slices.Contains(modules, nearDriver(word))
+	})
+}
+
 // drivers holds the modules that matter for passthrough.
 var drivers = []string{"vfio", "vfio_pci", "vfio_iommu_type1", "nouveau", "nova_core", "nvidia", "nvidiafb", "nvidia_drm", "nvidia_uvm",
 	"nvidia_modeset", "amdgpu", "radeon", "radeonfb", "i915", "xe", "snd_hda_intel", "snd_hda_codec_hdmi", "xhci_pci", "xhci_hcd", "i2c_nvidia_gpu", "nvme", "ahci"}
@@ -47,12 +84,27 @@ var drivers = []string{"vfio", "vfio_pci", "vfio_iommu_type1", "nouveau", "nova_
 // The function "ours" reports whether a line concerns passthrough, because it
 // names one of the modules that matter. The name may be misspelt.
 func ours(d directive) bool {
+	return ofVFIO(d) || slices.ContainsFunc(d.words(), func(word string) bool { return slices.Contains(drivers, word) || nearDriver(word) != "" })
+}
+
+// The function "ofVFIO" reports whether a line names vfio or sets ids. The name
+// may be misspelt.
+func ofVFIO(d directive) bool {
+	words := d.words()
+	return slices.Contains(words, "ids") || slices.ContainsFunc(words, func(word string) bool {
+		return strings.Contains(word, "vfio") || nearModule(word, []string{"vfio_pci"}, 2) != ""
+	})
+}
+
+// The method "words" returns the words of a line in small letters, with
+// underscores.
+func (d directive) words() []string {
 	plain := strings.ToLower(strings.ReplaceAll(d.text, "-", "_"))
-	return strings.Contains(plain, "vfio") || strings.Contains(plain, "ids=") ||
-		slices.ContainsFunc(strings.FieldsFunc(plain, func(r rune) bool { return strings.ContainsRune(" \t=,:", r) }), func(word string) bool {
-			word = strings.TrimRight(word, "\r*")
-			return slices.Contains(drivers, word) || nearDriver(word) != "" || nearest(word, []string{"vfio_pci"}, 2) != ""
-		})
+	words := strings.FieldsFunc(plain, func(r rune) bool { return strings.ContainsRune(" \t=,:", r) })
+	for i, word := range words {
+		words[i] = strings.TrimRight(word, "\r*")
+	}
+	return words
 }
 
 // nearDriver returns the module whose name was misspelt, or "".
@@ -72,13 +124,13 @@ func nearDriver(name string) string {
 	if len(name) < 6 {
 		limit = 1
 	}
-	if near := nearest(name, long, limit); near != "" {
+	if near := nearModule(name, long, limit); near != "" {
 		return near
 	}
 	if len(name) < 5 {
 		return ""
 	}
-	return nearest(name, short, 1)
+	return nearModule(name, short, 1)
 }
 
 // inVain returns the lines that kmod reads but that do not have the effect that
@@ -129,7 +181,7 @@ func (c modconf) softdepInVain(d directive) []ignoredLine {
 	fault := ignoredLine{directive: d}
 	mentions := strings.Contains(strings.ReplaceAll(d.rest, "-", "_"), "vfio")
 	switch wrong := slices.IndexFunc(pre, func(m string) bool {
-		return m != "vfio_pci" && nearest(strings.Trim(m, ",;"), []string{"vfio_pci"}, 2) != ""
+		return m != "vfio_pci" && nearModule(strings.Trim(m, ",;"), []string{"vfio_pci"}, 2) != ""
 	}); {
 	case d.module == "vfio_pci" && len(pre) > 0:
 		fault.why = "it loads " + list(pre) + " before vfio-pci, which is the wrong order"

@@ -109,6 +109,43 @@ func TestModprobeFilesAndDirectories(t *testing.T) {
 	}
 }
 
+// Debian's kmod brings lines about modules that this kernel may lack. A finding
+// about a distribution's file is only wanted if the line concerns vfio or a card
+// that is kept for guests. It never corrects the name of a real module.
+func TestModprobeOfTheDistribution(t *testing.T) {
+	t.Parallel()
+	const aliases = "options snd-pcsp index=-2\nsoftdep uhci-hcd pre: ehci-hcd\nsoftdep ohci-hcd pre: ehci-hcd\n"
+	kept := "# Written by proxstation: keeps these PCI functions for guests. Do not edit.\n" +
+		"# function 0000:0a:00.0 10de:2504 nouveau\noptions vfio-pci ids=10de:2504\nsoftdep nouveau pre: vfio-pci\n"
+	for name, test := range map[string]struct {
+		file, text, kept string
+		fix              string // "" if there is no finding
+	}{
+		"Debian's aliases":               {"usr/lib/modprobe.d/aliases.conf", aliases, "", ""},
+		"Debian's aliases before usr":    {"lib/modprobe.d/aliases.conf", aliases, "", ""},
+		"the same lines of the user":     {"etc/modprobe.d/usb.conf", aliases, "", ""},
+		"real modules of the user":       {"etc/modprobe.d/usb.conf", "blacklist sdhci_pci\nblacklist nvmet\nblacklist ehci-pci\nsoftdep vfio_ccw pre: vfio\n", "", ""},
+		"a typing error of the user":     {"etc/modprobe.d/usb.conf", "softdep xhci-hdc pre: ehci-hcd\n", "", "softdep xhci_hcd pre: ehci-hcd"},
+		"a typing error of Debian":       {"usr/lib/modprobe.d/x.conf", "blacklist noveau\n", "", ""},
+		"a kept card's module":           {"usr/lib/modprobe.d/x.conf", "blacklist noveau\n", kept, "Run cp /usr/lib/modprobe.d/x.conf /etc/modprobe.d/x.conf. Then write line 1 of /etc/modprobe.d/x.conf as \"blacklist nouveau\""},
+		"a kept card and another module": {"usr/lib/modprobe.d/x.conf", "blacklist amdgpuu\n" + aliases, kept, ""},
+		"vfio in the distribution":       {"usr/lib/modprobe.d/x.conf", "options vfio-pci id=10de:2504\n", "", "Then write line 1 of /etc/modprobe.d/x.conf as"},
+		"vfio misspelt":                  {"usr/lib/modprobe.d/x.conf", "options vifo-pci ids=10de:2504\n", "", "options vfio-pci ids=10de:2504"},
+	} {
+		facts := iommu.Facts{Modprobe: []iommu.HostFile{{Path: test.file, Text: test.text}}}
+		if test.kept != "" {
+			facts.Modprobe = append(facts.Modprobe, iommu.HostFile{Path: "etc/modprobe.d/00-proxstation.conf", Text: test.kept})
+			if len(facts.Kept()) != 1 {
+				t.Fatalf("%s: no function is kept", name)
+			}
+		}
+		found := slices.DeleteFunc(facts.Check(), func(f proxstation.Finding) bool { return f.ID != "iommu.modprobe-ignored" })
+		if len(found) != min(len(test.fix), 1) || test.fix != "" && !strings.Contains(found[0].Fix, test.fix) {
+			t.Errorf("%s: %v, want %q", name, found, test.fix)
+		}
+	}
+}
+
 // The function "beginning" returns the finding IDs that begin with one of the
 // prefixes.
 func beginning(findings []proxstation.Finding, prefixes ...string) string {

@@ -39,7 +39,7 @@ func (f Facts) checkModules() []proxstation.Finding {
 			finding := proxstation.Finding{ID: "iommu.modules-load", Severity: proxstation.Warning, Subject: "/" + file.Path,
 				Seen: fmt.Sprintf("/%s line %d: %s", file.Path, i+1, line)}
 			early := strings.Contains(file.Path, "initramfs")
-			near := nearest(strings.TrimRight(name, ",;"), vfioModules, 2)
+			near := nearModule(strings.TrimRight(name, ",;"), vfioModules, 2)
 			switch known := slices.Contains(vfioModules, name); {
 			case name == "vfio_virqfd" && f.atLeast(6, 2):
 				finding.ID, finding.Severity = "iommu.virqfd-gone", proxstation.Info

@@ -1,5 +1,22 @@
 package iommu
 
+import "slices"
+
+// realModules holds modules of Linux and of NVIDIA's drivers whose names are so
+// similar to a name in "drivers" or to vfio_pci that they look like a typing
+// error. Their names are right, even if this kernel does not have the module.
+var realModules = []string{"uhci_hcd", "ohci_hcd", "ehci_hcd", "vhci_hcd", "whci_hcd", "ehci_pci", "ohci_pci", "sdhci_pci",
+	"nvmet", "nvidia_fs", "snd_hda_codec_nvhdmi", "vfio_ccw"}
+
+// The function "nearModule" returns the module whose name was misspelt. It
+// returns "" for the name of a real module, which needs no correction.
+func nearModule(name string, modules []string, limit int) string {
+	if slices.Contains(realModules, name) {
+		return ""
+	}
+	return nearest(name, modules, limit)
+}
+
 // The function "nearest" returns the name that is most similar to a text. The
 // parameter "limit" says how many letters may be added, missing, changed or
 // swapped with a neighbour. If no name is that similar, "nearest" returns "".
