@@ -12,8 +12,8 @@ import (
 )
 
 // A Lease says which controller is switching a set of VMs that share a card. It
-// is kept in the description of the member with the lowest VMID, as a comment
-// that PVE's web interface does not show. PVE's config digest decides which
+// is kept in the description of the member with the lowest VMID that exists, as
+// a comment that PVE's web interface does not show. PVE's config digest decides which
 // controller gets the lease, so controllers on several machines need no server
 // of their own.
 //
@@ -121,4 +121,20 @@ func (l *leases) left(place int, lease Lease) time.Duration {
 		l.seen[place] = seenLease{id: lease.ID, since: time.Now()}
 	}
 	return max(lease.TTL-time.Since(l.seen[place].since), 0)
+}
+
+// A leasedError says that another controller has the lease, and for how long.
+type leasedError struct {
+	lease Lease
+	left  time.Duration
+}
+
+// Error implements error.
+func (e *leasedError) Error() string {
+	return fmt.Sprintf("%s: its lease ends in %s unless it is renewed", e.lease, e.left.Round(time.Second))
+}
+
+// This describes the wait. The text changes every ten seconds.
+func (e *leasedError) waiting() string {
+	return fmt.Sprintf("waiting for another controller, at most %s if it does not renew its lease: %s", (e.left + 9*time.Second).Truncate(10*time.Second), e.lease)
 }

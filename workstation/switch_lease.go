@@ -21,8 +21,8 @@ const leaseSlack = 30 * time.Second
 const leaseTries = 60
 
 // place returns the member whose description holds the lease. This is the first
-// member, unless the first member cannot be changed: PVE refuses changes to a
-// hibernated VM.
+// member, unless that member does not exist or cannot be changed: PVE refuses
+// changes to a hibernated VM.
 func (s *switching) place() int { return cmp.Or(s.at, s.db.Members[0]) }
 
 // acquire takes the lease. If another controller has the lease, acquire waits
@@ -65,41 +65,27 @@ func (s *switching) acquire(ctx context.Context) error {
 	}
 }
 
-// A leasedError says that another controller has the lease, and for how long.
-type leasedError struct {
-	lease Lease
-	left  time.Duration
-}
-
-// Error implements error.
-func (e *leasedError) Error() string {
-	return fmt.Sprintf("%s: its lease ends in %s unless it is renewed", e.lease, e.left.Round(time.Second))
-}
-
-// This describes the wait. The text changes every ten seconds.
-func (e *leasedError) waiting() string {
-	return fmt.Sprintf("waiting for another controller, at most %s if it does not renew its lease: %s", (e.left + 9*time.Second).Truncate(10*time.Second), e.lease)
-}
-
 // take writes our lease if no member holds a lease, or if the lease that a
 // member holds has expired.
 func (s *switching) take(ctx context.Context) error {
 	mine := Lease{Owner: s.db.Owner, To: s.to, Phase: PhaseCheck, TTL: time.Minute + leaseSlack}
 	var at pve.Config
+	var missing error
 	s.at = 0
-	first := 0
+	first := 0 // the first member that exists
 	for _, id := range s.db.Members {
 		if slices.Contains(s.db.NodesOff, s.node.vms.Home(id)) {
 			continue
 		}
-		first = cmp.Or(first, id)
 		config, err := s.node.vms.Config(ctx, id)
-		if errors.Is(err, ErrNotFound) && id != first {
+		if errors.Is(err, ErrNotFound) {
+			missing = err
 			continue
 		}
 		if err != nil {
 			return err
 		}
+		first = cmp.Or(first, id)
 		lease, held := readLease(config.Values["description"])
 		if held {
 			if err := s.outlived(id, lease); err != nil {
@@ -114,6 +100,9 @@ func (s *switching) take(ctx context.Context) error {
 				s.at = id
 			}
 		}
+	}
+	if s.at = cmp.Or(s.at, first); s.at == 0 && missing != nil {
+		return missing
 	}
 	return s.write(ctx, at, mine)
 }
@@ -206,8 +195,8 @@ func (s *switching) tidy(ctx context.Context) error {
 	}
 	for _, id := range s.db.Members {
 		config, err := s.node.vms.Config(ctx, id)
-		if uncertain(err) && s.node.vms.IsAway(id) {
-			continue // the next switch removes it
+		if errors.Is(err, ErrNotFound) || uncertain(err) && s.node.vms.IsAway(id) {
+			continue // if the member is back, the next switch removes its lease
 		}
 		if err != nil {
 			return err

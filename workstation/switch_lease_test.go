@@ -394,3 +394,37 @@ func TestASwitchThatIsTooLongForALease(t *testing.T) {
 		}
 	}
 }
+
+// A member that does not exist does not keep the other members from switching.
+// The switch holds its lease in VM 140, the first member that exists.
+func TestASwitchWithAMemberThatDoesNotExist(t *testing.T) {
+	t.Parallel()
+	for _, missing := range []int{139, 142} {
+		scenario(t, pair(), func(t *testing.T, sim *pvetest.Node, _ *workstation.Node) {
+			time.Sleep(time.Minute)
+			wrap, problem := guarded(sim, "test")
+			node := patient(sim, wrap)
+			set := workstation.DualBoot{Members: []int{missing, 140, 141}, Owner: "test"}
+			for _, to := range []int{141, 141, 140} { // the second switch finds its target running
+				if err := node.Switch(t.Context(), set, to, nil); err != nil {
+					t.Errorf("without VM %d: %v", missing, err)
+				}
+				wantRunning(t, sim, to)
+			}
+			if err := problem(); err != nil {
+				t.Error(err)
+			}
+			if err := node.Switch(t.Context(), set, missing, nil); !errors.Is(err, workstation.ErrBlocked) {
+				t.Errorf("a switch to the VM that does not exist: %v", err)
+			}
+			wantRunning(t, sim, 140)
+		})
+	}
+	none := pair()
+	none.VMs = nil
+	scenario(t, none, func(t *testing.T, _ *pvetest.Node, node *workstation.Node) {
+		if err := node.Switch(t.Context(), both, 141, nil); !errors.Is(err, workstation.ErrNotFound) {
+			t.Errorf("no member exists: %v", err)
+		}
+	})
+}
