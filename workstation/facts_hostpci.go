@@ -42,8 +42,8 @@ func (f Facts) claims(config func(VMFacts) map[string]string) []gpu.Claim {
 		if !v.isOn(f.Node) {
 			continue
 		}
-		if claim := v.claim(config(v)); len(claim.Values)+len(claim.ByArgs)+len(claim.Unread) > 0 {
-			claims = append(claims, claim)
+		if v.takesPCI(config(v)) {
+			claims = append(claims, v.claim(config(v)))
 		}
 	}
 	return claims

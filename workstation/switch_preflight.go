@@ -46,6 +46,7 @@ func Preflight(db DualBoot, to int, facts Facts) []proxstation.Finding {
 	}
 	findings = append(findings, facts.unreadFor(target)...)
 	findings = append(findings, preflightCards(db, target, facts)...)
+	findings = append(findings, preflightNoCard(db, target, facts)...)
 	findings = append(findings, facts.cardUsers(target)...)
 	findings = append(findings, preflightStorage(target, facts, target.String())...)
 	return append(findings, preflightMemory(db, target, facts, target.String())...)

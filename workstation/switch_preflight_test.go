@@ -36,22 +36,27 @@ func TestPreflight(t *testing.T) {
 		change func(*workstation.Facts)
 		want   string
 	}{
-		"all well":                     {func(*workstation.Facts) {}, ""},
-		"no such VM":                   {func(f *workstation.Facts) { delete(f.VMs, 141) }, "switch.no-vm"},
-		"a template":                   {set(141, "template", "1"), "switch.template"},
-		"no such mapping":              {set(141, "hostpci0", "mapping=nowhere,pcie=1"), "switch.no-mapping"},
-		"a rule of PVE's":              {set(141, "machine", "pc"), "switch.hostpci"},
-		"an outsider that runs":        {outsider(true), "switch.outsider"},
-		"an outsider that is off":      {outsider(false), ""},
-		"its storage is offline":       {pool("local-lvm", func(p *storage.Pool) { p.Active = false }), "switch.storage-offline"},
-		"its storage is not there":     {pool("local-lvm", func(p *storage.Pool) { p.Name = "renamed" }), "switch.no-storage"},
-		"another storage is offline":   {pool("media-pool", func(p *storage.Pool) { p.Active = false }), ""},
-		"a drive of the host's":        {set(141, "ide2", "/dev/sr0,media=cdrom"), ""},
-		"an empty drive":               {set(141, "ide2", "none,media=cdrom"), ""},
-		"huge pages":                   {set(141, "hugepages", "1024"), "switch.hugepages"},
-		"memory that the other frees":  {set(141, "memory", "24000"), ""},
-		"more than there is":           {set(141, "memory", "99999"), "switch.memory"},
-		"memory that may not be read":  {func(f *workstation.Facts) { f.MemoryTotal = 0; f.VMs[141].Config["memory"] = "99999" }, ""},
+		"all well":                    {func(*workstation.Facts) {}, ""},
+		"no such VM":                  {func(f *workstation.Facts) { delete(f.VMs, 141) }, "switch.no-vm"},
+		"a template":                  {set(141, "template", "1"), "switch.template"},
+		"no such mapping":             {set(141, "hostpci0", "mapping=nowhere,pcie=1"), "switch.no-mapping"},
+		"a rule of PVE's":             {set(141, "machine", "pc"), "switch.hostpci"},
+		"an outsider that runs":       {outsider(true), "switch.outsider"},
+		"an outsider that is off":     {outsider(false), ""},
+		"its storage is offline":      {pool("local-lvm", func(p *storage.Pool) { p.Active = false }), "switch.storage-offline"},
+		"its storage is not there":    {pool("local-lvm", func(p *storage.Pool) { p.Name = "renamed" }), "switch.no-storage"},
+		"another storage is offline":  {pool("media-pool", func(p *storage.Pool) { p.Active = false }), ""},
+		"a drive of the host's":       {set(141, "ide2", "/dev/sr0,media=cdrom"), ""},
+		"an empty drive":              {set(141, "ide2", "none,media=cdrom"), ""},
+		"huge pages":                  {set(141, "hugepages", "1024"), "switch.hugepages"},
+		"memory that the other frees": {set(141, "memory", "24000"), ""},
+		"more than there is":          {set(141, "memory", "99999"), "switch.memory"},
+		"memory that may not be read": {func(f *workstation.Facts) { f.MemoryTotal = 0; f.VMs[141].Config["memory"] = "99999" }, ""},
+		"no card":                     {func(f *workstation.Facts) { delete(f.VMs[141].Config, "hostpci0") }, "switch.no-card"},
+		"no card, only in args": {func(f *workstation.Facts) {
+			delete(f.VMs[141].Config, "hostpci0")
+			f.VMs[141].Config["args"] = "-device vfio-pci,host=0000:01:00.0"
+		}, ""},
 		"high availability":            {func(f *workstation.Facts) { f.HA = []int{141} }, "switch.ha"},
 		"high availability of the one": {func(f *workstation.Facts) { f.HA = []int{140} }, "switch.holder-ha"},
 	}
@@ -140,5 +145,50 @@ func TestADualBootThatIsNone(t *testing.T) {
 	}
 	if writes := sim.Writes(); len(writes) > 0 {
 		t.Errorf("it writes: %v", writes)
+	}
+}
+
+// A member whose configuration has no PCI device is reported before its start,
+// and while it runs.
+func TestPreflightNoCard(t *testing.T) {
+	t.Parallel()
+	original := observe(t, pvetest.New(pair(), nil))
+	for name, test := range map[string]struct {
+		to       int  // VM 140 runs
+		other    bool // whether the other member has the card
+		config   map[string]string
+		inForce  map[string]string
+		severity proxstation.Severity
+		says     string // "" for no finding
+	}{
+		"another member has the card":   {141, true, map[string]string{"usb0": "host=1-2"}, nil, proxstation.Warning, "qm set 141 --hostpci0"},
+		"no member has a card":          {141, false, nil, nil, proxstation.Info, "its configuration has no hostpci key"},
+		"turns with a USB device alone": {141, false, map[string]string{"usb0": "host=1-2"}, nil, 0, ""},
+		"a USB port of SPICE":           {141, false, map[string]string{"usb0": "spice"}, nil, proxstation.Info, "its configuration has no hostpci key"},
+		"it runs without":               {140, true, nil, nil, proxstation.Warning, "The VM runs without the card."},
+		"it runs without until its end": {140, true, map[string]string{"hostpci0": "mapping=rtx5070ti"}, map[string]string{"memory": "16384"}, proxstation.Warning, "its next start gives it the card"},
+	} {
+		facts := original
+		facts.VMs = maps.Clone(original.VMs)
+		for id, v := range facts.VMs {
+			v.Config = maps.Clone(v.Config)
+			if id == test.to || !test.other {
+				delete(v.Config, "hostpci0")
+			}
+			if id == test.to {
+				maps.Copy(v.Config, test.config)
+				v.InForce = test.inForce
+			}
+			facts.VMs[id] = v
+		}
+		var found []proxstation.Finding
+		for _, f := range workstation.Preflight(both, test.to, facts) {
+			if f.ID == "switch.no-card" {
+				found = append(found, f)
+			}
+		}
+		if test.says == "" && len(found) > 0 || test.says != "" && (len(found) != 1 || found[0].Severity != test.severity || !strings.Contains(fmt.Sprint(found[0].Seen, found[0].Why, found[0].Fix), test.says)) {
+			t.Errorf("%s: %+v", name, found)
+		}
 	}
 }

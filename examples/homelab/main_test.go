@@ -436,6 +436,29 @@ func (u *until) Write(p []byte) (int, error) {
 	return n, err
 }
 
+// A workstation without the card in its configuration does not have the card. A
+// workstation that does not exist does not keep the others from switching.
+func TestAWorkstationWithoutTheCard(t *testing.T) { //nolint:paralleltest // the environment is the test's
+	l := newLab(t, pvetest.Reference()).byHand()
+	l.want(0, "Done", "", "apply", "-f", l.page, "-yes")
+	if err := l.sim.Edit(141, "hostpci0", ""); err != nil {
+		t.Fatal(err)
+	}
+	l.want(0, "linux-ai off can have it: yes", "", "status", "-f", l.page)
+	l.want(0, "PVE starts the VM, but without the card.", "", "switch", "-f", l.page, "linux-ai")
+	l.want(0, "linux-ai running, without the card can have it: yes", "", "status", "-f", l.page)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	seen := &until{text: "rtx: linux-ai is running, without the card.", cancel: cancel}
+	if err := run(ctx, []string{"watch", "-f", l.page, "-fingerprint", l.sim.Fingerprint()}, &app{out: term.Of(seen)}); err != nil || !strings.Contains(seen.said.String(), seen.text) {
+		t.Errorf("%v, %q", err, seen.said.String())
+	}
+	l.want(0, "it is up", "", "switch", "-f", l.page, "windows")
+	l.want(0, "Done", "", "destroy", "windows", "-f", l.page, "-shutdown", "-yes")
+	l.want(0, "windows missing can have it: no", "", "status", "-f", l.page)
+	l.want(0, "it is up", "", "switch", "-f", l.page, "linux-ai")
+}
+
 // If a switch is stopped while Windows shuts down, the program starts Windows
 // again.
 func TestStoppedInMidSwitch(t *testing.T) {

@@ -41,7 +41,7 @@ type stationView struct {
 
 type setView struct {
 	Name    string       `json:"name"`
-	Running string       `json:"running"` // the workstation that has the card, or empty
+	Running string       `json:"running"` // the workstation that runs, or empty
 	Lease   string       `json:"lease"`   // the controller that holds the lease, or empty
 	Members []memberView `json:"members"`
 }
@@ -152,7 +152,7 @@ func setNames(page file.Page) []string {
 	return all
 }
 
-// setStatus asks the node which member of a set has the card.
+// setStatus asks the node which member of a set runs.
 func setStatus(ctx context.Context, node *workstation.Node, page file.Page, name string) (setView, error) {
 	db, err := page.Set(name)
 	if err != nil {
@@ -225,6 +225,8 @@ func (a *app) printSet(set setView) {
 	for _, m := range set.Members {
 		state := "off"
 		switch {
+		case m.Running && len(noCard(m.Why)) > 0:
+			state = "running, without the card"
 		case m.Running:
 			state = "has the card"
 		case m.Away:
@@ -235,6 +237,19 @@ func (a *app) printSet(set setView) {
 		fmt.Fprintf(a.out, "  %-20s %-14s can have it: %s\n", m.Name, state, m.CanStart)
 		if m.CanStart != proxstation.Yes {
 			a.out.Findings(m.Why)
+		} else {
+			a.out.Findings(noCard(m.Why))
 		}
 	}
+}
+
+// noCard returns the finding about a workstation that runs, or would start,
+// without the card.
+func noCard(findings []proxstation.Finding) (found []proxstation.Finding) {
+	for _, f := range findings {
+		if f.ID == "switch.no-card" {
+			found = append(found, f)
+		}
+	}
+	return found
 }

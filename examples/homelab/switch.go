@@ -57,11 +57,16 @@ func (a *app) printChange(v setView, text []byte) {
 		fmt.Fprintf(a.out, "%s\n", text)
 		return
 	}
-	running := v.Running
-	if running == "" {
-		running = "nobody"
+	says := "nobody has the card."
+	for _, m := range v.Members {
+		switch {
+		case m.Running && len(noCard(m.Why)) > 0:
+			says = m.Name + " is running, without the card."
+		case m.Running:
+			says = m.Name + " has the card."
+		}
 	}
-	a.say("%s  %s: %s has the card. %s", time.Now().Format(time.TimeOnly), v.Name, running, v.Lease)
+	a.say("%s  %s: %s %s", time.Now().Format(time.TimeOnly), v.Name, says, v.Lease)
 }
 
 // switchTo gives the card to a workstation.
@@ -114,6 +119,9 @@ func (a *app) doSwitch(ctx context.Context, node *workstation.Node, db workstati
 			a.out.ToDo(m.Why)
 			a.nodesOff(status)
 			return connect.Blocked(m.Why)
+		}
+		if m.VMID == to && !a.json {
+			a.out.Findings(noCard(m.Why))
 		}
 	}
 	var progress func(workstation.Event)
