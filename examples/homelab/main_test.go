@@ -352,7 +352,7 @@ func TestRemote(t *testing.T) { //nolint:paralleltest // the environment is the 
 	if err := os.WriteFile(l.page, []byte(page), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	l.want(1, "box (VM 142)", "", "remote", "-f", l.page)
+	l.want(1, "box (VM 142) The VM is off, so its guest cannot be asked. Start it: qm start 142, on its node.", "", "remote", "-f", l.page)
 	l.want(2, "~ SSH: key of me: absent -> ssh-ed25519 me@laptop", "", "remote", "-f", l.page, "linux-ai")
 	l.want(1, "-yes would have no effect", "", "remote", "-f", l.page, "-yes")
 	l.want(1, "the page sets up no remote access to \"windows\"", "", "remote", "-f", l.page, "windows")
@@ -360,6 +360,10 @@ func TestRemote(t *testing.T) { //nolint:paralleltest // the environment is the 
 	l.want(1, "linux-ai: done", "yes\n", "remote", "-f", l.page, "-apply")
 	l.want(0, "nothing to do", "", "remote", "-f", l.page, "linux-ai")
 	var views []reachView
+	if err := os.WriteFile(l.page, []byte(strings.NewReplacer("profile: linux-ai", "profile: linux-ai, card: rtx").Replace(page)+"cards:\n  rtx: {address: \"0000:01:00\"}\ndualboot:\n  both: {members: [linux-ai, box]}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l.want(1, "The VM is off, so its guest cannot be asked. Start it: homelab switch box.", "", "remote", "-f", l.page)
 	if code := l.call("", "remote", "-f", l.page, "-json"); code != 1 || json.NewDecoder(strings.NewReader(l.said)).Decode(&views) != nil || len(views) != 2 || views[0].Error == "" || len(views[1].Changes) != 0 {
 		t.Errorf("as JSON: %+v\n%s", views, l.said)
 	}

@@ -22,6 +22,7 @@ type reachView struct {
 	Changes []string `json:"changes"`
 	Error   string   `json:"error"` // why the guest could not be asked or set up; empty if there was no error
 	ID      string   `json:"id"`    // RustDesk's ID in the guest, after the set-up
+	off     bool     // the VM is off, so its guest cannot be asked
 }
 
 // remote sets up RustDesk and the other ways into the guests, over their
@@ -53,7 +54,7 @@ func (a *app) remote(set *flag.FlagSet) func(context.Context) error {
 		home := func(r file.Reach) *workstation.Node { _, node, _ := s.vm(r.VMID); return s.on(node) }
 		var views []reachView
 		for _, r := range reach {
-			views = append(views, planned(ctx, home(r), r))
+			views = append(views, planned(ctx, home(r), r).explained(source.Page))
 		}
 		changes := slices.ContainsFunc(views, func(v reachView) bool { return len(v.Changes) > 0 })
 		if !*apply || !changes {
@@ -110,7 +111,7 @@ func planned(ctx context.Context, node *workstation.Node, r file.Reach) reachVie
 				v.Changes = append(v.Changes, "RustDesk: "+change.String())
 			}
 		case errors.Is(err, workstation.ErrNotRunning) || errors.Is(err, workstation.ErrAgent) || r.RustDesk.Package == (rustdesk.Package{}):
-			v.Error = err.Error()
+			v.Error, v.off = err.Error(), errors.Is(err, workstation.ErrNotRunning)
 			return v
 		default:
 			v.Changes = append(v.Changes, "RustDesk: "+r.RustDesk.Package.Version.String()+" is installed and set up")
@@ -119,13 +120,27 @@ func planned(ctx context.Context, node *workstation.Node, r file.Reach) reachVie
 	for _, way := range r.Ways {
 		plan, err := way.Plan(ctx, agent)
 		if err != nil {
-			v.Error = err.Error()
+			v.Error, v.off = err.Error(), errors.Is(err, workstation.ErrNotRunning)
 			return v
 		}
 		for _, c := range plan.Changes {
 			v.Changes = append(v.Changes, fmt.Sprintf("%s: %s: %s -> %s", plan.Way, c.What, c.From, c.To))
 		}
 	}
+	return v
+}
+
+// explained returns the view. If the VM is off, the error of the view says how
+// to start the VM.
+func (v reachView) explained(page file.Page) reachView {
+	if !v.off {
+		return v
+	}
+	start := fmt.Sprintf("qm start %d, on its node", v.VMID)
+	if page.SetOf(v.Name) != "" {
+		start = "homelab switch " + v.Name
+	}
+	v.Error = "The VM is off, so its guest cannot be asked. Start it: " + start + "."
 	return v
 }
 
