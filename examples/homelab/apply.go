@@ -91,7 +91,7 @@ func (a *app) apply(set *flag.FlagSet) func(context.Context) error {
 
 // onAgain adds the flag that names guests to set up once more.
 func (a *app) onAgain(set *flag.FlagSet) {
-	set.Func("again", "set this workstation up once more, after a failure; may be given several times", func(name string) error {
+	set.Func("again", "set this workstation up once more, although its set-up has ended; may be given several times", func(name string) error {
 		a.again = append(a.again, name)
 		return nil
 	})
@@ -236,8 +236,8 @@ func (a *app) makeWay(ctx context.Context, g goal, part int) error {
 	return nil
 }
 
-// advise extends the error of a failed set-up. It names the command that
-// repeats the set-up.
+// advise prints the end of the guest's log if a set-up has failed. It gives the
+// error its exit code.
 func (a *app) advise(err error) error {
 	failed, ok := errors.AsType[*install.SetupError](err)
 	if !ok {
@@ -246,7 +246,6 @@ func (a *app) advise(err error) error {
 	if failed.Log != "" {
 		a.say("\nThe end of the guest's log:\n%s", failed.Log)
 	}
-	err = fmt.Errorf("%w; when the cause is mended, homelab apply -again NAME sets the guest up once more", err)
 	return &connect.Exit{Status: 1, Err: err} // the code is 1 even if a blocker ended the set-up, because the VM was already made
 }
 

@@ -463,6 +463,32 @@ func TestAWorkstationWithoutTheCard(t *testing.T) { //nolint:paralleltest // the
 	l.want(0, "it is up", "", "switch", "-f", l.page, "linux-ai")
 }
 
+// A person cancels the set-up of a guest. The same command goes on with it, as
+// the error says.
+func TestCancelledSetUpGoesOn(t *testing.T) { //nolint:paralleltest // the environment is the test's
+	l := newLab(t, pvetest.Reference())
+	page := "cards:\n  rtx: {address: \"0000:01:00\"}\nworkstations:\n  linux-ai: {profile: linux-ai, card: rtx, image: \"local:import/ubuntu-24.04-server-cloudimg-amd64.qcow2\", user: {name: me, password: env:WINDOWS_PASSWORD}}\n"
+	if err := os.WriteFile(l.page, []byte(page), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	seen := &until{text: "installing", cancel: cancel}
+	err := run(ctx, []string{"apply", "-yes", "-f", l.page, "-fingerprint", l.sim.Fingerprint()}, &app{out: term.Of(seen)})
+	if err == nil || !strings.HasSuffix(err.Error(), "; the same command goes on where it stopped") || strings.Contains(err.Error(), "-again") {
+		t.Fatalf("%v\n%s", err, seen.said.String())
+	}
+	if vm, _ := l.sim.VM(141); vm.Config["hostpci0"] != "" {
+		t.Errorf("the guest has its card: %v", vm.Config)
+	}
+	l.want(2, "Then Linux in VM 141 linux-ai is set up", "", "plan", "-f", l.page)
+	l.want(0, "1 guests set up.", "", "apply", "-yes", "-f", l.page)
+	if vm, _ := l.sim.VM(141); !strings.Contains(vm.Config["hostpci0"], "rtx") {
+		t.Errorf("the guest has no card: %v", vm.Config)
+	}
+	l.want(0, "", "", "plan", "-f", l.page)
+}
+
 // If a switch is stopped while Windows shuts down, the program starts Windows
 // again.
 func TestStoppedInMidSwitch(t *testing.T) {

@@ -174,11 +174,12 @@ func (c *conversion) setUp(name string, w Workstation, again bool) install.Guest
 	return g
 }
 
-// hasSeed reports whether the CD of an earlier set-up is still in the VM. In
-// that case the set-up is repeated, and needs its secrets.
+// hasSeed reports whether the CD of an earlier set-up is still in the VM, or
+// the empty drive that a set-up leaves if it has not ended. In that case the
+// set-up goes on, and needs its secrets.
 func hasSeed(vm workstation.VMFacts) bool {
 	for _, value := range vm.Config {
-		if strings.Contains(value, ":iso/firstboot-") {
+		if strings.Contains(value, ":iso/firstboot-") || strings.Contains(value, ",serial=firstboot") {
 			return true
 		}
 	}

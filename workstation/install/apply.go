@@ -58,8 +58,9 @@ type Report struct {
 // The error is an error of Node.Apply, or a [SetupError] for a guest whose
 // set-up failed or was cancelled. Apply then starts no further guest. It always
 // removes the seeds, because they hold secrets. If a seed cannot be removed, a
-// [SeedError] names it. A failed set-up can be repeated: plan again, and set
-// the guest's Again if its VM exists.
+// [SeedError] names it. If a set-up did not end, its VM keeps an empty CD drive
+// as a sign. The next plan then goes on with the set-up. If the drive cannot be
+// made, the error says so.
 func Apply(ctx context.Context, node *workstation.Node, plan Plan, opts *Options) (reports []Report, err error) {
 	if opts == nil {
 		opts = &Options{}
@@ -78,7 +79,7 @@ func Apply(ctx context.Context, node *workstation.Node, plan Plan, opts *Options
 	}
 	defer func() {
 		for _, r := range runs {
-			err = errors.Join(err, r.removeSeed(ctx))
+			err = errors.Join(err, r.leave(ctx))
 		}
 	}()
 	for _, r := range runs {
@@ -124,6 +125,18 @@ const (
 	cleaning = 2 * time.Minute
 	comesYet = 20 * time.Second
 )
+
+// leave removes the seed. If the set-up has not ended, it leaves a sign in the
+// VM for the next plan. It works even after the context has ended.
+func (r *run) leave(ctx context.Context) error {
+	var err error
+	if !r.ended && r.SeedSlot != "" {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleaning)
+		defer cancel()
+		err = r.markUnfinished(ctx)
+	}
+	return errors.Join(err, r.removeSeed(ctx))
+}
 
 // removeSeed takes the seed out of the VM and deletes it. It works even after
 // the context has ended.

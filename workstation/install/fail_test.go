@@ -50,8 +50,8 @@ func TestSetUpThatFailsIsToldAndRepeated(t *testing.T) {
 			t.Errorf("the error says %s", text)
 		}
 		h.clean()
-		if again := h.plan(); len(again.SetUps) != 0 {
-			t.Errorf("it begins again by itself:\n%s", again)
+		if again := h.plan(); len(again.SetUps) != 1 || !again.First.Empty() {
+			t.Errorf("the set-up does not go on:\n%s", again)
 		}
 		h.linux.says = []string{"phase=done\nmodels=kept\n"}
 		h.guests[0].Again = true
@@ -71,6 +71,86 @@ func TestSetUpThatFailsIsToldAndRepeated(t *testing.T) {
 		}
 		h.clean()
 	})
+}
+
+// A set-up is cancelled in one of its phases, and the same page is planned and
+// applied again. The second plan adds no card to a guest that is not set up.
+// It goes on with the set-up, and leaves nothing of it in the VM.
+func TestSetUpThatIsCancelledGoesOn(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		guest  int
+		at     string // the text of the event at which the set-up is cancelled
+		off    bool   // the guest is shut down before the second plan
+		failed bool   // the guest's own set-up fails meanwhile
+		seed   bool   // the second plan brings the seed again
+	}{
+		"before the agent answers":   {1, "no agent answers yet", false, false, false},
+		"the agent answers":          {1, "the agent answers", false, false, false},
+		"the agent answers, now off": {1, "the agent answers", true, false, true},
+		"fails meanwhile":            {1, "the agent answers", false, true, false},
+		"Windows is installed":       {0, "no agent answers yet", false, false, false},
+		"before the card":            {1, "shutting the VM down to change it", false, false, false},
+		"before Windows' card":       {0, "shutting the VM down to change it", false, false, false},
+		"RustDesk":                   {1, "141 rustdesk", false, false, false},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				h := newHomelab(t)
+				h.only(test.guest)
+				vmid := h.guests[0].VMID
+				if test.failed {
+					h.linux.says, h.linux.then = []string{"phase=driver\nfailed=no network\n"}, []string{"phase=done\n"}
+				}
+				h.ctx = h.cancelledAt(test.at)
+				if _, err := h.apply(h.plan()); !errors.Is(err, context.Canceled) {
+					t.Fatalf("%v, want that it was cancelled", err)
+				}
+				h.clean()
+				h.ctx = t.Context()
+				if test.off {
+					if err := h.sim.PowerOff(vmid); err != nil {
+						t.Fatal(err)
+					}
+				}
+				again := h.plan()
+				if len(again.SetUps) != 1 || again.SetUps[0].Seed != "" != test.seed || strings.Contains(again.First.String(), "hostpci0") && test.at != "141 rustdesk" {
+					t.Fatalf("the second plan does not go on:\n%s", again)
+				}
+				if reports, err := h.apply(again); err != nil || len(reports) != 1 {
+					t.Fatalf("%+v, %v", reports, err)
+				}
+				vm, _ := h.sim.VM(vmid)
+				if !strings.Contains(vm.Config["hostpci0"], "rtx") {
+					t.Errorf("the guest has no card: %v", vm.Config)
+				}
+				if last := h.plan(); !last.Empty() {
+					t.Errorf("the third plan is not empty:\n%s", last)
+				}
+				for key, value := range h.facts().VMs[vmid].Config {
+					if strings.Contains(value, "serial=firstboot") {
+						t.Errorf("%s is left: %s", key, value)
+					}
+				}
+				h.clean()
+			})
+		})
+	}
+}
+
+// cancelledAt returns a context that ends when an event has a text.
+func (h *homelab) cancelledAt(text string) context.Context {
+	ctx, cancel := context.WithCancel(h.t.Context())
+	h.progress = func(e workstation.Event) {
+		line := fmt.Sprintf("%d %s: %s", e.VMID, e.Phase, e.Message)
+		h.told = append(h.told, line)
+		if strings.Contains(line, text) {
+			cancel()
+		}
+	}
+	return ctx
 }
 
 // The set-up of a guest has failed, and the guest is off. A second attempt

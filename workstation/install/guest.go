@@ -36,7 +36,8 @@ type Guest struct {
 	Set workstation.DualBoot
 	// RustDesk is set up last. nil leaves RustDesk out.
 	RustDesk *rustdesk.Setup
-	// Again repeats the set-up of a guest whose VM exists, after a failure.
+	// Again repeats the set-up of a guest whose VM exists. A set-up that has
+	// not ended goes on without Again.
 	// Completed work is not repeated, so a changed field only affects work that
 	// is not completed. If the installation of Windows itself failed, Windows
 	// needs a new VM.

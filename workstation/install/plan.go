@@ -1,6 +1,7 @@
 package install
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -31,7 +32,8 @@ type SetUp struct {
 	Name string // the VM's name
 	// Seed is the volume of the seed. SeedSlot is the drive that holds the seed
 	// during the set-up. If Seed is empty, the guest exists, and only its own
-	// set-up runs again.
+	// set-up goes on, or runs again. SeedSlot is then the empty drive that an
+	// earlier set-up left, or "".
 	Seed, SeedSlot string
 	// Size is the approximate size of the seed.
 	Size storage.Size
@@ -51,8 +53,8 @@ type SetUp struct {
 func (p Plan) Empty() bool { return p.First.Empty() && len(p.SetUps) == 0 }
 
 // Diff returns the work to do. It calls workstation.Diff, and plans the set-ups
-// of guests. A guest is set up if its VM is new, if its VM still has its seed,
-// or if its Again is set.
+// of guests. A guest is set up if its VM is new, if an earlier set-up of its VM
+// has not ended, or if its Again is set.
 //
 // The error is an error of workstation.Diff, an error of package firstboot for
 // its fields, or a [GuestError]. A GuestError also reports a storage that
@@ -113,12 +115,12 @@ func (p Plan) complete(first workstation.Spec, facts workstation.Facts) (Plan, e
 	return p, nil
 }
 
-// This reports whether the guest has to be set up: its VM is new, its VM still
-// has its seed, or Again is set.
+// This reports whether the guest has to be set up: its VM is new, an earlier
+// set-up left its seed or its empty drive in the VM, or Again is set.
 func (g Guest) due(facts workstation.Facts) bool {
 	have, exists := facts.VMs[g.VMID]
 	slot, _ := seedIn(have.Config)
-	return !exists || slot != "" || g.Again
+	return !exists || slot != "" || unfinishedIn(have.Config) != "" || g.Again
 }
 
 // This returns the guest's set-up. If the guest gets a seed, the seed is added
@@ -127,6 +129,7 @@ func (g Guest) plan(vm workstation.VM, facts *workstation.Facts) (SetUp, error) 
 	have, exists := facts.VMs[vm.ID]
 	slot, _ := seedIn(have.Config)
 	s := SetUp{VMID: vm.ID, Name: vm.Name, guest: g, vm: g.last(vm), stale: exists}
+	s.SeedSlot = cmp.Or(slot, unfinishedIn(have.Config))
 	if exists && slot == "" && have.Running {
 		return s, nil // the guest runs and needs no seed
 	}
@@ -140,8 +143,8 @@ func (g Guest) plan(vm workstation.VM, facts *workstation.Facts) (SetUp, error) 
 	if s.seed, err = g.seed(); err != nil {
 		return SetUp{}, err
 	}
-	s.Seed, s.Size, s.SeedSlot = g.storage()+":iso/"+s.seed.Name(), sizeOf(s.seed), slot
-	if slot == "" {
+	s.Seed, s.Size = g.storage()+":iso/"+s.seed.Name(), sizeOf(s.seed)
+	if s.SeedSlot == "" {
 		if s.SeedSlot, err = g.freeSlot(vm, have.Config); err != nil {
 			return SetUp{}, err
 		}
@@ -186,9 +189,11 @@ func (s *SetUp) addTo(facts *workstation.Facts) error {
 func (s *SetUp) needs(first, last workstation.Plan) []workstation.Privilege {
 	vm, pool := fmt.Sprintf("/vms/%d", s.VMID), "/storage/"+s.guest.storage()
 	needs := []workstation.Privilege{{Path: vm, Name: "VM.PowerMgmt"}, {Path: vm, Name: "VM.GuestAgent.Unrestricted|VM.Monitor"}}
+	if s.SeedSlot != "" {
+		needs = append(needs, workstation.Privilege{Path: vm, Name: "VM.Config.CDROM"})
+	}
 	if s.Seed != "" {
-		needs = append(needs, workstation.Privilege{Path: vm, Name: "VM.Config.CDROM"},
-			workstation.Privilege{Path: pool, Name: "Datastore.AllocateTemplate"}, workstation.Privilege{Path: pool, Name: "Datastore.Allocate"})
+		needs = append(needs, workstation.Privilege{Path: pool, Name: "Datastore.AllocateTemplate"}, workstation.Privilege{Path: pool, Name: "Datastore.Allocate"})
 	}
 	if s.guest.Windows != nil && s.Seed != "" {
 		needs = append(needs, workstation.Privilege{Path: vm, Name: "VM.Console"})

@@ -48,8 +48,10 @@ func (s SetUp) steps() []string {
 	if len(cards(s.vm)) > 0 {
 		lines[0] += "; " + s.guest.cardText()
 	}
-	if s.Seed == "" {
+	if s.Seed == "" && s.guest.Again {
 		lines = append(lines, "the guest's own set-up runs again, and does not repeat completed work")
+	} else if s.Seed == "" {
+		lines = append(lines, "the guest's own set-up goes on; if it has failed, it runs again, and does not repeat completed work")
 	} else if s.guest.Windows != nil {
 		lines = append(lines, fmt.Sprintf("\"Press any key to boot from CD\" is answered, for %d seconds", int(keysFor.Seconds())))
 	}

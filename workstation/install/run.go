@@ -22,6 +22,7 @@ type run struct {
 	opts    Options
 	agent   workstation.Agent
 	brought bool // the seed is on the node, or may be
+	ended   bool // the guest is set up
 	lost    bool // the upload failed, so that the seed may still appear on the node
 	phase   workstation.Phase
 	began   time.Time
@@ -71,6 +72,10 @@ func (r *run) setUp(ctx context.Context) (Report, error) {
 	if report.Checks, err = Verify(ctx, r.agent, r.guest, r.vm); err != nil {
 		return report, r.fail("the guest could not be looked at", err)
 	}
+	if err := r.unmark(ctx); err != nil {
+		return report, err
+	}
+	r.ended = true
 	r.say(PhaseReady, "%s", firstboot.State{Phase: "the guest is ready", Found: state.Found})
 	return report, nil
 }
@@ -85,7 +90,7 @@ func (r *run) start(ctx context.Context) error {
 		}
 	}
 	switch {
-	case r.Seed == "":
+	case r.Seed == "" && r.guest.Again:
 		return r.again(ctx)
 	case off && r.guest.Windows != nil:
 		return r.pressKeys(ctx)
@@ -213,11 +218,14 @@ func (r *run) state(ctx context.Context, phase workstation.Phase) (firstboot.Sta
 func (r *run) stopped(ctx context.Context, state firstboot.State, patience time.Duration) error {
 	cause := context.Cause(ctx)
 	if !errors.Is(cause, workstation.ErrTimeout) {
-		return r.fail("the set-up was cancelled; the guest goes on by itself, without its seed", cause)
+		return r.fail("the set-up was cancelled; what runs in the guest goes on by itself, without its seed", cause)
 	}
 	why := fmt.Sprintf("after %s the guest has not reported", patience)
 	if state.Phase == "" {
 		why += ": look at PVE's console of the VM"
+		if r.Seed == "" {
+			why += "; if the guest has not read its seed, shut the VM down and plan again, so that it gets its seed"
+		}
 	}
 	return &SetupError{VMID: r.VMID, Phase: r.phase, Why: why, Cause: cause, Log: r.log(ctx)}
 }
