@@ -482,7 +482,7 @@ func TestCancelledSetUpGoesOn(t *testing.T) { //nolint:paralleltest // the envir
 		t.Errorf("the guest has its card: %v", vm.Config)
 	}
 	l.want(2, "Then Linux in VM 141 linux-ai is set up", "", "plan", "-f", l.page)
-	l.want(0, "1 guests set up.", "", "apply", "-yes", "-f", l.page)
+	l.want(0, "1 guest set up.", "", "apply", "-yes", "-f", l.page)
 	if vm, _ := l.sim.VM(141); !strings.Contains(vm.Config["hostpci0"], "rtx") {
 		t.Errorf("the guest has no card: %v", vm.Config)
 	}
