@@ -213,7 +213,7 @@ func TestSavedPlanIsStale(t *testing.T) { //nolint:paralleltest // the environme
 }
 
 // On a node with VMs, init writes a page for which the plan is empty.
-func TestInitOnANodeWithVMs(t *testing.T) { //nolint:paralleltest // the environment is the test's
+func TestInitOnANodeWithVMs(t *testing.T) {
 	host := pvetest.Reference()
 	for i, name := range []string{"windows", "linux-ai", "router"} {
 		id := 140 + i

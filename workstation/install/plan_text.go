@@ -48,11 +48,12 @@ func (s SetUp) steps() []string {
 	if len(cards(s.vm)) > 0 {
 		lines[0] += "; " + s.guest.cardText()
 	}
-	if s.Seed == "" && s.guest.Again {
+	switch {
+	case s.Seed == "" && s.guest.Again:
 		lines = append(lines, "the guest's own set-up runs again, and does not repeat completed work")
-	} else if s.Seed == "" {
+	case s.Seed == "":
 		lines = append(lines, "the guest's own set-up goes on; if it has failed, it runs again, and does not repeat completed work")
-	} else if s.guest.Windows != nil {
+	case s.guest.Windows != nil:
 		lines = append(lines, fmt.Sprintf("\"Press any key to boot from CD\" is answered, for %d seconds", int(keysFor.Seconds())))
 	}
 	lines = append(lines, fmt.Sprintf("the guest reports through its agent, within %d minutes", int(s.guest.patience().Minutes())))
