@@ -50,7 +50,7 @@ type Finding struct {
 	Subject string `json:"subject"`
 	// Seen holds the evidence: a file and its value, or an API answer.
 	Seen string `json:"seen"`
-	// The field Why says what goes wrong if nothing is done.
+	// Why is the harm that comes if nothing is done.
 	Why string `json:"why"`
 	// Fix says what to do. It is empty if there is nothing to do.
 	Fix string `json:"fix"`

@@ -93,9 +93,9 @@ func (r *reader) iomemFramebuffers(lines []string) []Framebuffer {
 }
 
 // barAt returns the number of the base address register whose memory is this
-// region. It looks for a register with the same start. If there is none, it
-// looks for a register with the same size, which must be the only one.
-// Otherwise it returns nil.
+// region. This is the register with the same start. If no register has the same
+// start, and exactly one has the same size, it is that register. Otherwise barAt
+// returns nil.
 func (r *reader) barAt(a Address, at region) *int {
 	fn, _ := r.Function(a)
 	if at.end == 0 {

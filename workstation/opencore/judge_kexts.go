@@ -33,8 +33,8 @@ func needed(id string, release gpu.Guest) Version {
 	return at[id][release]
 }
 
-// Returns the image's extension with the given identifier. If there are
-// several, the method prefers one that is switched on.
+// kext returns the image's extension with the given identifier. If several
+// extensions have it, kext returns the first that is switched on, if any is.
 func (j *judge) kext(id string) (k Kext, there bool) {
 	for _, other := range j.image.Kexts {
 		if !strings.EqualFold(other.ID, id) {
